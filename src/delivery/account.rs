@@ -1,0 +1,100 @@
+//! What is told about one message when everything about it is known.
+
+use crate::delivery::{Evidence, Verdict};
+use crate::limits::{IDENTIFIER_SIZE_MAX, STATUSES_MAX};
+use crate::packet::SendError;
+use crate::time::Instant;
+
+/// An identifier as it stood in the message, cut at [`IDENTIFIER_SIZE_MAX`] octets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identifier {
+    octets: [u8; IDENTIFIER_SIZE_MAX],
+    len: u8,
+    cut: bool,
+}
+
+impl Identifier {
+    /// Copies `octets`, or as many of them as fit.
+    pub fn new(octets: &[u8]) -> Self {
+        let mut identifier = Self { octets: [0; IDENTIFIER_SIZE_MAX], len: 0, cut: false };
+        let kept = octets.len().min(IDENTIFIER_SIZE_MAX);
+        identifier.octets[..kept].copy_from_slice(&octets[..kept]);
+        identifier.len = u8::try_from(kept).unwrap_or(u8::MAX);
+        identifier.cut = kept < octets.len();
+        identifier
+    }
+
+    /// The octets that were kept.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+
+    /// Whether the identifier was longer.
+    pub const fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
+
+/// The status codes that came for one message, in order, the first [`STATUSES_MAX`] of them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Statuses {
+    codes: [u16; STATUSES_MAX],
+    len: u8,
+}
+
+impl Statuses {
+    /// Remembers one more, unless the room is used up.
+    pub const fn push(&mut self, status: u16) {
+        if (self.len as usize) < STATUSES_MAX {
+            self.codes[self.len as usize] = status;
+            self.len += 1;
+        }
+    }
+
+    /// What was remembered.
+    pub fn codes(&self) -> &[u16] {
+        &self.codes[..usize::from(self.len)]
+    }
+}
+
+/// What the SMS side was told, and how that went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Report {
+    /// Nothing, because nothing is known that may be said (RFC 4320 section 4.2).
+    Silence,
+    /// This final response, taken by the kernel.
+    Response(u16),
+    /// This final response, which the kernel refused.
+    Refused(u16, SendError),
+}
+
+/// One message, its verdict, the proof, and the report.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    /// When the MESSAGE arrived.
+    pub arrived: Instant,
+    /// When the verdict was reached.
+    pub decided: Instant,
+    /// When the report left, or when it was settled that none would.
+    pub reported: Instant,
+    /// Call-ID on the SMS side.
+    pub sms_call_id: Identifier,
+    /// Call-ID on the IM side.
+    pub im_call_id: Identifier,
+    /// The recipient: the Request-URI as it arrived.
+    pub recipient: Identifier,
+    /// The peer it came from, by its position in the configuration.
+    pub sms_peer: u8,
+    /// The peer it went to.
+    pub im_peer: u8,
+    /// How often the request was transmitted.
+    pub transmissions: u8,
+    /// Status codes seen on the IM side, provisional ones included.
+    pub statuses: Statuses,
+    /// What decided.
+    pub evidence: Evidence,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// What was said about it.
+    pub report: Report,
+}

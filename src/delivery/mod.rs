@@ -1,0 +1,13 @@
+//! What is true of a message: evidence comes in, one verdict comes out, once.
+//!
+//! This module knows no octets and no transactions. It is the part a standards delegate reads.
+
+mod account;
+mod evidence;
+mod message;
+mod verdict;
+
+pub use self::account::{Account, Identifier, Report, Statuses};
+pub use self::evidence::{Evidence, Role};
+pub use self::message::Message;
+pub use self::verdict::Verdict;

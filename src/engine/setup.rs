@@ -1,0 +1,130 @@
+//! What an engine is told once, before its first packet.
+
+use crate::delivery::Role;
+use crate::id::WorkerId;
+use crate::packet::{Endpoint, SocketId};
+use crate::store::HashKey;
+
+/// Everything an engine needs to know; built from the configuration, or by a simulator.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Which worker this engine is.
+    pub worker: WorkerId,
+    /// Which node of a group this process is; part of every id that is minted.
+    pub node: u8,
+    /// Rises at each start of the process; part of every id that is minted.
+    pub epoch: u32,
+    /// The secret under every id and fingerprint.
+    pub key: HashKey,
+    /// Who may talk to us.
+    pub peers: Box<[Peer]>,
+    /// Addresses that mean us in a Route or a Request-URI.
+    pub own_endpoints: Box<[Endpoint]>,
+    /// Host names that mean us there, with their port.
+    pub own_hosts: Box<[(Box<str>, u16)]>,
+    /// The `sent-by` of our Via, by the socket that a request leaves from.
+    pub sent_by: Box<[Box<str>]>,
+    /// The socket from which requests of ours to IPv4 addresses leave.
+    pub request_socket_v4: Option<SocketId>,
+    /// The socket from which requests of ours to IPv6 addresses leave.
+    pub request_socket_v6: Option<SocketId>,
+    /// The outbound proxies of the IM side in the order in which they are tried; when there is
+    /// none, the Request-URI must name a peer.
+    pub next_servers: Box<[Endpoint]>,
+    /// The timers of RFC 3261.
+    pub timers: Timers,
+    /// From the arrival of a MESSAGE to its verdict U, in milliseconds.
+    pub sync_deadline_ms: u32,
+    /// What a source outside the peers' list gets.
+    pub strangers: Strangers,
+    /// How many messages may be open at once.
+    pub messages_max: u32,
+    /// How many of them may be longer than [`crate::limits::REQUEST_SMALL_SIZE`].
+    pub messages_large_max: u32,
+    /// How many finished server transactions stay answerable: rate times timer J.
+    pub finished_max: u32,
+    /// Whether accounts are wanted.
+    pub accounts: bool,
+}
+
+/// Somebody who may talk to us.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its name in the configuration.
+    pub name: Box<str>,
+    /// Whether messages come from it.
+    pub sms: bool,
+    /// Whether messages go to it.
+    pub im: bool,
+    /// Who originates the final responses that come from it.
+    pub role: Role,
+    /// Whether its P-Asserted-Identity is believed, and ours is shown to it (RFC 3325).
+    pub trusted: bool,
+    /// Its addresses. A source is the peer whose address and port it has, else the only peer
+    /// that has its address.
+    pub addresses: Box<[Endpoint]>,
+    /// Host names by which a Route or a Request-URI may name it, with their port.
+    pub hosts: Box<[(Box<str>, u16)]>,
+}
+
+/// The base values of RFC 3261 section 17.1.2.2, in milliseconds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timers {
+    /// T1: the estimate of a round trip, 500 unless the path is known.
+    pub t1_ms: u32,
+    /// T2: the longest interval between retransmissions, 4000.
+    pub t2_ms: u32,
+}
+
+impl Timers {
+    /// T1 = 500 ms, T2 = 4 s (RFC 3261 table 4).
+    pub const RFC_3261: Self = Self { t1_ms: 500, t2_ms: 4_000 };
+
+    /// Timers F and J: 64*T1 (RFC 3261 sections 17.1.2.2 and 17.2.2).
+    pub const fn transaction_ms(self) -> u32 {
+        64 * self.t1_ms
+    }
+
+    /// When a silent server sends 100: when the client's timer E reaches T2 (RFC 4320 section 4.1).
+    pub const fn trying_ms(self) -> u32 {
+        let mut at = 0;
+        let mut interval = self.t1_ms;
+        while interval < self.t2_ms {
+            at += interval;
+            interval *= 2;
+        }
+        at
+    }
+}
+
+/// What a source outside the peers' list gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Strangers {
+    /// Nothing.
+    Silence,
+    /// 403, never longer than what it sent.
+    Forbid,
+}
+
+/// How new work is met.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Serving {
+    /// Taken.
+    Open,
+    /// Taken, while OPTIONS is answered 503 so that probing peers turn elsewhere.
+    Announcing,
+    /// Refused with 503; what is open goes on to its end.
+    Refusing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trying_is_due_when_timer_e_reaches_t2() {
+        assert_eq!(Timers::RFC_3261.trying_ms(), 3_500);
+        assert_eq!(Timers { t1_ms: 50, t2_ms: 400 }.trying_ms(), 350);
+        assert_eq!(Timers::RFC_3261.transaction_ms(), 32_000);
+    }
+}

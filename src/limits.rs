@@ -1,0 +1,76 @@
+//! Every capacity of the packet path with its reason, and the relations that must hold.
+
+/// Arrivals taken from a driver before departures are handed back to it: large enough to overlap
+/// the cache misses of a burst, small enough that its octets stay in the first-level cache.
+pub const BURST_SIZE: usize = 32;
+
+/// Octets of the largest datagram that is taken whole. RFC 3428 section 8 asks senders to stay
+/// below 1300; a jumbo frame fits. What is longer is answered 513 from its first octets.
+pub const DATAGRAM_SIZE_MAX: usize = 9_000;
+
+/// Octets by which a proxied request may grow: our Via, `received` and `rport` in the Via below
+/// it, a Max-Forwards header field where there was none.
+pub const FORWARD_GROWTH_MAX: usize = 472;
+
+/// Octets in one departure slot.
+pub const SLOT_SIZE: usize = 9_472;
+
+/// Departures that one arrival may cause: one request onward or one response back.
+pub const DEPARTURES_PER_ARRIVAL_MAX: usize = 1;
+
+/// Slots that carry evidence to where it belongs and what timers send: responses passed back,
+/// repeated responses, retransmissions. Always kept free for that.
+pub const SLOTS_EVIDENCE: usize = 256;
+
+/// Slots for answers to what is not accepted.
+pub const SLOTS_REFUSALS: usize = 64;
+
+/// Slots for the first transmission of accepted messages.
+pub const SLOTS_WORK: usize = 256;
+
+/// All departure slots of a worker.
+pub const SLOTS_MAX: usize = SLOTS_EVIDENCE + SLOTS_REFUSALS + SLOTS_WORK;
+
+/// Timers that may expire in one turn, so that a turn stays short whatever has piled up.
+pub const TIMERS_PER_TURN_MAX: usize = 32;
+
+/// Local sockets of one worker: a listener and a socket for own requests, for IPv4 and IPv6.
+pub const SOCKETS_MAX: usize = 8;
+
+/// Peers in one configuration.
+pub const PEERS_MAX: usize = 64;
+
+/// Addresses of one peer.
+pub const PEER_ADDRESSES_MAX: usize = 8;
+
+/// Status codes that are remembered per message for its account.
+pub const STATUSES_MAX: usize = 6;
+
+/// Octets kept of an identifier (Call-ID, recipient) in an account; longer ones are cut there.
+pub const IDENTIFIER_SIZE_MAX: usize = 120;
+
+/// Octets of a stored request that fit the small pool: RFC 3428 section 8 bounds a pager MESSAGE
+/// to 1300, and this is what 2.5 KiB per open message leave beside its record.
+pub const REQUEST_SMALL_SIZE: usize = 2_048;
+
+/// Header fields of one SIP message.
+pub const SIP_HEADER_FIELDS_MAX: usize = 128;
+
+/// Octets of the header section of one SIP message.
+pub const SIP_HEADER_SIZE_MAX: usize = 8_192;
+
+/// Via values in one SIP message, which also bounds the search for loops.
+pub const SIP_VIAS_MAX: usize = 64;
+
+/// Octets of a Request-URI.
+pub const SIP_URI_SIZE_MAX: usize = 1_024;
+
+const _: () = {
+    // A stored and forwarded request always fits the slot that carries it.
+    assert!(SLOT_SIZE >= DATAGRAM_SIZE_MAX + FORWARD_GROWTH_MAX);
+    assert!(SLOT_SIZE.is_multiple_of(64));
+    // A full burst of evidence can always be passed on, and the timers of that turn can run.
+    assert!(SLOTS_EVIDENCE >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX + TIMERS_PER_TURN_MAX);
+    assert!(SLOTS_WORK >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX);
+    assert!(SLOTS_MAX <= u16::MAX as usize);
+};
