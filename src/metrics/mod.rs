@@ -45,3 +45,44 @@ impl Default for Counters {
         Self::new()
     }
 }
+
+/// What is counted about one peer.
+#[derive(Debug, Default)]
+pub struct PeerTally {
+    /// Requests that came from it.
+    pub requests_in: AtomicU64,
+    /// First transmissions of requests to it.
+    pub requests_out: AtomicU64,
+    /// Final responses that came from it.
+    pub finals_in: AtomicU64,
+    /// Requests to it that ended with timer F.
+    pub timer_f: AtomicU64,
+    /// Requests to it that ended with an ICMP error.
+    pub unreachable: AtomicU64,
+    /// When the last datagram came from it, in nanoseconds of the worker's clock; 0 for never.
+    pub last_heard_ns: AtomicU64,
+}
+
+impl PeerTally {
+    /// Counts one in `field`. Only the owning worker may call this.
+    pub fn add(field: &AtomicU64) {
+        field.store(field.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// Everything one worker counts.
+#[derive(Debug)]
+pub struct Tally {
+    /// By what happened.
+    pub counters: Counters,
+    /// By peer, in the order of the configuration.
+    pub peers: Box<[PeerTally]>,
+}
+
+impl Tally {
+    /// All zero, for `peers` peers.
+    pub fn new(peers: usize) -> Self {
+        let peers = core::iter::repeat_with(PeerTally::default).take(peers).collect();
+        Self { counters: Counters::new(), peers }
+    }
+}

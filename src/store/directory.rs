@@ -1,0 +1,327 @@
+//! A table from fingerprints to small values, for identifiers that others mint.
+//!
+//! Entries end by time, not by removal: a finished transaction stays answerable for so long and
+//! then its place is free. The table is an array of buckets of 256 octets. A fingerprint has two
+//! buckets, chosen by its two halves, and goes into the emptier one; a look-up reads the first
+//! line of both, where one octet per entry rules out almost all that does not match. With two
+//! choices of ten places both are full about once in 10^5 insertions when four fifths of all
+//! places are taken, which is the load it is built for: 32 octets per entry.
+//!
+//! Every probe is bounded, nothing moves, and nothing that is still alive is ever pushed out.
+
+use crate::store::{Fingerprint, prefetch};
+use crate::time::Instant;
+
+const PLACES: usize = 10;
+/// Of five places four are meant to be taken.
+const LOAD: (u64, u64) = (4, 5);
+const TICK_NS: u64 = 512 * 1_000_000;
+/// Within this many ticks every bucket is swept once, long before a 16-bit tick wraps.
+const SWEEP_TICKS: u64 = 4_096;
+const SWEEP_BUCKETS_MAX: u64 = 32;
+
+/// The two buckets of a fingerprint hold no free place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Full;
+
+/// The entry: 16 octets of fingerprint, 6 of value, 2 of expiry.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct Entry {
+    fingerprint: Fingerprint,
+    /// The value above, the expiry in ticks in the lowest 16 bits.
+    value_and_expiry: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(256))]
+struct Bucket {
+    /// One octet of each fingerprint, 0 where the place is free.
+    tags: [u8; 16],
+    entries: [Entry; PLACES],
+}
+
+const _: () = assert!(size_of::<Entry>() == 24);
+const _: () = assert!(size_of::<Bucket>() == 256);
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct Directory {
+    buckets: Box<[Bucket]>,
+    taken: u64,
+    swept_tick: u64,
+    sweep_next: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    bucket: usize,
+    at: usize,
+}
+
+impl Directory {
+    /// The largest value an entry can hold.
+    pub const VALUE_MAX: u64 = (1 << 48) - 1;
+
+    /// Allocates and touches room for `capacity` entries at the load it is built for.
+    pub fn new(capacity: u32, now: Instant) -> Self {
+        let places = u64::from(capacity.max(1)) * LOAD.1 / LOAD.0;
+        let buckets = places.div_ceil(PLACES as u64).max(2);
+        let mut empty = Bucket::default();
+        empty.entries[0].value_and_expiry = u64::MAX;
+        let mut buckets: Box<[Bucket]> =
+            core::iter::repeat_n(empty, usize::try_from(buckets).unwrap_or(usize::MAX)).collect();
+        for bucket in &mut buckets {
+            bucket.entries[0].value_and_expiry = 0;
+        }
+        Self { buckets, taken: 0, swept_tick: now.0 / TICK_NS, sweep_next: 0 }
+    }
+
+    /// Octets of the whole table.
+    pub fn size(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
+    /// Places taken, by entries that live or whose end nobody has noticed.
+    pub const fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Starts to bring both buckets of `fingerprint` into the cache.
+    pub fn prefetch(&self, fingerprint: Fingerprint) {
+        for bucket in self.choices(fingerprint) {
+            prefetch(&self.buckets[bucket].tags);
+        }
+    }
+
+    /// The value under `fingerprint`, if it has not ended.
+    pub fn get(&self, fingerprint: Fingerprint, now: Instant) -> Option<u64> {
+        let place = self.find(fingerprint)?;
+        let entry = &self.buckets[place.bucket].entries[place.at];
+        is_alive(entry.value_and_expiry, tick(now)).then_some(entry.value_and_expiry >> 16)
+    }
+
+    /// Puts `value` under `fingerprint` until `end`, over what was there.
+    pub fn put(
+        &mut self,
+        fingerprint: Fingerprint,
+        value: u64,
+        now: Instant,
+        end: Instant,
+    ) -> Result<(), Full> {
+        assert!(value <= Self::VALUE_MAX);
+        assert!(end >= now);
+        let place = self.find(fingerprint).or_else(|| self.vacate(fingerprint, now)).ok_or(Full)?;
+        // The tick of the end is rounded up, so that no entry ends early.
+        let expiry = tick(Instant(end.0 + TICK_NS - 1));
+        let bucket = &mut self.buckets[place.bucket];
+        if bucket.tags[place.at] == 0 {
+            self.taken += 1;
+        }
+        bucket.tags[place.at] = tag(fingerprint);
+        bucket.entries[place.at] =
+            Entry { fingerprint, value_and_expiry: value << 16 | u64::from(expiry) };
+        Ok(())
+    }
+
+    /// Frees places whose entries have ended, a bounded number per call, so that the ticks of
+    /// old entries never come round again. Called every turn.
+    pub fn sweep(&mut self, now: Instant) {
+        let tick_now = now.0 / TICK_NS;
+        let elapsed = tick_now.saturating_sub(self.swept_tick);
+        if elapsed == 0 {
+            return;
+        }
+        let count = self.buckets.len() as u64;
+        let due = (elapsed * count).div_ceil(SWEEP_TICKS).min(count);
+        let done = due.min(SWEEP_BUCKETS_MAX);
+        for _ in 0..done {
+            self.free_ended(self.sweep_next, tick(now));
+            self.sweep_next = (self.sweep_next + 1) % self.buckets.len();
+        }
+        if done == due {
+            self.swept_tick = tick_now;
+        }
+    }
+
+    fn choices(&self, fingerprint: Fingerprint) -> [usize; 2] {
+        let [low, high] = fingerprint.0;
+        let count = self.buckets.len();
+        let first = scale(low, count);
+        let second = scale(high, count);
+        // Two different buckets, always: one choice would be no choice.
+        [first, if second == first { (first + 1) % count } else { second }]
+    }
+
+    fn find(&self, fingerprint: Fingerprint) -> Option<Place> {
+        let tag = tag(fingerprint);
+        for index in self.choices(fingerprint) {
+            let bucket = &self.buckets[index];
+            for (at, entry) in bucket.entries.iter().enumerate() {
+                if bucket.tags[at] == tag && entry.fingerprint == fingerprint {
+                    return Some(Place { bucket: index, at });
+                }
+            }
+        }
+        None
+    }
+
+    fn vacate(&mut self, fingerprint: Fingerprint, now: Instant) -> Option<Place> {
+        let free = |bucket: &Bucket| bucket.tags[..PLACES].iter().filter(|tag| **tag == 0).count();
+        let choices = self.choices(fingerprint);
+        if choices.iter().all(|index| free(&self.buckets[*index]) == 0) {
+            for index in choices {
+                self.free_ended(index, tick(now));
+            }
+        }
+        let [first, second] = choices;
+        let emptier = free(&self.buckets[first]) >= free(&self.buckets[second]);
+        let bucket = if emptier { first } else { second };
+        let at = self.buckets[bucket].tags[..PLACES].iter().position(|tag| *tag == 0)?;
+        Some(Place { bucket, at })
+    }
+
+    fn free_ended(&mut self, index: usize, now: u16) {
+        let bucket = &mut self.buckets[index];
+        for (tag, entry) in bucket.tags.iter_mut().zip(&bucket.entries) {
+            if *tag != 0 && !is_alive(entry.value_and_expiry, now) {
+                *tag = 0;
+                self.taken -= 1;
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "ticks are compared modulo 2^16")]
+const fn tick(at: Instant) -> u16 {
+    (at.0 / TICK_NS) as u16
+}
+
+/// Whether the expiry in the lowest 16 bits is not behind `now`, modulo 2^16.
+#[expect(clippy::cast_possible_truncation, reason = "the expiry is the lowest 16 bits")]
+const fn is_alive(value_and_expiry: u64, now: u16) -> bool {
+    (value_and_expiry as u16).wrapping_sub(now) < 1 << 15
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the product is shifted below `count`")]
+const fn scale(half: u64, count: usize) -> usize {
+    ((half as u128 * count as u128) >> 64) as usize
+}
+
+/// An octet that the choice of buckets does not depend on: both choices use the highest bits.
+#[expect(clippy::cast_possible_truncation, reason = "an octet is what is wanted")]
+const fn tag(fingerprint: Fingerprint) -> u8 {
+    let octet = fingerprint.0[0] as u8;
+    if octet == 0 { 1 } else { octet }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::HashKey;
+
+    const START: Instant = Instant(1_000_000_000_000);
+
+    fn fingerprint(n: u64) -> Fingerprint {
+        HashKey([3, 4]).of_words(&[n])
+    }
+
+    #[test]
+    fn what_was_put_is_found_until_its_end_and_not_after() {
+        let mut directory = Directory::new(100, START);
+        let end = START.plus_ms(32_000);
+        directory.put(fingerprint(1), 77, START, end).unwrap();
+        assert_eq!(directory.get(fingerprint(1), START), Some(77));
+        assert_eq!(directory.get(fingerprint(2), START), None);
+        assert_eq!(directory.get(fingerprint(1), end), Some(77));
+        assert_eq!(directory.get(fingerprint(1), end.plus_ms(1_100)), None);
+    }
+
+    #[test]
+    fn a_later_value_replaces_the_earlier() {
+        let mut directory = Directory::new(100, START);
+        directory.put(fingerprint(1), 1, START, START.plus_ms(1_000)).unwrap();
+        directory.put(fingerprint(1), 2, START, START.plus_ms(9_000)).unwrap();
+        assert_eq!(directory.get(fingerprint(1), START.plus_ms(5_000)), Some(2));
+        assert_eq!(directory.taken(), 1);
+    }
+
+    #[test]
+    fn the_stated_capacity_fits_into_32_octets_an_entry() {
+        let capacity = 200_000;
+        let mut directory = Directory::new(capacity, START);
+        assert!(directory.size() <= 32 * (capacity as usize + 8), "{}", directory.size());
+        let end = START.plus_ms(32_000);
+        let refused = (0..u64::from(capacity))
+            .filter(|n| directory.put(fingerprint(*n), *n, START, end).is_err())
+            .count();
+        assert!(refused <= 10, "{refused} of {capacity} refused");
+        let found = (0..u64::from(capacity))
+            .filter(|n| directory.get(fingerprint(*n), end) == Some(*n))
+            .count();
+        assert_eq!(found + refused, capacity as usize);
+    }
+
+    #[test]
+    fn a_flood_is_refused_and_pushes_nothing_out() {
+        let mut directory = Directory::new(1_000, START);
+        let end = START.plus_ms(32_000);
+        let mut kept = Vec::new();
+        for n in 0..10_000_u64 {
+            if directory.put(fingerprint(n), n, START, end).is_ok() {
+                kept.push(n);
+            }
+        }
+        assert!((1_000..1_400).contains(&kept.len()), "{}", kept.len());
+        assert!(kept.iter().all(|n| directory.get(fingerprint(*n), START) == Some(*n)));
+        // When they have ended their places are taken again.
+        let later = end.plus_ms(2_000);
+        for n in 20_000..20_900_u64 {
+            directory.put(fingerprint(n), n, later, later.plus_ms(32_000)).unwrap();
+        }
+    }
+
+    #[test]
+    fn old_entries_do_not_come_back_when_ticks_wrap() {
+        let mut directory = Directory::new(1_000, START);
+        directory.put(fingerprint(1), 1, START, START.plus_ms(32_000)).unwrap();
+        let mut now = START;
+        // Ten hours, a turn every second: more than one round of 16-bit ticks.
+        for _ in 0..36_000 {
+            now = now.plus_ms(1_000);
+            directory.sweep(now);
+            if now.since(START) > 34_000_000_000 {
+                assert_eq!(directory.get(fingerprint(1), now), None);
+            }
+        }
+        assert_eq!(directory.taken(), 0);
+    }
+
+    #[test]
+    fn behaves_like_a_map_with_ends() {
+        use std::collections::BTreeMap;
+        let mut directory = Directory::new(4_000, START);
+        let mut model: BTreeMap<u64, (u64, Instant)> = BTreeMap::new();
+        let mut now = START;
+        let mut word = 1_u64;
+        for _ in 0..100_000 {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            now = Instant(now.0 + (word >> 40) % 40_000_000);
+            let n = (word >> 20) % 3_000;
+            if word >> 63 == 0 {
+                let end = now.plus_ms(8_000);
+                if directory.put(fingerprint(n), word >> 20, now, end).is_ok() {
+                    model.insert(n, (word >> 20, end));
+                }
+            }
+            let found = directory.get(fingerprint(n), now);
+            match model.get(&n) {
+                Some((value, end)) if now <= *end => assert_eq!(found, Some(*value)),
+                Some((_, end)) if now > end.plus_ms(1_100) => assert_eq!(found, None),
+                Some((value, _)) => assert!(found.is_none() || found == Some(*value)),
+                None => assert_eq!(found, None),
+            }
+            directory.sweep(now);
+        }
+    }
+}
