@@ -7,3 +7,4 @@ pub mod metrics;
 pub mod packet;
 pub mod store;
 pub mod time;
+pub mod transaction;

@@ -178,10 +178,12 @@ const REFUSALS_AT: usize = SLOTS_EVIDENCE;
 const WORK_AT: usize = SLOTS_EVIDENCE + SLOTS_REFUSALS;
 
 const fn purse_of(slot: u16) -> Purse {
-    match slot as usize {
-        ..REFUSALS_AT => Purse::Evidence,
-        ..WORK_AT => Purse::Refusals,
-        _ => Purse::Work,
+    if (slot as usize) < REFUSALS_AT {
+        Purse::Evidence
+    } else if (slot as usize) < WORK_AT {
+        Purse::Refusals
+    } else {
+        Purse::Work
     }
 }
 
