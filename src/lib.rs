@@ -8,3 +8,4 @@ pub mod packet;
 pub mod store;
 pub mod time;
 pub mod transaction;
+pub mod wire;

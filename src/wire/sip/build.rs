@@ -1,0 +1,514 @@
+//! Messages written in place: a request forwarded, a response passed back, a request answered.
+//!
+//! Forwarding copies the octets of a message and changes only what a proxy must change (RFC 3261
+//! sections 16.6, 16.7 and 18.2.1): a handful of [`Edit`]s, made in the order in which they lie in
+//! the message. What is between them is copied as it is, the body too. Every function returns how
+//! many octets it wrote, or `None` if the slot is too short.
+
+use core::net::Ipv6Addr;
+
+use super::fields::ASSERTED_KEPT;
+use super::header::{self, Name};
+use super::start_line::STATUS_AT;
+use super::uri::host_address;
+use super::{Request, Response, Span};
+
+/// Where a datagram came from, IPv4 in its IPv4-mapped form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Source {
+    /// The address in network order.
+    pub ip: [u8; 16],
+    /// The port in host order.
+    pub port: u16,
+}
+
+/// What changes in a request on its way through.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    /// Host and port of our Via value.
+    pub sent_by: &'a [u8],
+    /// The branch of our Via value with its cookie.
+    pub branch: &'a [u8],
+    /// Where the request came from.
+    pub source: Source,
+    /// The Max-Forwards that it leaves with.
+    pub max_forwards: u8,
+    /// Whether the topmost Route value is ours and is removed (RFC 3261 section 16.4).
+    pub pop_route: bool,
+    /// Whether P-Asserted-Identity is removed (RFC 3325 section 5).
+    pub strip_asserted: bool,
+}
+
+/// A header field that only some responses have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Extra<'a> {
+    /// None.
+    None,
+    /// Retry-After, in seconds.
+    RetryAfter(u32),
+    /// Allow: what is served (405, and the answer to OPTIONS).
+    Allow,
+    /// Allow, Accept and Supported: the answer to OPTIONS (RFC 3261 section 11.2).
+    Capabilities,
+    /// Unsupported, with these option tags (420).
+    Unsupported(&'a [u8]),
+    /// Accept, with these media types (415).
+    Accept(&'a [u8]),
+}
+
+/// What a request is answered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// The status code.
+    pub status: u16,
+    /// The reason phrase.
+    pub reason: &'a str,
+    /// The tag of To, in 16 hexadecimal digits, if the request has none there; never on 100.
+    pub to_tag: u64,
+    /// Where the request came from.
+    pub source: Source,
+    /// One more header field.
+    pub extra: Extra<'a>,
+}
+
+/// The methods that are served, as Allow says it.
+const ALLOW: &[u8] = b"Allow: MESSAGE, OPTIONS\r\n";
+
+/// Writes a request as it leaves (RFC 3261 section 16.6): our Via on top, `received` and `rport` in
+/// the one below it (RFC 3581 section 4), Max-Forwards, Route, P-Asserted-Identity.
+pub fn forward_request(
+    request: &Request<'_>,
+    forward: &Forward<'_>,
+    to: &mut [u8],
+) -> Option<usize> {
+    let fields = &request.fields;
+    let mut edits = Edits::default();
+    edits.add(
+        fields.via_field.at,
+        0,
+        With::Via { sent_by: forward.sent_by, branch: forward.branch },
+    );
+    amend_via(&mut edits, request, forward.source);
+    if fields.max_forwards.is_some() {
+        let written = fields.max_forwards_written;
+        edits.add(written.at, written.len, With::Number(u32::from(forward.max_forwards)));
+    } else {
+        let max_forwards = With::MaxForwards(u32::from(forward.max_forwards));
+        edits.add(fields.via_field.end(), 0, max_forwards);
+    }
+    if forward.pop_route && fields.route_count > 0 {
+        edits.remove_first(fields.route_field, fields.route, fields.route_next);
+    }
+    let asserted = if forward.strip_asserted { Asserted::of(request) } else { Asserted::none() };
+    edits.apply(request.octets, asserted, to)
+}
+
+/// Writes a response as it is passed back (RFC 3261 section 16.7): without its topmost Via value,
+/// and with another status code and reason phrase if so told.
+pub fn forward_response(
+    response: &Response<'_>,
+    to_status: Option<(u16, &'static str)>,
+    to: &mut [u8],
+) -> Option<usize> {
+    let fields = &response.fields;
+    let mut edits = Edits::default();
+    if let Some((status, reason)) = to_status {
+        let at = Span::between(STATUS_AT, STATUS_AT).at;
+        let len = response.reason.end().saturating_sub(at);
+        edits.add(at, len, With::Status { status, reason });
+    }
+    edits.remove_first(fields.via_field, fields.via.value, fields.via_next);
+    edits.apply(response.octets, Asserted::none(), to)
+}
+
+/// Writes a response to a request (RFC 3261 section 8.2.6): all Via values with `received` and
+/// `rport` in the topmost one, From, To, Call-ID, CSeq, one more header field, no body. The same
+/// request and reply give the same octets, so that a retransmission can be answered anew.
+pub fn respond(request: &Request<'_>, reply: &Reply<'_>, to: &mut [u8]) -> Option<usize> {
+    let fields = &request.fields;
+    let octets = request.octets;
+    let mut writer = Writer { to, at: 0 };
+    writer.put(b"SIP/2.0 ")?;
+    writer.put_status(reply.status, reply.reason)?;
+    writer.put(b"\r\n")?;
+    put_vias(request, reply.source, &mut writer)?;
+    writer.put_field(b"From: ", fields.from.of(octets))?;
+    writer.put(b"To: ")?;
+    writer.put(fields.to.of(octets))?;
+    if fields.to_tag.is_empty() && reply.status != 100 {
+        writer.put(b";tag=")?;
+        writer.put_hex(reply.to_tag)?;
+    }
+    writer.put(b"\r\n")?;
+    writer.put_field(b"Call-ID: ", fields.call_id.of(octets))?;
+    writer.put_field(b"CSeq: ", fields.cseq_value.of(octets))?;
+    // Section 8.2.6.1.
+    if reply.status == 100 && !fields.timestamp.is_empty() {
+        writer.put_field(b"Timestamp: ", fields.timestamp.of(octets))?;
+    }
+    match reply.extra {
+        Extra::None => {}
+        Extra::RetryAfter(seconds) => {
+            writer.put(b"Retry-After: ")?;
+            writer.put_number(seconds)?;
+            writer.put(b"\r\n")?;
+        }
+        Extra::Allow => writer.put(ALLOW)?,
+        Extra::Capabilities => {
+            writer.put(ALLOW)?;
+            writer.put(b"Accept: */*\r\nSupported: \r\n")?;
+        }
+        Extra::Unsupported(options) => writer.put_field(b"Unsupported: ", options)?,
+        Extra::Accept(types) => writer.put_field(b"Accept: ", types)?,
+    }
+    writer.put(b"Content-Length: 0\r\n\r\n")?;
+    Some(writer.at)
+}
+
+/// All Via header fields of a request in their order.
+fn put_vias(request: &Request<'_>, source: Source, writer: &mut Writer<'_>) -> Option<()> {
+    let fields = &request.fields;
+    let first = fields.via_field;
+    let mut edits = Edits::default();
+    amend_via(&mut edits, request, source);
+    let upto_first = request.octets.get(..usize::from(first.end()))?;
+    edits.write(upto_first, usize::from(first.at), Asserted::none(), writer)?;
+    let more = usize::from(fields.via_fields.saturating_sub(1));
+    let behind = header::Fields::from(request.octets, usize::from(first.end()));
+    for field in behind.filter(|field| field.name == Name::Via).take(more) {
+        writer.put(field.line().of(request.octets))?;
+    }
+    Some(())
+}
+
+/// The topmost Via says where the request came from: `received` if the host of `sent-by` is not
+/// that address (RFC 3261 section 18.2.1) or `rport` asks for it (RFC 3581 section 4), the port if
+/// `rport` asks for it. What a sender wrote there itself is overwritten.
+fn amend_via(edits: &mut Edits<'_>, request: &Request<'_>, source: Source) {
+    let via = &request.fields.via;
+    if via.rport {
+        let written = via.rport_written;
+        edits.add(written.at, written.len, With::Rport(source.port));
+    }
+    let told = || host_address(via.host.of(request.octets)) == Some(source.ip);
+    if !via.received.is_empty() {
+        edits.add(via.received.at, via.received.len, With::Received(source.ip));
+    } else if via.rport || !told() {
+        edits.add(via.value.end(), 0, With::Received(source.ip));
+    }
+}
+
+/// What is written in the place of what is removed.
+#[derive(Clone, Copy, Debug, Default)]
+enum With<'a> {
+    #[default]
+    Nothing,
+    Via {
+        sent_by: &'a [u8],
+        branch: &'a [u8],
+    },
+    Received([u8; 16]),
+    Rport(u16),
+    Number(u32),
+    MaxForwards(u32),
+    Status {
+        status: u16,
+        reason: &'a str,
+    },
+}
+
+/// One change: `len` octets at `at` give way to something else.
+#[derive(Clone, Copy, Debug, Default)]
+struct Edit<'a> {
+    at: u16,
+    len: u16,
+    with: With<'a>,
+}
+
+/// The changes to one message: our Via, two in the Via below it, Max-Forwards, Route.
+#[derive(Clone, Copy, Debug, Default)]
+struct Edits<'a> {
+    edits: [Edit<'a>; 5],
+    count: usize,
+}
+
+impl<'a> Edits<'a> {
+    /// Keeps them in the order of their places, and of their coming where that is the same.
+    fn add(&mut self, at: u16, len: u16, with: With<'a>) {
+        let mut edit = Edit { at, len, with };
+        for kept in self.edits.iter_mut().take(self.count) {
+            if edit.at < kept.at {
+                core::mem::swap(kept, &mut edit);
+            }
+        }
+        if let Some(room) = self.edits.get_mut(self.count) {
+            *room = edit;
+            self.count = self.count.saturating_add(1);
+        }
+    }
+
+    /// Removes the first value of a list: with its whole header field if it is alone there, else
+    /// up to the value that begins at `next`.
+    fn remove_first(&mut self, field: Span, value: Span, next: u16) {
+        if next == 0 {
+            self.add(field.at, field.len, With::Nothing);
+        } else {
+            self.add(value.at, next.saturating_sub(value.at), With::Nothing);
+        }
+    }
+
+    /// Writes the octets with these changes, and without the header fields that are stripped.
+    fn apply(&self, octets: &[u8], asserted: Asserted<'_>, to: &mut [u8]) -> Option<usize> {
+        let mut writer = Writer { to, at: 0 };
+        self.write(octets, 0, asserted, &mut writer)?;
+        Some(writer.at)
+    }
+
+    fn write(
+        &self,
+        octets: &[u8],
+        from: usize,
+        mut asserted: Asserted<'_>,
+        writer: &mut Writer<'_>,
+    ) -> Option<()> {
+        let mut from = from;
+        let mut strip = asserted.next();
+        for edit in self.edits.iter().take(self.count) {
+            while let Some(span) = strip.filter(|span| span.at < edit.at) {
+                writer.put(octets.get(from..usize::from(span.at))?)?;
+                from = usize::from(span.end());
+                strip = asserted.next();
+            }
+            let at = usize::from(edit.at);
+            writer.put(octets.get(from..at)?)?;
+            writer.put_instead(edit.with)?;
+            from = at.saturating_add(usize::from(edit.len));
+        }
+        while let Some(span) = strip {
+            writer.put(octets.get(from..usize::from(span.at))?)?;
+            from = usize::from(span.end());
+            strip = asserted.next();
+        }
+        writer.put(octets.get(from..)?)
+    }
+}
+
+/// The P-Asserted-Identity header fields of a request in order: those whose places are kept, or all
+/// found anew if there are more.
+#[derive(Clone, Copy, Debug)]
+struct Asserted<'a> {
+    kept: [Span; ASSERTED_KEPT],
+    at: usize,
+    left: usize,
+    anew: Option<header::Fields<'a>>,
+}
+
+impl<'a> Asserted<'a> {
+    const fn none() -> Self {
+        Self { kept: [Span { at: 0, len: 0 }; ASSERTED_KEPT], at: 0, left: 0, anew: None }
+    }
+
+    fn of(request: &Request<'a>) -> Self {
+        let kept = request.fields.asserted;
+        let left = usize::from(request.fields.asserted_count);
+        let first = kept.first().copied().unwrap_or_default();
+        let anew = (left > ASSERTED_KEPT)
+            .then(|| header::Fields::from(request.octets, usize::from(first.at)));
+        Self { kept, at: 0, left, anew }
+    }
+}
+
+impl Iterator for Asserted<'_> {
+    type Item = Span;
+
+    fn next(&mut self) -> Option<Span> {
+        self.left = self.left.checked_sub(1)?;
+        match &mut self.anew {
+            Some(fields) => {
+                Some(fields.find(|field| field.name == Name::PAssertedIdentity)?.line())
+            }
+            None => {
+                let span = self.kept.get(self.at).copied();
+                self.at = self.at.saturating_add(1);
+                span
+            }
+        }
+    }
+}
+
+/// Octets appended to a slice; `None` as soon as it is full.
+struct Writer<'a> {
+    to: &'a mut [u8],
+    at: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, octets: &[u8]) -> Option<()> {
+        let end = self.at.checked_add(octets.len())?;
+        self.to.get_mut(self.at..end)?.copy_from_slice(octets);
+        self.at = end;
+        Some(())
+    }
+
+    fn put_field(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        self.put(name)?;
+        self.put(value)?;
+        self.put(b"\r\n")
+    }
+
+    fn put_instead(&mut self, with: With<'_>) -> Option<()> {
+        match with {
+            With::Nothing => Some(()),
+            With::Via { sent_by, branch } => {
+                self.put(b"Via: SIP/2.0/UDP ")?;
+                self.put(sent_by)?;
+                self.put(b";branch=")?;
+                self.put(branch)?;
+                self.put(b";rport\r\n")
+            }
+            With::Received(ip) => {
+                self.put(b";received=")?;
+                self.put_address(ip)
+            }
+            With::Rport(port) => {
+                self.put(b";rport=")?;
+                self.put_number(u32::from(port))
+            }
+            With::Number(number) => self.put_number(number),
+            With::MaxForwards(number) => {
+                self.put(b"Max-Forwards: ")?;
+                self.put_number(number)?;
+                self.put(b"\r\n")
+            }
+            With::Status { status, reason } => self.put_status(status, reason),
+        }
+    }
+
+    fn put_status(&mut self, status: u16, reason: &str) -> Option<()> {
+        self.put_number(u32::from(status))?;
+        self.put(b" ")?;
+        self.put(reason.as_bytes())
+    }
+
+    fn put_number(&mut self, number: u32) -> Option<()> {
+        let mut digits = [b'0'; 10];
+        let mut left = number;
+        let mut count: usize = 0;
+        for digit in digits.iter_mut().rev() {
+            *digit = digit_of(left.rem_euclid(10));
+            left = left.div_euclid(10);
+            count = count.saturating_add(1);
+            if left == 0 {
+                break;
+            }
+        }
+        self.put(digits.get(digits.len().checked_sub(count)?..)?)
+    }
+
+    fn put_hex(&mut self, number: u64) -> Option<()> {
+        let mut digits = [b'0'; 16];
+        let mut left = number;
+        for digit in digits.iter_mut().rev() {
+            *digit = digit_of(u32::from(left.to_le_bytes()[0] & 0x0F));
+            left >>= 4;
+        }
+        self.put(&digits)
+    }
+
+    /// IPv6 without brackets (RFC 5118 section 4.5), in the form of RFC 5952.
+    fn put_address(&mut self, ip: [u8; 16]) -> Option<()> {
+        let address = Ipv6Addr::from_octets(ip);
+        if let Some(v4) = address.to_ipv4_mapped() {
+            let [a, b, c, d] = v4.octets();
+            self.put_number(u32::from(a))?;
+            for octet in [b, c, d] {
+                self.put(b".")?;
+                self.put_number(u32::from(octet))?;
+            }
+            return Some(());
+        }
+        use core::fmt::Write as _;
+        write!(self, "{address}").ok()
+    }
+}
+
+impl core::fmt::Write for Writer<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.put(text.as_bytes()).ok_or(core::fmt::Error)
+    }
+}
+
+/// A digit below 16.
+fn digit_of(value: u32) -> u8 {
+    match char::from_digit(value, 16) {
+        Some(digit) => digit as u8,
+        None => b'0',
+    }
+}
+
+/// The reason phrase that the standards suggest for a status code; that of its class for others.
+pub const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Notification",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        412 => "Conditional Request Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        423 => "Interval Too Brief",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        _ => match status / 100 {
+            0 | 1 => "Progress",
+            2 => "Success",
+            3 => "Redirection",
+            4 => "Request Failure",
+            5 => "Server Failure",
+            _ => "Global Failure",
+        },
+    }
+}

@@ -1,0 +1,160 @@
+//! Messages read whole, and built from what was read.
+
+use super::*;
+
+const MESSAGE: &str = "MESSAGE sip:user2@domain.com SIP/2.0\r\n\
+    Via: SIP/2.0/UDP user1pc.domain.com:5070;branch=z9hG4bK776sgdkse;rport\r\n\
+    Via: SIP/2.0/TCP a.example ; branch=z9hG4bK1 , SIP/2.0/UDP b.example\r\n\
+    Max-Forwards: 70\r\n\
+    Route: <sip:ours.example;lr>, <sip:next.example:5080;lr>\r\n\
+    From: <sip:user1@domain.com>;tag=49583\r\n\
+    To: \"User 2\" <sip:user2@domain.com>\r\n\
+    P-Asserted-Identity: <sip:user1@domain.com>\r\n\
+    P-Asserted-Identity: <tel:+1>\r\n\
+    Call-ID: asd88asd77a@1.2.3.4\r\n\
+    CSeq: 7 MESSAGE\r\n\
+    Privacy: header; id\r\n\
+    Content-Type: text/plain\r\n\
+    Content-Length: 18\r\n\
+    \r\n\
+    Watson, come here.";
+
+const SOURCE: Source =
+    Source { ip: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 192, 0, 2, 9], port: 40_000 };
+
+fn request(datagram: &str) -> Request<'_> {
+    match parse(datagram.as_bytes()) {
+        Ok(Message::Request(request)) => request,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn response(datagram: &str) -> Response<'_> {
+    match parse(datagram.as_bytes()) {
+        Ok(Message::Response(response)) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn text(octets: &[u8]) -> &str {
+    core::str::from_utf8(octets).unwrap()
+}
+
+fn built(build: impl FnOnce(&mut [u8]) -> Option<usize>) -> String {
+    let mut slot = [0; 9_000];
+    let len = build(&mut slot).unwrap();
+    text(&slot[..len]).to_owned()
+}
+
+#[test]
+fn a_message_is_read_whole() {
+    let request = request(MESSAGE);
+    let fields = &request.fields;
+    let of = |span: Span| text(span.of(request.octets));
+    assert_eq!(request.fault, None);
+    assert_eq!((request.method, of(request.method_name)), (Method::Message, "MESSAGE"));
+    assert_eq!(of(request.uri), "sip:user2@domain.com");
+    assert_eq!(of(fields.via.sent_by), "user1pc.domain.com:5070");
+    assert_eq!((fields.via_count, fields.via_fields), (3, 2));
+    assert_eq!(of(fields.from), "<sip:user1@domain.com>;tag=49583");
+    assert_eq!((of(fields.from_uri), of(fields.from_tag)), ("sip:user1@domain.com", "49583"));
+    assert_eq!((of(fields.to_uri), of(fields.to_tag)), ("sip:user2@domain.com", ""));
+    assert_eq!(of(fields.call_id), "asd88asd77a@1.2.3.4");
+    assert_eq!((fields.cseq, fields.cseq_method), (7, Method::Message));
+    assert_eq!(fields.max_forwards, Some(70));
+    assert_eq!(of(fields.content_type), "text/plain");
+    assert_eq!(of(fields.body), "Watson, come here.");
+    assert_eq!((fields.asserted_count, fields.privacy_id), (2, true));
+    assert_eq!((fields.header_count, fields.extra_count), (13, 6));
+    let vias: Vec<_> = request.vias().map(|via| of(via.host).to_owned()).collect();
+    assert_eq!(vias, ["user1pc.domain.com", "a.example", "b.example"]);
+    let routes: Vec<_> =
+        request.routes().map(|route| (of(route.host).to_owned(), route.port, route.lr)).collect();
+    assert_eq!(
+        routes,
+        [("ours.example".to_owned(), None, true), ("next.example".to_owned(), Some(5080), true)]
+    );
+    assert_eq!(fields.route_count, 2);
+}
+
+#[test]
+fn a_request_is_forwarded() {
+    let forward = Forward {
+        sent_by: b"192.0.2.1:5060",
+        branch: b"z9hG4bKours",
+        source: SOURCE,
+        max_forwards: 69,
+        pop_route: true,
+        strip_asserted: true,
+    };
+    let forwarded = built(|slot| forward_request(&request(MESSAGE), &forward, slot));
+    let expected = MESSAGE
+        .replace(
+            "Via: SIP/2.0/UDP user1pc.domain.com:5070;branch=z9hG4bK776sgdkse;rport\r\n",
+            "Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKours;rport\r\n\
+             Via: SIP/2.0/UDP user1pc.domain.com:5070;branch=z9hG4bK776sgdkse;rport=40000\
+             ;received=192.0.2.9\r\n",
+        )
+        .replace("70\r\n", "69\r\n")
+        .replace("5069", "5070")
+        .replace("<sip:ours.example;lr>, ", "")
+        .replace("P-Asserted-Identity: <sip:user1@domain.com>\r\n", "")
+        .replace("P-Asserted-Identity: <tel:+1>\r\n", "");
+    assert_eq!(forwarded, expected);
+    assert_eq!(request(&forwarded).fault, None);
+    for len in 0..forwarded.len() {
+        let mut short = [0; 9_000];
+        assert_eq!(forward_request(&request(MESSAGE), &forward, &mut short[..len]), None);
+    }
+}
+
+#[test]
+fn a_request_is_answered() {
+    let reply = Reply {
+        status: 503,
+        reason: reason_phrase(503),
+        to_tag: 0xA1,
+        source: SOURCE,
+        extra: Extra::RetryAfter(5),
+    };
+    let answer = built(|slot| respond(&request(MESSAGE), &reply, slot));
+    assert_eq!(
+        answer,
+        "SIP/2.0 503 Service Unavailable\r\n\
+         Via: SIP/2.0/UDP user1pc.domain.com:5070;branch=z9hG4bK776sgdkse;rport=40000\
+         ;received=192.0.2.9\r\n\
+         Via: SIP/2.0/TCP a.example ; branch=z9hG4bK1 , SIP/2.0/UDP b.example\r\n\
+         From: <sip:user1@domain.com>;tag=49583\r\n\
+         To: \"User 2\" <sip:user2@domain.com>;tag=00000000000000a1\r\n\
+         Call-ID: asd88asd77a@1.2.3.4\r\n\
+         CSeq: 7 MESSAGE\r\n\
+         Retry-After: 5\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    assert_eq!(response(&answer).status, 503);
+    assert_eq!(response(&answer).fields.retry_after, Some(5));
+}
+
+#[test]
+fn a_response_is_passed_back_without_its_topmost_via() {
+    let answer = "SIP/2.0 503 Service Unavailable\r\n\
+        v: SIP/2.0/UDP ours;branch=z9hG4bKours;rport\r\n , SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
+        Via: SIP/2.0/UDP b\r\n\
+        f: <sip:a@b>;tag=1\r\nt: <sip:c@d>;tag=2\r\ni: x\r\nCSeq: 1 MESSAGE\r\nl: 0\r\n\r\n";
+    let once = built(|slot| forward_response(&response(answer), Some((500, "Failed")), slot));
+    assert_eq!(
+        once,
+        answer
+            .replace("503 Service Unavailable", "500 Failed")
+            .replace("SIP/2.0/UDP ours;branch=z9hG4bKours;rport\r\n , ", "")
+    );
+    let twice = built(|slot| forward_response(&response(&once), None, slot));
+    assert_eq!(twice, once.replace("v: SIP/2.0/UDP a;branch=z9hG4bK1\r\n", ""));
+    assert_eq!(response(&twice).fields.via_count, 1);
+}
+
+#[test]
+fn parsed_messages_are_small() {
+    assert!(size_of::<Message<'_>>() <= 300, "{}", size_of::<Message<'_>>());
+    assert!(size_of::<Fields>() <= 224, "{}", size_of::<Fields>());
+}
