@@ -1,7 +1,9 @@
 //! Delivery-report fast path between the SMS side and the IM side.
 
 pub mod delivery;
+pub mod engine;
 pub mod id;
+
 pub mod limits;
 pub mod metrics;
 pub mod packet;

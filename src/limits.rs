@@ -65,7 +65,28 @@ pub const SIP_VIAS_MAX: usize = 64;
 /// Octets of a Request-URI.
 pub const SIP_URI_SIZE_MAX: usize = 1_024;
 
+/// Copies of final responses that say more than their status: enough for a second of failures
+/// at carrier rates, which is when a retransmission asks for them.
+pub const KEPT_MAX: u16 = 4_096;
+
+/// Octets of such a copy; longer responses are answered again from their status alone.
+pub const KEPT_SIZE: usize = 2_016;
+
+/// Of all server transactions one in so many may be a refusal that is remembered. A refusal that
+/// cannot be remembered is not sent.
+pub const REFUSED_SHARE: u32 = 8;
+
+/// Client transactions that ended otherwise than delivered and are remembered for late responses.
+pub const TOMBSTONES_MAX: u32 = 1 << 18;
+
+/// How long they are remembered, in milliseconds: hazard H2 asks for five minutes.
+pub const TOMBSTONE_MS: u32 = 300_000;
+
+/// Accounts between two turns: no turn closes more messages than there are slots and timers.
+pub const ACCOUNTS_MAX: usize = 1_024;
+
 const _: () = {
+    assert!(ACCOUNTS_MAX >= SLOTS_MAX + BURST_SIZE + TIMERS_PER_TURN_MAX);
     // A stored and forwarded request always fits the slot that carries it.
     assert!(SLOT_SIZE >= DATAGRAM_SIZE_MAX + FORWARD_GROWTH_MAX);
     assert!(SLOT_SIZE.is_multiple_of(64));

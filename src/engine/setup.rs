@@ -47,6 +47,13 @@ pub struct Setup {
     pub accounts: bool,
 }
 
+impl Setup {
+    /// The `sent-by` of requests that leave from `socket`.
+    pub(super) fn sent_by_of(&self, socket: SocketId) -> &[u8] {
+        self.sent_by.get(usize::from(socket.0)).map_or(&[], |text| text.as_bytes())
+    }
+}
+
 /// Somebody who may talk to us.
 #[derive(Clone, Debug)]
 pub struct Peer {

@@ -6,7 +6,7 @@
 //! to guess (RFC 3261 section 17.1.3 matches by branch; hazard H12 asks for 64 unguessable bits).
 //!
 //! ```text
-//! z9hG4bK | node 2 | worker 2 | epoch 8 | index 8 | generation 8 | attempt 2 | asked 8 | tag 16
+//! z9hG4bK | node 2 | worker 2 | epoch 8 | index 8 | generation 8 | attempt 2 | loop 8 | tag 16
 //! ```
 //! All numbers are lower-case hexadecimal digits of fixed width, most significant first.
 
@@ -39,7 +39,7 @@ pub struct Branch {
     pub attempt: u8,
     /// A hash of what makes a second visit of the same request a loop (RFC 3261 section 16.6
     /// step 8).
-    pub asked: u32,
+    pub loop_hash: u32,
 }
 
 impl Branch {
@@ -98,7 +98,7 @@ impl Branch {
             index: u32::from_be_bytes([i0, i1, i2, i3]),
             generation: u32::from_be_bytes([g0, g1, g2, g3]),
             attempt,
-            asked: u32::from_be_bytes([a0, a1, a2, a3]),
+            loop_hash: u32::from_be_bytes([a0, a1, a2, a3]),
         };
         (branch.tag(key) == u64::from_be_bytes(tag)).then_some(branch)
     }
@@ -111,7 +111,7 @@ impl Branch {
         place[6..10].copy_from_slice(&self.index.to_be_bytes());
         place[10..14].copy_from_slice(&self.generation.to_be_bytes());
         place[14] = self.attempt;
-        place[15..19].copy_from_slice(&self.asked.to_be_bytes());
+        place[15..19].copy_from_slice(&self.loop_hash.to_be_bytes());
         place
     }
 
@@ -119,7 +119,7 @@ impl Branch {
         let node = u64::from(self.node) << 16 | u64::from(self.worker.0) << 8;
         let words = [
             KIND | node | u64::from(self.attempt),
-            u64::from(self.epoch) << 32 | u64::from(self.asked),
+            u64::from(self.epoch) << 32 | u64::from(self.loop_hash),
             u64::from(self.index) << 32 | u64::from(self.generation),
         ];
         key.of_words(&words).0[0]
@@ -154,7 +154,7 @@ mod tests {
             index: 0xDEAD_BEEF,
             generation: 7,
             attempt: 1,
-            asked: 0xCAFE_F00D,
+            loop_hash: 0xCAFE_F00D,
         }
     }
 

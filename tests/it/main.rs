@@ -1,5 +1,8 @@
 //! All integration tests, linked once.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_macros, reason = "tests are not the packet path")]
 
+mod bench;
+mod cut_through;
 mod tidy;

@@ -1,0 +1,135 @@
+//! The end of a message: its verdict counted, its transaction answerable, its account told.
+
+use crate::delivery::{Account, Evidence, Identifier, Verdict};
+use crate::engine::Engine;
+use crate::engine::record::Record;
+use crate::id::Handle;
+use crate::limits::TOMBSTONE_MS;
+use crate::metrics::Counter;
+use crate::store::Fingerprint;
+use crate::time::Instant;
+use crate::transaction::finished::Entry;
+use crate::transaction::non_invite_server;
+
+impl Engine {
+    /// Counts a verdict, which is reached once per message.
+    pub(super) fn decide(&mut self, handle: Handle<Record>, verdict: Verdict, at: Instant) {
+        self.count(match verdict {
+            Verdict::Delivered => Counter::VerdictDelivered,
+            Verdict::Permanent => Counter::VerdictPermanent,
+            Verdict::Temporary => Counter::VerdictTemporary,
+            Verdict::Unknown => Counter::VerdictUnknown,
+            Verdict::Accepted => Counter::VerdictAccepted,
+        });
+        if let Some(record) = self.records.get_mut(handle) {
+            record.decided = at;
+        }
+    }
+
+    /// Keeps a final response answerable for timer J.
+    pub(super) fn finish(
+        &mut self,
+        fingerprint: Fingerprint,
+        status: u16,
+        kept: Option<u16>,
+        at: Instant,
+    ) {
+        self.leave(fingerprint, Entry::Final { status, detail: 0, kept }, at);
+    }
+
+    /// Settles that nothing is said: retransmissions are absorbed for timer J.
+    pub(super) fn keep_silent(&mut self, handle: Handle<Record>, at: Instant) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        record.server.on(non_invite_server::Event::Silence);
+        let fingerprint = record.fingerprint;
+        self.leave(fingerprint, Entry::Silent, at);
+        self.count(Counter::ReportsSilent);
+    }
+
+    /// Frees the record. Its account tells what was decided and from what.
+    pub(super) fn close(&mut self, handle: Handle<Record>, at: Instant) {
+        if let Some(account) = self.account(handle, at)
+            && !self.accounts.push(&account)
+        {
+            self.count(Counter::AccountsLost);
+        }
+        self.wheel.stop(handle.index);
+        let Some(record) = self.records.remove(handle) else { return };
+        if let Some(large) = record.large {
+            self.requests_large.give(large);
+        }
+        if let Some((verdict, evidence)) = record.message.decided()
+            && verdict != Verdict::Delivered
+        {
+            let end = at.plus_ms(TOMBSTONE_MS);
+            let said = (verdict as u64) << 16 | u64::from(status_of(evidence));
+            // A lost tombstone makes a late response look repeated in the counters, no more.
+            let _ = self.tombstones.put(self.grave(handle), said, at, end);
+        }
+        self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
+    }
+
+    /// How a client transaction that is over ended, if it was not delivered.
+    pub(super) fn tombstone(&self, handle: Handle<Record>, now: Instant) -> Option<(Verdict, u16)> {
+        let said = self.tombstones.get(self.grave(handle), now)?;
+        let verdict = Verdict::ALL.into_iter().find(|verdict| *verdict as u64 == said >> 16)?;
+        Some((verdict, u16::try_from(said & 0xFFFF).unwrap_or(0)))
+    }
+
+    fn leave(&mut self, fingerprint: Fingerprint, entry: Entry, at: Instant) {
+        let end = at.plus_ms(self.setup.timers.transaction_ms());
+        if self.transactions.put(fingerprint, entry.encode(), at, end).is_err() {
+            // Its place was there since it was accepted, unless the clock has leapt over its end.
+            self.count(Counter::DroppedNoMemory);
+        }
+    }
+
+    fn grave(&self, handle: Handle<Record>) -> Fingerprint {
+        let place = u64::from(handle.index) << 32 | u64::from(handle.generation);
+        self.setup.key.of_words(&[GRAVE, place])
+    }
+
+    fn account(&self, handle: Handle<Record>, at: Instant) -> Option<Account> {
+        if !self.setup.accounts {
+            return None;
+        }
+        let record = self.records.get(handle)?;
+        let (verdict, evidence) = record.message.decided()?;
+        let octets: &[u8] = match record.large {
+            Some(buffer) => self.requests_large.octets(buffer),
+            None => &self.requests[handle.index as usize],
+        };
+        // A proxy passes the Call-ID on, so both sides have the same.
+        let call_id = Identifier::new(record.call_id.of(octets));
+        Some(Account {
+            arrived: record.arrived,
+            decided: record.decided,
+            reported: at,
+            sms_call_id: call_id,
+            im_call_id: call_id,
+            recipient: Identifier::new(record.uri.of(octets)),
+            sms_peer: record.sms_peer,
+            im_peer: record.im_peer,
+            transmissions: record.transmissions,
+            statuses: record.statuses,
+            evidence,
+            verdict,
+            report: record.report,
+        })
+    }
+}
+
+/// The status that decided, 0 if no final response did.
+pub(super) const fn status_of(evidence: Evidence) -> u16 {
+    match evidence {
+        Evidence::Final { status, .. } => status,
+        Evidence::TimerF
+        | Evidence::Deadline
+        | Evidence::NeverSent
+        | Evidence::Unreachable
+        | Evidence::Shutdown => 0,
+    }
+}
+
+/// Sets the fingerprint of a tombstone apart from every other use of the same key.
+const GRAVE: u64 = 0x6A7E_5700 << 32;

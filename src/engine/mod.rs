@@ -1,0 +1,349 @@
+//! The sans-IO engine: one per worker, driven by whoever owns the sockets.
+//!
+//! This is composition only. Each function finds the record, asks the machine, tells the latch,
+//! and writes what follows into a slot. A MESSAGE from the SMS side opens a [`Record`] and goes on
+//! to the IM side; the first evidence that decides goes back as the final response, which in this
+//! form of the SMS side *is* the delivery report; when the driver has said how that went, the
+//! message is closed: its account is told, and 48 bits stay behind for retransmissions.
+//!
+//! **A burst is only given while [`Purse::Evidence`] has a slot for each of its arrivals, a tick
+//! only while it has [`TIMERS_PER_TURN_MAX`]: so nothing that carries evidence ever waits.**
+
+mod answer;
+mod close;
+mod kept;
+mod peers;
+mod record;
+mod request;
+mod response;
+mod route;
+mod setup;
+mod timers;
+
+use std::sync::Arc;
+
+use self::kept::Kept;
+use self::peers::Peers;
+pub use self::record::MESSAGES_MAX;
+use self::record::{OPEN_MESSAGE_SIZE, Record};
+use self::request::Asked;
+pub use self::setup::{Peer, Serving, Setup, Strangers, Timers};
+use crate::delivery::Account;
+use crate::limits::{
+    ACCOUNTS_MAX, BURST_SIZE, DATAGRAM_SIZE_MAX, KEPT_MAX, REFUSED_SHARE, REQUEST_SMALL_SIZE,
+    SLOT_SIZE, TIMERS_PER_TURN_MAX, TOMBSTONES_MAX,
+};
+use crate::metrics::{Counter, PeerTally, Tally};
+use crate::packet::{Arrival, Departures, Owner, Purse, Sent};
+use crate::store::{Directory, Fingerprint, Pool, Slab};
+use crate::time::{Instant, Wheel};
+use crate::transaction::branch::Branch;
+use crate::wire::sip::{self, Message, Request, Response};
+
+/// All protocol state of one worker.
+#[derive(Debug)]
+pub struct Engine {
+    setup: Setup,
+    peers: Peers,
+    records: Slab<Record>,
+    /// The request of each record, as it arrived, at the record's index.
+    requests: Box<[[u8; REQUEST_SMALL_SIZE]]>,
+    /// Requests that are longer.
+    requests_large: Pool<DATAGRAM_SIZE_MAX>,
+    wheel: Wheel,
+    /// Server transactions: open, or finished and answerable.
+    transactions: Directory,
+    /// MESSAGE requests that were answered 503: what was refused once stays refused.
+    refused: Directory,
+    /// Client transactions that ended otherwise than delivered, for responses that come late.
+    tombstones: Directory,
+    kept: Kept,
+    accounts: Accounts,
+    /// Where an answer is measured before it is known whether it may be sent.
+    scratch: Box<[u8; SLOT_SIZE]>,
+    serving: Serving,
+    tally: Arc<Tally>,
+}
+
+/// What the tables of one engine take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Footprint {
+    /// Octets per open message: record, request, timer.
+    pub open_message: usize,
+    /// Octets per finished transaction at the stated capacity.
+    pub finished_transaction: usize,
+    /// Octets of everything together.
+    pub total: usize,
+}
+
+/// Why a request is not taken: a status code with its phrase.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Refusal {
+    status: u16,
+    reason: &'static str,
+}
+
+impl Refusal {
+    const fn new(status: u16, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+}
+
+/// An arrival after the first pass over its burst.
+enum Seen<'a> {
+    Nothing,
+    Request(Request<'a>, Option<u8>, Fingerprint),
+    Response(Response<'a>, u8, Branch),
+}
+
+impl Engine {
+    /// Allocates and touches everything the worker will ever need.
+    pub fn new(setup: Setup, tally: Arc<Tally>, now: Instant) -> Self {
+        assert!(setup.messages_max > 0);
+        assert!(setup.messages_max <= MESSAGES_MAX);
+        assert!(setup.sync_deadline_ms > 0);
+        assert_eq!(tally.peers.len(), setup.peers.len());
+        let mut requests: Box<[[u8; REQUEST_SMALL_SIZE]]> =
+            core::iter::repeat_n([0; REQUEST_SMALL_SIZE], setup.messages_max as usize).collect();
+        for request in &mut requests {
+            request.fill(0xFF);
+        }
+        Self {
+            peers: Peers::new(setup.peers.clone()),
+            records: Slab::new(setup.messages_max),
+            requests,
+            requests_large: Pool::new(setup.messages_large_max),
+            wheel: Wheel::new(setup.messages_max, now),
+            transactions: Directory::new(setup.finished_max, now),
+            refused: Directory::new(setup.finished_max / REFUSED_SHARE, now),
+            tombstones: Directory::new(TOMBSTONES_MAX, now),
+            kept: Kept::new(KEPT_MAX),
+            accounts: Accounts::new(if setup.accounts { ACCOUNTS_MAX } else { 0 }),
+            scratch: Box::new([0; SLOT_SIZE]),
+            serving: Serving::Open,
+            setup,
+            tally,
+        }
+    }
+
+    /// Takes one burst: a first pass parses, hashes and prefetches, a second one acts, so that
+    /// the cache misses of a burst overlap.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the caller has not kept the evidence slots free.
+    pub fn on_burst(&mut self, arrivals: &[Arrival<'_>], out: &mut Departures) {
+        assert!(arrivals.len() <= BURST_SIZE);
+        assert!(out.free(Purse::Evidence) >= arrivals.len());
+        let mut burst = [const { Seen::Nothing }; BURST_SIZE];
+        self.tally.counters.add_many(Counter::DatagramsIn, arrivals.len() as u64);
+        for (seen, arrival) in burst.iter_mut().zip(arrivals) {
+            *seen = self.see(arrival);
+        }
+        for (seen, arrival) in burst.iter().zip(arrivals) {
+            match seen {
+                Seen::Nothing => {}
+                Seen::Request(request, peer, fingerprint) => {
+                    let asked = Asked { request, arrival, fingerprint: *fingerprint };
+                    self.on_request(asked, *peer, out);
+                }
+                Seen::Response(response, peer, branch) => {
+                    self.on_response(response, arrival, *peer, *branch, out);
+                }
+            }
+        }
+    }
+
+    /// Takes what the driver says about a departure that has an owner.
+    pub fn on_sent(&mut self, owner: Owner, sent: Sent, at: Instant) {
+        let (handle, errand) = record::errand(owner);
+        match errand {
+            record::Errand::Request(attempt) => self.on_request_sent(handle, attempt, sent, at),
+            record::Errand::Report => self.on_report_sent(handle, sent, at),
+        }
+    }
+
+    /// Expires timers, at most [`TIMERS_PER_TURN_MAX`] of them. Returns how many.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the caller has not kept that many evidence slots free.
+    pub fn on_tick(&mut self, now: Instant, out: &mut Departures) -> usize {
+        assert!(out.free(Purse::Evidence) >= TIMERS_PER_TURN_MAX);
+        self.transactions.sweep(now);
+        self.refused.sweep(now);
+        self.tombstones.sweep(now);
+        let mut expired = 0;
+        while expired < TIMERS_PER_TURN_MAX
+            && let Some(index) = self.wheel.expire(now)
+        {
+            self.on_timer(index, now, out);
+            expired += 1;
+        }
+        expired
+    }
+
+    /// A moment before which [`Engine::on_tick`] has nothing to do; `None` when no timer runs.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.next()
+    }
+
+    /// Says how new work is met from here on.
+    pub const fn serve(&mut self, serving: Serving) {
+        self.serving = serving;
+    }
+
+    /// Messages accepted and not closed.
+    pub const fn open(&self) -> u32 {
+        self.records.len()
+    }
+
+    /// The account of the message that was closed first, each once.
+    pub fn pop_account(&mut self) -> Option<Account> {
+        self.accounts.pop()
+    }
+
+    /// What the tables take.
+    pub fn footprint(&self) -> Footprint {
+        let messages = self.setup.messages_max as usize * OPEN_MESSAGE_SIZE;
+        let large = self.setup.messages_large_max as usize * DATAGRAM_SIZE_MAX;
+        let directories = self.transactions.size() + self.refused.size() + self.tombstones.size();
+        Footprint {
+            open_message: OPEN_MESSAGE_SIZE,
+            finished_transaction: self.transactions.size()
+                / self.setup.finished_max.max(1) as usize,
+            total: messages + large + directories + self.kept.size() + self.accounts.size(),
+        }
+    }
+
+    /// The first pass over one arrival: whose is it, what is it, where will it look.
+    fn see<'a>(&self, arrival: &Arrival<'a>) -> Seen<'a> {
+        let source = arrival.flow.remote;
+        let Some(peer) = self.peers.of(source) else {
+            return self.see_stranger(arrival);
+        };
+        self.heard(peer, arrival.at);
+        if sip::is_keep_alive(arrival.octets) {
+            self.count(Counter::DroppedKeepAlive);
+            return Seen::Nothing;
+        }
+        match sip::parse(arrival.octets) {
+            Ok(Message::Request(request)) => {
+                let fingerprint =
+                    self.fingerprint(&request, request.method_name.of(request.octets));
+                self.transactions.prefetch(fingerprint);
+                Seen::Request(request, Some(peer), fingerprint)
+            }
+            Ok(Message::Response(response)) => self.see_response(response, peer),
+            Err(_) if arrival.truncated => self.dropped(Counter::DroppedTruncated),
+            Err(_) if arrival.octets.starts_with(b"SIP/2.0 ") => {
+                self.dropped(Counter::DroppedResponseMalformed)
+            }
+            Err(_) => self.dropped(Counter::DroppedMalformed),
+        }
+    }
+
+    fn see_stranger<'a>(&self, arrival: &Arrival<'a>) -> Seen<'a> {
+        match self.setup.strangers {
+            Strangers::Silence => self.dropped(Counter::DroppedStranger),
+            Strangers::Forbid => match sip::parse(arrival.octets) {
+                Ok(Message::Request(request)) => {
+                    let method = request.method_name.of(request.octets);
+                    Seen::Request(request, None, self.fingerprint(&request, method))
+                }
+                Ok(Message::Response(_)) | Err(_) => self.dropped(Counter::DroppedStranger),
+            },
+        }
+    }
+
+    /// RFC 3261 section 18.1.2 and 17.1.3: a response belongs to whoever minted its branch.
+    fn see_response<'a>(&self, response: Response<'a>, peer: u8) -> Seen<'a> {
+        let branch = response.fields.via.branch.of(response.octets);
+        match Branch::decode(branch, self.setup.key) {
+            Some(branch)
+                if branch.worker == self.setup.worker && branch.node == self.setup.node =>
+            {
+                self.records.prefetch(branch.index);
+                Seen::Response(response, peer, branch)
+            }
+            Some(_) | None => self.dropped(Counter::DroppedResponseForeign),
+        }
+    }
+
+    /// What a retransmission of a request shares with it and no other request does: branch and
+    /// sent-by as RFC 3261 section 17.2.3 asks, and Call-ID, From tag and CSeq number as well, so
+    /// that a client which uses a branch twice does not get the answer to another message.
+    fn fingerprint(&self, request: &Request<'_>, method: &[u8]) -> Fingerprint {
+        let (octets, fields) = (request.octets, &request.fields);
+        let mut hasher = self.setup.key.hasher();
+        hasher.octets(method);
+        hasher.octets(fields.via.branch.of(octets));
+        hasher.octets_ignoring_case(fields.via.sent_by.of(octets));
+        hasher.octets(fields.call_id.of(octets));
+        hasher.octets(fields.from_tag.of(octets));
+        hasher.word(u64::from(fields.cseq));
+        if !fields.via.has_cookie(octets) {
+            // RFC 2543 clients: the branch says nothing, so the Request-URI and the To tag join.
+            hasher.octets(request.uri.of(octets));
+            hasher.octets(fields.to_tag.of(octets));
+        }
+        hasher.finish()
+    }
+
+    fn count(&self, counter: Counter) {
+        self.tally.counters.add(counter);
+    }
+
+    fn dropped<'a>(&self, counter: Counter) -> Seen<'a> {
+        self.count(counter);
+        Seen::Nothing
+    }
+
+    fn heard(&self, peer: u8, at: Instant) {
+        let last = &self.peer_tally(peer).last_heard_ns;
+        last.store(at.0, core::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn peer_tally(&self, peer: u8) -> &PeerTally {
+        &self.tally.peers[usize::from(peer)]
+    }
+}
+
+/// Accounts between the engine and whoever writes them.
+#[derive(Debug)]
+struct Accounts {
+    ring: Box<[Option<Account>]>,
+    head: usize,
+    len: usize,
+}
+
+impl Accounts {
+    fn new(capacity: usize) -> Self {
+        Self { ring: core::iter::repeat_n(None, capacity).collect(), head: 0, len: 0 }
+    }
+
+    /// Whether there was room.
+    fn push(&mut self, account: &Account) -> bool {
+        if self.len == self.ring.len() {
+            return false;
+        }
+        let tail = (self.head + self.len) % self.ring.len();
+        self.ring[tail] = Some(*account);
+        self.len += 1;
+        true
+    }
+
+    fn pop(&mut self) -> Option<Account> {
+        if self.len == 0 {
+            return None;
+        }
+        let account = self.ring[self.head].take();
+        self.head = (self.head + 1) % self.ring.len();
+        self.len -= 1;
+        account
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(&*self.ring)
+    }
+}

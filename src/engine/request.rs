@@ -1,0 +1,243 @@
+//! Requests: repeated, refused, answered by ourselves, or accepted and sent on.
+
+use crate::delivery::{Message, Report, Statuses};
+use crate::engine::record::{Onward, Record};
+use crate::engine::route::Hop;
+use crate::engine::{Engine, Refusal, Serving};
+use crate::limits::REQUEST_SMALL_SIZE;
+use crate::metrics::{Counter, PeerTally};
+use crate::packet::{Arrival, Departures, Flow, Purse};
+use crate::store::{Buffer, Fingerprint};
+use crate::time::Instant;
+use crate::transaction::finished::Entry;
+use crate::transaction::{non_invite_client, non_invite_server};
+use crate::wire::sip::build::Extra;
+use crate::wire::sip::{Method, Request};
+
+/// An arrival that is a request from a peer, with what the first pass has found out.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub request: &'a Request<'a>,
+    pub arrival: &'a Arrival<'a>,
+    pub fingerprint: Fingerprint,
+}
+
+impl Engine {
+    pub(super) fn on_request(&mut self, asked: Asked<'_>, peer: Option<u8>, out: &mut Departures) {
+        let Some(peer) = peer else {
+            return self.forbid_stranger(asked, out);
+        };
+        PeerTally::add(&self.peer_tally(peer).requests_in);
+        let request = asked.request;
+        if request.method == Method::Ack {
+            return self.count(Counter::DroppedAck);
+        }
+        if let Some(refusal) = flaw(request, asked.arrival.truncated) {
+            return self.refuse(asked, refusal, out);
+        }
+        match request.method {
+            Method::Message => self.on_message(asked, peer, out),
+            Method::Options => self.on_options(asked, out),
+            Method::Cancel => self.on_cancel(asked, out),
+            // RFC 3261 sections 8.2.1 and 21.5.2: known here but not allowed, or not known.
+            Method::Other => self.refuse(asked, Refusal::new(501, "Not Implemented"), out),
+            Method::Ack
+            | Method::Invite
+            | Method::Bye
+            | Method::Register
+            | Method::Subscribe
+            | Method::Notify
+            | Method::Refer
+            | Method::Info
+            | Method::Update
+            | Method::Prack
+            | Method::Publish => {
+                self.refuse(asked, Refusal::new(405, "Method Not Allowed"), out);
+            }
+        }
+    }
+
+    fn on_message(&mut self, asked: Asked<'_>, peer: u8, out: &mut Departures) {
+        if let Some(entry) = self.known(asked.fingerprint, asked.arrival.at) {
+            return self.on_retransmission(asked, entry, out);
+        }
+        let loop_hash = self.loop_hash(asked.request);
+        let hop = match self.admit(asked.request, peer, loop_hash) {
+            Ok(hop) => hop,
+            Err(refusal) => return self.refuse(asked, refusal, out),
+        };
+        if self.serving == Serving::Refusing {
+            return self.turn_away(asked, Counter::RefusedDraining, out);
+        }
+        match self.room(asked.request.octets.len(), out) {
+            Some(large) => self.accept(asked, peer, loop_hash, hop, large, out),
+            None => self.turn_away(asked, Counter::RefusedNoRoom, out),
+        }
+    }
+
+    /// RFC 3261 section 16.3, and who may send what where.
+    fn admit(&self, request: &Request<'_>, peer: u8, loop_hash: u32) -> Result<Hop, Refusal> {
+        if !self.peers.get(peer).sms {
+            return Err(Refusal::new(403, "Messages Are Not Taken From Here"));
+        }
+        if request.fields.max_forwards == Some(0) {
+            return Err(Refusal::new(483, "Too Many Hops"));
+        }
+        if self.is_loop(request, loop_hash) {
+            return Err(Refusal::new(482, "Loop Detected"));
+        }
+        if !request.fields.proxy_require.is_empty() {
+            return Err(Refusal::new(420, "Bad Extension"));
+        }
+        self.next_hop(request)
+    }
+
+    /// Whether everything a new message of `len` octets needs is free: a slot, a record, and a
+    /// large buffer if it needs one, which is then taken.
+    fn room(&mut self, len: usize, out: &Departures) -> Option<Option<Buffer>> {
+        if out.free(Purse::Work) == 0 || self.records.is_full() {
+            return None;
+        }
+        if len <= REQUEST_SMALL_SIZE {
+            return Some(None);
+        }
+        self.requests_large.take().map(Some)
+    }
+
+    /// Opens a record and sends the request on, or refuses it before anything has left.
+    fn accept(
+        &mut self,
+        asked: Asked<'_>,
+        peer: u8,
+        loop_hash: u32,
+        hop: Hop,
+        large: Option<Buffer>,
+        out: &mut Departures,
+    ) {
+        let record = self.record(asked, peer, loop_hash, hop, large);
+        let Ok(handle) = self.records.insert(record) else {
+            unreachable!("a record was free when the room was looked at");
+        };
+        // Longer than the life of any record: two attempts and the deadline.
+        let now = asked.arrival.at;
+        let end = now.plus_ms(4 * self.setup.timers.transaction_ms() + self.setup.sync_deadline_ms);
+        let entry = Entry::Open(handle.index).encode();
+        if self.transactions.put(asked.fingerprint, entry, now, end).is_err() {
+            self.records.remove(handle);
+            if let Some(large) = large {
+                self.requests_large.give(large);
+            }
+            return self.turn_away(asked, Counter::RefusedNoRoom, out);
+        }
+        let octets = asked.request.octets;
+        match large {
+            Some(buffer) => {
+                self.requests_large.octets_mut(buffer)[..octets.len()].copy_from_slice(octets)
+            }
+            None => self.requests[handle.index as usize][..octets.len()].copy_from_slice(octets),
+        }
+        self.count(Counter::MessagesAccepted);
+        self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
+        self.transmit_first(handle, asked.request, Purse::Work, now, out);
+    }
+
+    fn record(
+        &self,
+        asked: Asked<'_>,
+        peer: u8,
+        loop_hash: u32,
+        hop: Hop,
+        large: Option<Buffer>,
+    ) -> Record {
+        let (request, at) = (asked.request, asked.arrival.at);
+        let trusted = self.peers.get(peer).trusted;
+        // RFC 3325 section 7: privacy is kept towards whoever is not trusted.
+        let hidden = request.fields.privacy_id && !self.peers.get(hop.peer).trusted;
+        Record {
+            fingerprint: asked.fingerprint,
+            sms: reply_flow(asked),
+            im: hop.flow,
+            arrived: at,
+            sent: at,
+            retransmit: at,
+            decided: at,
+            cseq: request.fields.cseq,
+            loop_hash,
+            large,
+            len: u16::try_from(request.octets.len()).unwrap_or(u16::MAX),
+            source_port: asked.arrival.flow.remote.port,
+            call_id: request.fields.call_id,
+            uri: request.uri,
+            statuses: Statuses::default(),
+            transmissions: 0,
+            attempt: 0,
+            sms_peer: peer,
+            im_peer: hop.peer,
+            onward: Onward {
+                pop_route: hop.pop_route,
+                strip_asserted: !trusted || hidden,
+                by_list: hop.by_list,
+                refused: false,
+            },
+            client: non_invite_client::State::Trying,
+            server: non_invite_server::State::Trying,
+            message: Message::new(),
+            report: Report::Silence,
+        }
+    }
+
+    /// RFC 3261 section 11.2: what a peer that probes us wants to know.
+    fn on_options(&mut self, asked: Asked<'_>, out: &mut Departures) {
+        if !asked.request.fields.require.is_empty() {
+            return self.refuse(asked, Refusal::new(420, "Bad Extension"), out);
+        }
+        match self.serving {
+            Serving::Open => {
+                self.count(Counter::OptionsAnswered);
+                self.answer(asked, Refusal::new(200, "OK"), Extra::Allow, out);
+            }
+            Serving::Announcing | Serving::Refusing => {
+                self.count(Counter::RefusedDraining);
+                let extra = Extra::RetryAfter(u32::from(self.retry_after_s(asked.fingerprint)));
+                self.answer(asked, Refusal::new(503, "Service Unavailable"), extra, out);
+            }
+        }
+    }
+
+    /// RFC 3261 section 9.2: cancelling a MESSAGE changes nothing, and is said to be understood
+    /// if there is such a MESSAGE.
+    fn on_cancel(&self, asked: Asked<'_>, out: &mut Departures) {
+        let message = self.fingerprint(asked.request, b"MESSAGE");
+        let answer = match self.known(message, asked.arrival.at) {
+            Some(_) => Refusal::new(200, "OK"),
+            None => Refusal::new(481, "Call/Transaction Does Not Exist"),
+        };
+        self.count(Counter::RefusedMethod);
+        self.answer(asked, answer, Extra::None, out);
+    }
+
+    /// A server transaction of ours, open, finished, or refused.
+    fn known(&self, fingerprint: Fingerprint, now: Instant) -> Option<Entry> {
+        let entry = self.transactions.get(fingerprint, now).or_else(|| {
+            if self.refused.taken() == 0 { None } else { self.refused.get(fingerprint, now) }
+        });
+        entry.map(Entry::decode)
+    }
+}
+
+/// RFC 3261 section 18.2.2 and RFC 3581 section 4: responses go back to the packet's source
+/// address, to its port if it asked for that, and leave from where the request arrived.
+pub(super) fn reply_flow(asked: Asked<'_>) -> Flow {
+    let mut flow = asked.arrival.flow;
+    flow.remote.port = asked.request.fields.via.reply_port(flow.remote.port);
+    flow
+}
+
+/// What is wrong with the request itself, whoever sent it and wherever it goes.
+fn flaw(request: &Request<'_>, truncated: bool) -> Option<Refusal> {
+    if truncated {
+        // RFC 3261 section 21.5.7: longer than what can be processed.
+        return Some(Refusal::new(513, "Message Too Large"));
+    }
+    request.fault.map(|fault| Refusal::new(fault.status, fault.reason))
+}

@@ -1,0 +1,263 @@
+//! Responses from the IM side: evidence, or counted and dropped.
+
+use crate::delivery::{Evidence, Report, Verdict};
+use crate::engine::Engine;
+use crate::engine::answer::fits;
+use crate::engine::close::status_of;
+use crate::engine::record::{self, Errand, Record};
+use crate::id::Handle;
+use crate::metrics::{Counter, PeerTally};
+use crate::packet::{Arrival, Departure, Departures, Endpoint, JournalSeq, Purse, Sent};
+use crate::time::Instant;
+use crate::transaction::branch::{BRANCH_SIZE, Branch, MAGIC_COOKIE};
+use crate::transaction::non_invite_client::{Action, Event};
+use crate::transaction::non_invite_server;
+use crate::wire::sip::build;
+use crate::wire::sip::{Method, Response};
+
+impl Engine {
+    pub(super) fn on_response(
+        &mut self,
+        response: &Response<'_>,
+        arrival: &Arrival<'_>,
+        peer: u8,
+        branch: Branch,
+        out: &mut Departures,
+    ) {
+        let handle = Handle::new(branch.index, branch.generation);
+        let Some(record) = self.records.get(handle).filter(|at| at.attempt == branch.attempt)
+        else {
+            return self.on_late_response(response, peer, handle, arrival.at);
+        };
+        if let Some(drop) = self.mismatch(record, response, arrival, peer) {
+            return self.count(drop);
+        }
+        let Some(record) = self.records.get_mut(handle) else { return };
+        record.statuses.push(response.status);
+        match record.client.on(Event::Response(response.status)) {
+            Action::Final(status) => {
+                PeerTally::add(&self.peer_tally(peer).finals_in);
+                self.on_final(handle, response, status, arrival.at, out);
+            }
+            Action::None if response.status < 200 => self.count(Counter::ProvisionalIn),
+            Action::None
+            | Action::Retransmit
+            | Action::Timeout
+            | Action::TransportError
+            | Action::Free => self.count_repeated(handle, response.status),
+        }
+    }
+
+    /// Why a response with an authentic branch is still not an answer to our request. The branch
+    /// alone proves nothing about who sends it: whoever saw the request knows it.
+    fn mismatch(
+        &self,
+        record: &Record,
+        response: &Response<'_>,
+        arrival: &Arrival<'_>,
+        peer: u8,
+    ) -> Option<Counter> {
+        let (octets, fields) = (response.octets, &response.fields);
+        if arrival.flow.remote != record.im.remote && peer != record.im_peer {
+            return Some(Counter::DroppedResponseSource);
+        }
+        let sent_by = self.setup.sent_by_of(record.im.socket);
+        if !fields.via.sent_by.of(octets).eq_ignore_ascii_case(sent_by) {
+            return Some(Counter::DroppedResponseForeign);
+        }
+        if fields.cseq != record.cseq || fields.cseq_method != Method::Message {
+            return Some(Counter::DroppedResponseCseq);
+        }
+        // Below our Via stands the one of whoever sent us the request.
+        (fields.via_count < 2).then_some(Counter::DroppedResponseVia)
+    }
+
+    /// The final response: evidence first, then the report, which is that response itself.
+    fn on_final(
+        &mut self,
+        handle: Handle<Record>,
+        response: &Response<'_>,
+        status: u16,
+        at: Instant,
+        out: &mut Departures,
+    ) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        let role = self.peers.get(record.im_peer).role;
+        let Some(verdict) = record.message.observe(Evidence::Final { status, role }) else {
+            // The deadline came first. What comes now is counted and changes nothing.
+            let late = if status < 300 { Counter::LateDelivered } else { Counter::LateFailed };
+            self.count(late);
+            return self.close(handle, at);
+        };
+        self.decide(handle, verdict, at);
+        // RFC 4320 section 4.2: a proxy does not pass on a 408 to a non-INVITE request.
+        if status == 408 {
+            self.keep_silent(handle, at);
+            return self.close(handle, at);
+        }
+        if verdict == Verdict::Accepted && status != 202 {
+            self.count(Counter::AcceptancesPassed);
+        }
+        self.pass_on(handle, response, status, at, out);
+    }
+
+    /// Sends the response back without our Via (RFC 3261 section 16.7), and remembers what it
+    /// takes to do so again.
+    fn pass_on(
+        &mut self,
+        handle: Handle<Record>,
+        response: &Response<'_>,
+        status: u16,
+        at: Instant,
+        out: &mut Departures,
+    ) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        // RFC 3261 section 16.7 step 6: a 503 says something about one server, not about us.
+        let (status, instead) = match status {
+            503 => (500, Some((500, "Server Internal Error"))),
+            other => (other, None),
+        };
+        record.server.on(non_invite_server::Event::Respond(status));
+        record.report = Report::Response(status);
+        let (fingerprint, flow) = (record.fingerprint, record.sms);
+        let owner = Some(record::owner(handle, Errand::Report));
+        let keeps = status >= 300;
+        let kept = &mut self.kept;
+        let mut copy = None;
+        let departure = Departure { flow, len: 0, after: JournalSeq::NOW, owner };
+        out.push(Purse::Evidence, departure, |slot| {
+            let len = fits(build::forward_response(response, instead, slot));
+            if keeps {
+                copy = kept.keep(fingerprint, &slot[..len]);
+            }
+            len
+        });
+        self.count(Counter::DatagramsOut);
+        self.count(Counter::ReportsSent);
+        self.finish(fingerprint, status, copy, at);
+        self.wheel.stop(handle.index);
+    }
+
+    /// A response to a transaction that is over: repeated, late, or contradicting its outcome.
+    fn on_late_response(
+        &self,
+        response: &Response<'_>,
+        peer: u8,
+        handle: Handle<Record>,
+        now: Instant,
+    ) {
+        if !self.peers.get(peer).im {
+            return self.count(Counter::DroppedResponseSource);
+        }
+        if response.status < 200 {
+            return self.count(Counter::ProvisionalIn);
+        }
+        let said = self.tombstone(handle, now);
+        self.count(late(said, response.status));
+    }
+
+    fn count_repeated(&self, handle: Handle<Record>, status: u16) {
+        let decided = self.records.get(handle).and_then(|record| record.message.decided());
+        let said = decided.map(|(verdict, evidence)| (verdict, status_of(evidence)));
+        self.count(match said {
+            Some((Verdict::Delivered, _)) | None => late(None, status),
+            Some(said) => late(Some(said), status),
+        });
+    }
+
+    /// An ICMP error: evidence only if it quotes a request of ours that is open, sent to where
+    /// the error says (RFC 3261 section 18.4; anything else says something about a peer at most).
+    pub fn on_unreachable(&mut self, remote: Endpoint, quoted: &[u8], at: Instant) {
+        let found = quoted_branch(quoted)
+            .and_then(|text| Branch::decode(text, self.setup.key))
+            .filter(|branch| branch.worker == self.setup.worker);
+        let Some(branch) = found else {
+            return self.count(Counter::IcmpForeign);
+        };
+        let handle = Handle::new(branch.index, branch.generation);
+        let record = self
+            .records
+            .get_mut(handle)
+            .filter(|record| record.attempt == branch.attempt && record.im.remote == remote);
+        let Some(record) = record else {
+            return self.count(Counter::IcmpForeign);
+        };
+        self.tally.counters.add(Counter::IcmpMatched);
+        if record.client.on(Event::TransportError) != Action::TransportError {
+            return;
+        }
+        PeerTally::add(&self.tally.peers[usize::from(record.im_peer)].unreachable);
+        if let Some(verdict) = record.message.observe(Evidence::Unreachable) {
+            self.decide(handle, verdict, at);
+            self.keep_silent(handle, at);
+        }
+        self.close(handle, at);
+    }
+
+    /// How the first transmission of an attempt went. The kernel's own refusal means that nothing
+    /// has left; the timer takes it from there, when its slot is free.
+    pub(super) fn on_request_sent(
+        &mut self,
+        handle: Handle<Record>,
+        attempt: u8,
+        sent: Sent,
+        at: Instant,
+    ) {
+        let Err(error) = sent else { return };
+        if !error.nothing_left() {
+            return;
+        }
+        let Some(record) = self.records.get_mut(handle) else { return };
+        // A retransmission may have left since, and then it is too late to be certain.
+        if record.attempt == attempt && record.transmissions == 1 {
+            record.onward.refused = true;
+            self.wheel.start(handle.index, at);
+        }
+    }
+
+    /// How the report went, and with that the message is closed.
+    pub(super) fn on_report_sent(&mut self, handle: Handle<Record>, sent: Sent, at: Instant) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        if let (Err(error), Report::Response(status)) = (sent, record.report) {
+            record.report = Report::Refused(status, error);
+            self.tally.counters.add(Counter::ReportsRefused);
+        }
+        self.close(handle, at);
+    }
+}
+
+/// What a final response says to an outcome. Only outcomes other than delivered are remembered:
+/// `None` is a delivered one.
+const fn late(said: Option<(Verdict, u16)>, status: u16) -> Counter {
+    match said {
+        None if status < 300 => Counter::DroppedResponseRepeated,
+        None => Counter::Contradictions,
+        Some((_, same)) if same == status => Counter::DroppedResponseRepeated,
+        Some((Verdict::Unknown | Verdict::Accepted, _)) if status < 300 => Counter::LateDelivered,
+        Some((Verdict::Unknown | Verdict::Accepted, _)) => Counter::LateFailed,
+        Some(_) => Counter::Contradictions,
+    }
+}
+
+/// The first branch of ours in the octets that an ICMP error quotes, which may end anywhere.
+fn quoted_branch(quoted: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(quoted, MAGIC_COOKIE)?;
+    quoted.get(at..at + BRANCH_SIZE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_late_is_told_apart() {
+        let failed = Some((Verdict::Temporary, 480));
+        let silent = Some((Verdict::Unknown, 0));
+        assert_eq!(late(None, 200), Counter::DroppedResponseRepeated);
+        assert_eq!(late(None, 486), Counter::Contradictions);
+        assert_eq!(late(failed, 480), Counter::DroppedResponseRepeated);
+        assert_eq!(late(failed, 200), Counter::Contradictions);
+        assert_eq!(late(silent, 200), Counter::LateDelivered);
+        assert_eq!(late(silent, 486), Counter::LateFailed);
+    }
+}

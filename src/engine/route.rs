@@ -1,0 +1,135 @@
+//! Where a request goes next, and whether it has been here before.
+
+use crate::engine::{Engine, Refusal};
+use crate::packet::{Endpoint, Flow, SocketId};
+use crate::transaction::branch::Branch;
+use crate::wire::Span;
+use crate::wire::sip::uri::{self, Scheme};
+use crate::wire::sip::{Request, Route};
+
+/// RFC 3261 section 18.1.1: the port of SIP over UDP where none is written.
+const PORT: u16 = 5060;
+
+/// The next hop of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Hop {
+    pub flow: Flow,
+    pub peer: u8,
+    pub pop_route: bool,
+    pub by_list: bool,
+}
+
+impl Engine {
+    /// RFC 3261 section 16.4 and 16.6 step 7: the Route that is left once ours is removed, else
+    /// the outbound proxies, else the Request-URI. The next hop must be a peer of the IM side.
+    pub(super) fn next_hop(&self, request: &Request<'_>) -> Result<Hop, Refusal> {
+        let octets = request.octets;
+        let mut routes = request.routes();
+        let mut route = routes.next();
+        let is_own = |route: &Route| self.is_own(route.host.of(octets), route.port.unwrap_or(PORT));
+        let pop_route = route.as_ref().is_some_and(is_own);
+        if pop_route {
+            route = routes.next();
+        }
+        if let Some(route) = route {
+            return self.hop(route.host, route.port, octets, pop_route);
+        }
+        if let Some(endpoint) = self.setup.next_servers.first() {
+            return self.hop_to(*endpoint, pop_route, true);
+        }
+        let Ok(uri) = uri::parse(request.uri.of(octets)) else {
+            return Err(Refusal::new(400, "Bad Request-URI"));
+        };
+        match uri.scheme {
+            Scheme::Sip => {}
+            Scheme::Sips | Scheme::Tel | Scheme::Other => {
+                return Err(Refusal::new(416, "No Route For This URI Scheme"));
+            }
+        }
+        let port = uri.port.unwrap_or(PORT);
+        if self.is_own(uri.host, port) {
+            return Err(Refusal::new(404, "No Such User Here"));
+        }
+        match self.resolve(uri.host, port) {
+            Some(endpoint) => self.hop_to(endpoint, pop_route, false),
+            None => Err(Refusal::new(403, "Next Hop Not Allowed")),
+        }
+    }
+
+    /// The hop to server number `attempt` of the list.
+    pub(super) fn next_server(&self, attempt: u8) -> Option<Hop> {
+        let endpoint = self.setup.next_servers.get(usize::from(attempt))?;
+        self.hop_to(*endpoint, false, true).ok()
+    }
+
+    /// Whether one of the Vias is ours and asked for the same (RFC 3261 section 16.3 step 4): a
+    /// spiral comes back asking for something else, and passes.
+    pub(super) fn is_loop(&self, request: &Request<'_>, loop_hash: u32) -> bool {
+        request.fields.via_count > 1
+            && request.vias().any(|via| {
+                Branch::decode(via.branch.of(request.octets), self.setup.key)
+                    .is_some_and(|branch| branch.loop_hash == loop_hash)
+            })
+    }
+
+    /// A hash of what makes a second visit a loop: Request-URI, To, From tag, Call-ID, CSeq, and
+    /// how many Routes are left.
+    #[expect(clippy::cast_possible_truncation, reason = "32 bits are what a branch has room for")]
+    pub(super) fn loop_hash(&self, request: &Request<'_>) -> u32 {
+        let (octets, fields) = (request.octets, &request.fields);
+        let mut hasher = self.setup.key.hasher();
+        hasher.octets(request.uri.of(octets));
+        hasher.octets(fields.from_tag.of(octets));
+        hasher.octets(fields.to_tag.of(octets));
+        hasher.octets(fields.call_id.of(octets));
+        hasher.word(u64::from(fields.cseq) << 16 | u64::from(fields.route_count));
+        hasher.finish().0[0] as u32
+    }
+
+    fn hop(
+        &self,
+        host: Span,
+        port: Option<u16>,
+        octets: &[u8],
+        pop_route: bool,
+    ) -> Result<Hop, Refusal> {
+        match self.resolve(host.of(octets), port.unwrap_or(PORT)) {
+            Some(endpoint) => self.hop_to(endpoint, pop_route, false),
+            None => Err(Refusal::new(403, "Next Hop Not Allowed")),
+        }
+    }
+
+    fn hop_to(&self, endpoint: Endpoint, pop_route: bool, by_list: bool) -> Result<Hop, Refusal> {
+        let peer = self.peers.at(endpoint).filter(|peer| self.peers.get(*peer).im);
+        let Some(peer) = peer else {
+            return Err(Refusal::new(403, "Next Hop Not Allowed"));
+        };
+        let Some(socket) = self.request_socket(endpoint) else {
+            return Err(Refusal::new(403, "No Socket For This Address Family"));
+        };
+        let flow = Flow { remote: endpoint, local: [0; 16], socket };
+        Ok(Hop { flow, peer, pop_route, by_list })
+    }
+
+    fn resolve(&self, host: &[u8], port: u16) -> Option<Endpoint> {
+        match uri::host_address(host) {
+            Some(ip) => Some(Endpoint { ip, port }),
+            None => self.peers.named(host, port),
+        }
+    }
+
+    fn is_own(&self, host: &[u8], port: u16) -> bool {
+        match uri::host_address(host) {
+            Some(ip) => self.setup.own_endpoints.contains(&Endpoint { ip, port }),
+            None => {
+                let own = &self.setup.own_hosts;
+                own.iter()
+                    .any(|(name, at)| *at == port && name.as_bytes().eq_ignore_ascii_case(host))
+            }
+        }
+    }
+
+    const fn request_socket(&self, endpoint: Endpoint) -> Option<SocketId> {
+        if endpoint.is_v4() { self.setup.request_socket_v4 } else { self.setup.request_socket_v6 }
+    }
+}

@@ -1,0 +1,164 @@
+//! What happens when nothing arrives.
+
+use crate::delivery::{Evidence, Report, Verdict};
+use crate::engine::answer::Answer;
+use crate::engine::record::{self, Errand, Record};
+use crate::engine::{Engine, Refusal};
+use crate::id::Handle;
+use crate::metrics::{Counter, PeerTally};
+use crate::packet::{Departures, Owner, Purse};
+use crate::time::Instant;
+use crate::transaction::non_invite_client::{Action, Event};
+use crate::transaction::non_invite_server;
+use crate::wire::sip::build::{Extra, Source};
+
+impl Engine {
+    /// One expired timer, at most one departure. What else is due comes at the next tick.
+    pub(super) fn on_timer(&mut self, index: u32, now: Instant, out: &mut Departures) {
+        let Some(handle) = self.records.handle_at(index) else { return };
+        let Some(record) = self.records.get(handle) else { return };
+        let timers = self.setup.timers;
+        let is_open = record.message.decided().is_none();
+        if record.onward.refused {
+            return self.on_never_sent(handle, now, out);
+        }
+        if record.sent.plus_ms(timers.transaction_ms()) <= now {
+            return self.on_timer_f(handle, now);
+        }
+        if is_open && record.arrived.plus_ms(self.setup.sync_deadline_ms) <= now {
+            self.on_deadline(handle, now);
+        } else if is_open
+            && record.server == non_invite_server::State::Trying
+            && record.arrived.plus_ms(timers.trying_ms()) <= now
+        {
+            self.say_trying(handle, out);
+        } else if record.retransmit <= now {
+            self.on_timer_e(handle, now, out);
+        }
+        self.wait(handle);
+    }
+
+    fn on_timer_e(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        if record.client.on(Event::TimerE) == Action::Retransmit {
+            self.transmit_stored(handle, now, out);
+        }
+    }
+
+    /// No final response: nobody knows, so nothing is said (RFC 4320 section 4.2).
+    fn on_timer_f(&mut self, handle: Handle<Record>, now: Instant) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        if record.client.on(Event::TimerF) != Action::Timeout {
+            return;
+        }
+        let peer = record.im_peer;
+        if let Some(verdict) = record.message.observe(Evidence::TimerF) {
+            self.decide(handle, verdict, now);
+            self.keep_silent(handle, now);
+        }
+        self.count(Counter::TimerF);
+        PeerTally::add(&self.peer_tally(peer).timer_f);
+        self.close(handle, now);
+    }
+
+    /// The verdict is due. The request stays on its way until timer F, for what may still come.
+    fn on_deadline(&mut self, handle: Handle<Record>, now: Instant) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        if let Some(verdict) = record.message.observe(Evidence::Deadline) {
+            self.decide(handle, verdict, now);
+            self.keep_silent(handle, now);
+            self.count(Counter::Deadlines);
+        }
+    }
+
+    /// RFC 4320 section 4.1: 100 when the client's timer E has reached T2, and not before.
+    fn say_trying(&mut self, handle: Handle<Record>, out: &mut Departures) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        if record.server.on(non_invite_server::Event::Respond(100))
+            == non_invite_server::Action::Send
+        {
+            self.count(Counter::TryingOut);
+            self.respond_by_record(handle, Refusal::new(100, "Trying"), None, out);
+        }
+    }
+
+    /// The kernel refused the first transmission, so it is certain that nothing has left: the
+    /// next server gets the request, and when there is none the SMS side is told so.
+    fn on_never_sent(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        record.onward.refused = false;
+        let next = record.attempt + 1;
+        let by_list = record.onward.by_list;
+        if by_list && let Some(hop) = self.next_server(next) {
+            let Some(record) = self.records.get_mut(handle) else { return };
+            record.attempt = next;
+            record.transmissions = 0;
+            record.im = hop.flow;
+            record.im_peer = hop.peer;
+            self.transmit_stored(handle, now, out);
+            return self.wait(handle);
+        }
+        let Some(record) = self.records.get_mut(handle) else { return };
+        let Some(verdict) = record.message.observe(Evidence::NeverSent) else {
+            return self.close(handle, now);
+        };
+        record.client.on(Event::TransportError);
+        record.server.on(non_invite_server::Event::Respond(500));
+        record.report = Report::Response(500);
+        let fingerprint = record.fingerprint;
+        self.decide(handle, verdict, now);
+        self.count(Counter::ReportsSent);
+        self.finish(fingerprint, 500, None, now);
+        let owner = record::owner(handle, Errand::Report);
+        self.respond_by_record(
+            handle,
+            Refusal::new(500, "Server Internal Error"),
+            Some(owner),
+            out,
+        );
+    }
+
+    /// Starts the timer of a record for what is due next.
+    pub(super) fn wait(&mut self, handle: Handle<Record>) {
+        if let Some(record) = self.records.get(handle) {
+            let due = record.due(self.setup.timers, self.setup.sync_deadline_ms);
+            self.wheel.start(handle.index, due);
+        }
+    }
+
+    fn respond_by_record(
+        &self,
+        handle: Handle<Record>,
+        answer: Refusal,
+        owner: Option<Owner>,
+        out: &mut Departures,
+    ) {
+        let Some(record) = self.records.get(handle) else { return };
+        let Some(request) = self.stored(handle, record) else { return };
+        let source = Source { ip: record.sms.remote.ip, port: record.source_port };
+        let to = Answer { flow: record.sms, source, owner, purse: Purse::Evidence };
+        self.respond_to(&request, record.fingerprint, answer, Extra::None, to, out);
+    }
+
+    /// Ends every open message as unknown because the process ends: at most `limit` of them, and
+    /// says how many are left. Nothing is said to the SMS side, whose own timers say what is
+    /// known.
+    pub fn abandon(&mut self, now: Instant, limit: usize) -> u32 {
+        let mut ended = 0;
+        for index in 0..self.records.capacity() {
+            if ended == limit || self.records.is_empty() {
+                break;
+            }
+            let Some(handle) = self.records.handle_at(index) else { continue };
+            let Some(record) = self.records.get_mut(handle) else { continue };
+            if let Some(verdict) = record.message.observe(Evidence::Shutdown) {
+                assert!(verdict == Verdict::Unknown);
+                self.decide(handle, verdict, now);
+                self.keep_silent(handle, now);
+            }
+            self.close(handle, now);
+            ended += 1;
+        }
+        self.records.len()
+    }
+}
