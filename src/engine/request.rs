@@ -187,7 +187,7 @@ impl Engine {
     }
 
     /// RFC 3261 section 11.2: what a peer that probes us wants to know.
-    fn on_options(&mut self, asked: Asked<'_>, out: &mut Departures) {
+    fn on_options(&self, asked: Asked<'_>, out: &mut Departures) {
         if !asked.request.fields.require.is_empty() {
             return self.refuse(asked, Refusal::new(420, "Bad Extension"), out);
         }
