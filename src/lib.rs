@@ -3,7 +3,7 @@
 pub mod delivery;
 pub mod engine;
 pub mod id;
-
+pub mod io;
 pub mod limits;
 pub mod metrics;
 pub mod packet;

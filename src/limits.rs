@@ -34,6 +34,16 @@ pub const SLOTS_MAX: usize = SLOTS_EVIDENCE + SLOTS_REFUSALS + SLOTS_WORK;
 /// Timers that may expire in one turn, so that a turn stays short whatever has piled up.
 pub const TIMERS_PER_TURN_MAX: usize = 32;
 
+/// Receive buffers of a worker with io_uring, a power of two: what may arrive between two looks.
+/// More waits in the buffers of the sockets, so this need not be large.
+pub const RECEIVE_BUFFERS: usize = 256;
+
+/// Entries of one socket's error queue that are read in one turn.
+pub const ICMP_PER_TURN_MAX: usize = 32;
+
+/// How long a worker with adaptive polling looks for work before it lets the kernel wake it.
+pub const ADAPTIVE_SPIN_NS: u64 = 50_000;
+
 /// Local sockets of one worker: a listener and a socket for own requests, for IPv4 and IPv6.
 pub const SOCKETS_MAX: usize = 8;
 
@@ -94,4 +104,8 @@ const _: () = {
     assert!(SLOTS_EVIDENCE >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX + TIMERS_PER_TURN_MAX);
     assert!(SLOTS_WORK >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX);
     assert!(SLOTS_MAX <= u16::MAX as usize);
+    // The kernel indexes receive buffers by a mask, and names them in 15 bits.
+    assert!(RECEIVE_BUFFERS.is_power_of_two());
+    assert!(RECEIVE_BUFFERS >= BURST_SIZE);
+    assert!(RECEIVE_BUFFERS <= 1 << 15);
 };

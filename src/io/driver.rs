@@ -1,0 +1,223 @@
+//! The driver that a worker holds: either of the two, and how it waits.
+
+use core::fmt;
+use core::marker::PhantomData;
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use super::clock;
+use super::mmsg::Mmsg;
+use super::socket;
+use super::uring::Uring;
+use super::waker::Waker;
+use crate::limits::{ADAPTIVE_SPIN_NS, RECEIVE_BUFFERS};
+use crate::metrics::Tally;
+use crate::packet::{Arrival, Departures, Endpoint, JournalSeq, Owner, Sent};
+use crate::time::Instant;
+
+/// Which driver is wanted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Choice {
+    /// io_uring, or `mmsg` where that is refused.
+    #[default]
+    Auto,
+    /// io_uring or nothing.
+    Uring,
+    /// `recvmmsg` and `sendmmsg`.
+    Mmsg,
+}
+
+/// Which driver it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// io_uring.
+    Uring,
+    /// `recvmmsg` and `sendmmsg`.
+    Mmsg,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uring => "io_uring",
+            Self::Mmsg => "mmsg",
+        })
+    }
+}
+
+/// What a worker does in turns without work.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Polling {
+    /// Looks again at once: the shortest latency, for a core of its own.
+    Spin,
+    /// Looks again for a while, then lets the kernel wake it.
+    #[default]
+    Adaptive,
+    /// Lets the kernel wake it.
+    Wait,
+}
+
+/// Something that the driver tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Datagrams, at least one and at most
+    /// [`BURST_SIZE`](crate::limits::BURST_SIZE), in the order of each socket. Their octets are the
+    /// kernel's again when the call returns.
+    Burst(&'a [Arrival<'a>]),
+    /// How a departure with an owner went. Each one ends in exactly one of these.
+    Sent {
+        /// Whom it concerns.
+        owner: Owner,
+        /// What the kernel said.
+        sent: Sent,
+        /// When that was noticed.
+        at: Instant,
+    },
+    /// An ICMP error about a datagram of ours.
+    Unreachable {
+        /// Where the datagram was to go.
+        remote: Endpoint,
+        /// The beginning of the datagram, as far as ICMP quotes it.
+        quoted: &'a [u8],
+        /// When that was noticed.
+        at: Instant,
+    },
+}
+
+/// Moves octets between sockets and an engine, for one worker.
+///
+/// It stays on the thread that opened it: that thread is the one that io_uring lets submit.
+///
+/// **The `Departures` given to `submit` are the same in every call and outlive the driver**: the
+/// kernel reads a departure's octets in its slot until the send has completed.
+#[derive(Debug)]
+pub struct Driver {
+    backend: Backend,
+    refusal: Option<io::Error>,
+    idle_since: Option<Instant>,
+    thread: PhantomData<*const ()>,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Uring(Uring),
+    Mmsg(Mmsg),
+}
+
+impl Driver {
+    /// Takes the sockets over; [`SocketId`](crate::packet::SocketId) is the position in `sockets`.
+    ///
+    /// Everything that will ever be needed is allocated, mapped and touched here.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the wanted driver cannot be had; [`Choice::Auto`] fails only if `mmsg` does.
+    pub fn open(sockets: Vec<UdpSocket>, choice: Choice, tally: Arc<Tally>) -> io::Result<Self> {
+        let locals = socket::take(sockets)?;
+        let (backend, refusal) = match choice {
+            Choice::Mmsg => (Backend::Mmsg(Mmsg::open(locals, tally)?), None),
+            Choice::Uring => {
+                let ready = Uring::prepare(&locals, RECEIVE_BUFFERS)?;
+                (Backend::Uring(Uring::open(ready, locals, tally)), None)
+            }
+            Choice::Auto => match Uring::prepare(&locals, RECEIVE_BUFFERS) {
+                Ok(ready) => (Backend::Uring(Uring::open(ready, locals, tally)), None),
+                Err(refusal) => (Backend::Mmsg(Mmsg::open(locals, tally)?), Some(refusal)),
+            },
+        };
+        Ok(Self { backend, refusal, idle_since: None, thread: PhantomData })
+    }
+
+    /// Which of the two this is.
+    pub const fn kind(&self) -> Kind {
+        match self.backend {
+            Backend::Uring(_) => Kind::Uring,
+            Backend::Mmsg(_) => Kind::Mmsg,
+        }
+    }
+
+    /// Why [`Choice::Auto`] did not take io_uring.
+    pub const fn refusal(&self) -> Option<&io::Error> {
+        self.refusal.as_ref()
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    /// Tells `on` what has happened: first how departures went, then at most `arrivals_max`
+    /// datagrams in one burst, then what ICMP says. Returns how much that was; a wake-up counts as
+    /// well, so that whoever is woken takes another turn.
+    pub fn reap(
+        &mut self,
+        out: &mut Departures,
+        arrivals_max: usize,
+        on: &mut impl FnMut(Event<'_>, &mut Departures),
+    ) -> usize {
+        let work = match &mut self.backend {
+            Backend::Uring(uring) => uring.reap(out, arrivals_max, on),
+            Backend::Mmsg(mmsg) => mmsg.reap(out, arrivals_max, on),
+        };
+        self.worked(work)
+    }
+
+    /// Hands to the kernel every departure that waits for no more than `committed`; returns how
+    /// many were taken from `out`.
+    pub fn submit(&mut self, out: &mut Departures, committed: JournalSeq) -> usize {
+        let work = match &mut self.backend {
+            Backend::Uring(uring) => uring.submit(out, committed),
+            Backend::Mmsg(mmsg) => mmsg.submit(out, committed),
+        };
+        self.worked(work)
+    }
+
+    /// Passes the time after a turn without work, until there may be some: a datagram, the
+    /// completion of a send, a wake-up, or `until`.
+    pub fn idle(&mut self, until: Option<Instant>, polling: Polling) {
+        let wait = match polling {
+            Polling::Spin => false,
+            Polling::Wait => true,
+            Polling::Adaptive => {
+                let now = clock::now();
+                let since = *self.idle_since.get_or_insert(now);
+                now.since(since) >= ADAPTIVE_SPIN_NS
+            }
+        };
+        if !wait {
+            core::hint::spin_loop();
+            return;
+        }
+        let timeout_ns = match until {
+            Some(until) => match until.since(clock::now()) {
+                0 => return,
+                left => Some(left),
+            },
+            None => None,
+        };
+        match &mut self.backend {
+            Backend::Uring(uring) => uring.wait(timeout_ns),
+            Backend::Mmsg(mmsg) => mmsg.wait(timeout_ns),
+        }
+    }
+
+    /// What interrupts [`Driver::idle`].
+    ///
+    /// # Errors
+    ///
+    /// Fails when the process has no descriptor left.
+    pub fn waker(&self) -> io::Result<Waker> {
+        match &self.backend {
+            Backend::Uring(uring) => uring.waker().try_clone(),
+            Backend::Mmsg(mmsg) => mmsg.waker().try_clone(),
+        }
+    }
+
+    const fn worked(&mut self, work: usize) -> usize {
+        if work > 0 {
+            self.idle_since = None;
+        }
+        work
+    }
+}

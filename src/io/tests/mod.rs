@@ -1,0 +1,174 @@
+//! Loopback tests of both drivers: each runs once on io_uring, where that is allowed, and once on
+//! `mmsg`.
+#![expect(clippy::disallowed_macros, reason = "tests may allocate")]
+
+mod echo;
+
+use core::net::SocketAddr;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use super::{Choice, Driver, Event, Polling, SocketSpec, bind};
+use crate::limits::BURST_SIZE;
+use crate::metrics::{Counter, Tally};
+use crate::packet::{Departure, Departures, Endpoint, Flow, JournalSeq, Owner, Purse, Sent};
+use crate::time::Instant;
+
+/// A datagram as it was handed over.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Got {
+    flow: Flow,
+    octets: Vec<u8>,
+    truncated: bool,
+}
+
+/// A worker without an engine: it keeps what it is told.
+struct Worker {
+    driver: Driver,
+    out: Departures,
+    tally: Arc<Tally>,
+    got: Vec<Got>,
+    bursts: Vec<usize>,
+    sent: Vec<(Owner, Sent)>,
+    unreachable: Vec<(Endpoint, Vec<u8>)>,
+}
+
+/// The drivers that this machine allows.
+fn choices() -> Vec<Choice> {
+    let tally = Arc::new(Tally::new(0));
+    match Driver::open(Vec::new(), Choice::Uring, tally) {
+        Ok(_) => vec![Choice::Uring, Choice::Mmsg],
+        Err(error) => {
+            println!("io_uring is refused here: {error}");
+            vec![Choice::Mmsg]
+        }
+    }
+}
+
+fn spec(address: &str) -> SocketSpec {
+    SocketSpec {
+        address: address.parse().unwrap(),
+        reuse_port: false,
+        receive_buffer: 0,
+        send_buffer: 0,
+    }
+}
+
+fn address(socket: &UdpSocket) -> SocketAddr {
+    socket.local_addr().unwrap()
+}
+
+impl Worker {
+    fn new(choice: Choice, sockets: Vec<UdpSocket>) -> Self {
+        let tally = Arc::new(Tally::new(0));
+        let driver = Driver::open(sockets, choice, Arc::clone(&tally)).unwrap();
+        Self::with(driver, tally)
+    }
+
+    fn with(driver: Driver, tally: Arc<Tally>) -> Self {
+        Self {
+            driver,
+            out: Departures::new(),
+            tally,
+            got: Vec::new(),
+            bursts: Vec::new(),
+            sent: Vec::new(),
+            unreachable: Vec::new(),
+        }
+    }
+
+    fn count(&self, counter: Counter) -> u64 {
+        self.tally.counters.read(counter)
+    }
+
+    fn push(&mut self, flow: Flow, octets: &[u8], owner: Option<u64>) {
+        let departure = Departure { flow, len: 0, after: JournalSeq::NOW, owner: owner.map(Owner) };
+        self.out.push(Purse::Work, departure, |slot| {
+            slot[..octets.len()].copy_from_slice(octets);
+            octets.len()
+        });
+    }
+
+    fn push_to(&mut self, remote: SocketAddr, octets: &[u8], owner: Option<u64>) {
+        self.push(Flow { remote: remote.into(), ..Flow::default() }, octets, owner);
+    }
+
+    fn submit(&mut self) -> usize {
+        self.driver.submit(&mut self.out, JournalSeq::NOW)
+    }
+
+    fn reap(&mut self, arrivals_max: usize) -> usize {
+        let Self { driver, out, got, bursts, sent, unreachable, .. } = self;
+        driver.reap(out, arrivals_max, &mut |event, _| match event {
+            Event::Burst(arrivals) => {
+                bursts.push(arrivals.len());
+                got.extend(arrivals.iter().map(|arrival| Got {
+                    flow: arrival.flow,
+                    octets: arrival.octets.to_vec(),
+                    truncated: arrival.truncated,
+                }));
+            }
+            Event::Sent { owner, sent: how, .. } => sent.push((owner, how)),
+            Event::Unreachable { remote, quoted, .. } => {
+                unreachable.push((remote, quoted.to_vec()));
+            }
+        })
+    }
+
+    /// One turn: what a worker does, without an engine.
+    fn turn(&mut self) -> usize {
+        let work = self.reap(BURST_SIZE);
+        work + self.submit()
+    }
+
+    /// Turns until `done`, and gives up when nothing has happened for a long while.
+    fn run_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        const QUIET_TURNS_MAX: usize = 200;
+        let mut quiet = 0;
+        while !done(self) {
+            assert!(quiet < QUIET_TURNS_MAX, "{what}: {:?}", self.summary());
+            if self.turn() == 0 {
+                let until = self.driver.now().plus_ms(20);
+                self.driver.idle(Some(until), Polling::Wait);
+                quiet += 1;
+            } else {
+                quiet = 0;
+            }
+        }
+    }
+
+    /// Turns until nothing more happens, to see that nothing more comes.
+    fn settle(&mut self) {
+        let mut quiet = 0;
+        while quiet < 3 {
+            if self.turn() == 0 {
+                let until: Instant = self.driver.now().plus_ms(5);
+                self.driver.idle(Some(until), Polling::Wait);
+                quiet += 1;
+            } else {
+                quiet = 0;
+            }
+        }
+    }
+
+    fn summary(&self) -> String {
+        let counters: Vec<_> = Counter::ALL
+            .into_iter()
+            .filter(|counter| self.count(*counter) > 0)
+            .map(|counter| (counter.name(), self.count(counter)))
+            .collect();
+        format!(
+            "{} got, {:?} sent, {} unreachable, {counters:?}",
+            self.got.len(),
+            self.sent,
+            self.unreachable.len()
+        )
+    }
+
+    fn all_slots_are_free(&self) -> bool {
+        use crate::limits::{SLOTS_EVIDENCE, SLOTS_REFUSALS, SLOTS_WORK};
+        self.out.free(Purse::Work) == SLOTS_WORK
+            && self.out.free(Purse::Refusals) == SLOTS_REFUSALS
+            && self.out.free(Purse::Evidence) == SLOTS_EVIDENCE
+    }
+}
