@@ -11,3 +11,4 @@ pub mod store;
 pub mod time;
 pub mod transaction;
 pub mod wire;
+pub mod worker;

@@ -2,7 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::disallowed_macros, reason = "tests are not the packet path")]
+#![expect(clippy::disallowed_methods, reason = "tests are not the packet path")]
 
 mod bench;
 mod cut_through;
+mod sockets;
 mod tidy;
+
+#[global_allocator]
+static ALLOCATOR: roger::store::CountingAllocator<std::alloc::System> =
+    roger::store::CountingAllocator(std::alloc::System);
