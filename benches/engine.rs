@@ -1,0 +1,197 @@
+//! The engine without sockets: a message in, onward, its 200 in, the report out.
+//!
+//! `cargo bench --bench engine` prints nanoseconds, allocations and a checksum; without `--bench`
+//! it runs a few messages, so that it cannot rot.
+#![expect(clippy::print_stdout, reason = "a bench reports on its standard output")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time;
+
+use roger::delivery::Role;
+use roger::engine::{Engine, Peer, Setup, Strangers, Timers};
+use roger::id::WorkerId;
+use roger::limits::BURST_SIZE;
+use roger::metrics::{Counter, Tally};
+use roger::packet::{Arrival, Departures, Endpoint, Flow, JournalSeq, SocketId};
+use roger::store::{HashKey, allocations_count, allocations_of_this_thread};
+use roger::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: roger::store::CountingAllocator<std::alloc::System> =
+    roger::store::CountingAllocator(std::alloc::System);
+
+const SMS: &str = "10.0.0.1:5060";
+const IM: &str = "10.0.0.9:5060";
+
+const HEAD: &str = "MESSAGE sip:+4915112345678@im.example.com SIP/2.0\r\n\
+    Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK-00000000-sbc;rport\r\n\
+    Max-Forwards: 69\r\n\
+    From: \"SMSC\" <sip:+4917000000000@sms.example.com>;tag=a7f3e4c1e9d2b\r\n\
+    To: <sip:+4915112345678@im.example.com>\r\n\
+    Call-ID: 00000000-7f3a-4e1c-9d2b@sms.example.com\r\n\
+    CSeq: 1 MESSAGE\r\n\
+    P-Asserted-Identity: <sip:+4917000000000@sms.example.com>\r\n\
+    User-Agent: sbc/1.0\r\n\
+    Content-Type: text/plain;charset=UTF-8\r\n\
+    Content-Length: 100\r\n\r\n";
+
+fn endpoint(text: &str) -> Endpoint {
+    Endpoint::from(text.parse::<SocketAddr>().unwrap())
+}
+
+fn setup(finished_max: u32) -> Setup {
+    let peer = |name: &str, sms, address| Peer {
+        name: name.into(),
+        sms,
+        im: !sms,
+        role: Role::Endpoint,
+        trusted: true,
+        addresses: Box::new([endpoint(address)]),
+        hosts: Box::new([]),
+    };
+    Setup {
+        worker: WorkerId(0),
+        node: 0,
+        epoch: 1,
+        key: HashKey([5, 6]),
+        peers: Box::new([peer("sbc", true, SMS), peer("im", false, IM)]),
+        own_endpoints: Box::new([]),
+        own_hosts: Box::new([]),
+        sent_by: Box::new(["10.0.0.5:5060".into()]),
+        request_socket_v4: Some(SocketId(0)),
+        request_socket_v6: None,
+        next_servers: Box::new([endpoint(IM)]),
+        timers: Timers::RFC_3261,
+        sync_deadline_ms: 28_000,
+        strangers: Strangers::Silence,
+        messages_max: 4_096,
+        messages_large_max: 16,
+        finished_max,
+        accounts: false,
+    }
+}
+
+struct Run {
+    ns: u128,
+    allocations: u64,
+    checksum: u64,
+}
+
+/// A burst of requests whose branch and Call-ID hold a number of fixed width.
+struct Requests {
+    texts: Vec<Vec<u8>>,
+    places: Vec<usize>,
+}
+
+impl Requests {
+    fn new() -> Self {
+        let mut text = HEAD.as_bytes().to_vec();
+        text.resize(HEAD.len() + 100, b'x');
+        let places = memchr::memmem::find_iter(&text, b"00000000-").collect();
+        Self { texts: (0..BURST_SIZE).map(|_| text.clone()).collect(), places }
+    }
+
+    fn number(&mut self, number: &mut u32) {
+        for text in &mut self.texts {
+            *number += 1;
+            for digit in 0..8_usize {
+                let octet = b"0123456789abcdef"[(*number >> (4 * digit) & 15) as usize];
+                for place in &self.places {
+                    text[place + digit] = octet;
+                }
+            }
+        }
+    }
+}
+
+fn run(messages: u32) -> Run {
+    let tally = Arc::new(Tally::new(2));
+    let mut now = Instant(1_000_000_000);
+    let mut engine = Engine::new(setup(messages.max(1_000)), Arc::clone(&tally), now);
+    let mut out = Departures::new();
+    let mut requests = Requests::new();
+    let mut responses: Vec<Vec<u8>> = (0..BURST_SIZE).map(|_| Vec::with_capacity(2_048)).collect();
+    let flow = |text| Flow { remote: endpoint(text), local: [0; 16], socket: SocketId(0) };
+    let (sms, im) = (flow(SMS), flow(IM));
+    let mut checksum = 0_u64;
+    let mut number = 0;
+    allocations_count();
+    let start = time::Instant::now();
+    while number < messages {
+        now = Instant(now.0 + 20_000);
+        requests.number(&mut number);
+        burst(&mut engine, &requests.texts, sms, now, &mut out);
+        let mut at = 0;
+        leave(&mut engine, now, &mut out, |octets| {
+            respond(octets, &mut responses[at]);
+            at += 1;
+        });
+        now = Instant(now.0 + 20_000);
+        burst(&mut engine, &responses, im, now, &mut out);
+        leave(&mut engine, now, &mut out, |octets| {
+            checksum = checksum.rotate_left(1) ^ octets.len() as u64;
+        });
+        engine.on_tick(now, &mut out);
+    }
+    let ns = start.elapsed().as_nanos() / u128::from(number);
+    let allocations = allocations_of_this_thread().unwrap();
+    assert_eq!(tally.counters.read(Counter::VerdictDelivered), u64::from(number));
+    Run { ns, allocations, checksum }
+}
+
+fn burst(
+    engine: &mut Engine,
+    datagrams: &[Vec<u8>],
+    flow: Flow,
+    at: Instant,
+    out: &mut Departures,
+) {
+    let mut arrivals = [Arrival { flow, at, octets: &[], truncated: false }; BURST_SIZE];
+    for (arrival, octets) in arrivals.iter_mut().zip(datagrams) {
+        arrival.octets = octets;
+    }
+    engine.on_burst(&arrivals, out);
+}
+
+fn leave(engine: &mut Engine, now: Instant, out: &mut Departures, mut on: impl FnMut(&[u8])) {
+    while let Some(slot) = out.pop(JournalSeq::NOW) {
+        on(out.octets(&slot));
+        let owner = out.departure(&slot).owner;
+        out.release(slot);
+        if let Some(owner) = owner {
+            engine.on_sent(owner, Ok(()), now);
+        }
+    }
+}
+
+/// The cheapest answer there is: the first header fields under another first line.
+fn respond(request: &[u8], response: &mut Vec<u8>) {
+    let first = memchr::memchr(b'\n', request).unwrap() + 1;
+    let tail = memchr::memmem::find(request, b"P-Asserted").unwrap();
+    response.clear();
+    response.extend_from_slice(b"SIP/2.0 200 OK\r\n");
+    response.extend_from_slice(&request[first..tail]);
+    response.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+}
+
+fn main() {
+    let is_bench = std::env::args().any(|arg| arg == "--bench");
+    let messages = if is_bench { 2_000_000 } else { 2_000 };
+    let runs = if is_bench { 5 } else { 1 };
+    let mut all: Vec<Run> = (0..runs).map(|_| run(messages)).collect();
+    all.sort_by_key(|run| run.ns);
+    let median = &all[all.len() / 2];
+    assert!(all.iter().all(|run| run.checksum == median.checksum));
+    println!(
+        "relay, engine only: {} ns a message [{}-{}], {} allocations, checksum {:016x}",
+        median.ns,
+        all[0].ns,
+        all[all.len() - 1].ns,
+        median.allocations,
+        median.checksum
+    );
+    assert_eq!(median.allocations, 0);
+}
