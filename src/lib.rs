@@ -1,14 +1,90 @@
-//! Delivery-report fast path between the SMS side and the IM side.
+//! `roger`: a fast path between the SMS side and the IM side that decides, for every message,
+//! **one verdict, once, from proof**.
+//!
+//! When SMS and IM interwork, the delivery report that the SMS side gets must be true. The IM side
+//! proves it without any notification of its own: 200 OK to a SIP MESSAGE says that the recipient's
+//! user agent has the message (RFC 3428 section 7), an error response says that it has not, and
+//! silence says that nobody knows. This crate carries the message, weighs that evidence, and passes
+//! on what it proves; where nothing is proved, nothing is claimed.
+//!
+//! # The way of a message
+//!
+//! ```text
+//!            +---------- engine (sans-IO, one per worker) ----------+
+//!  io -Arrival-> wire -> transaction -> delivery -> report -Departure-> io
+//!            |   views    match,         evidence    the final     |
+//!            |            machines       -> verdict  response      |
+//!            +------------------- store, time ---------------------+
+//!  worker = io + engine, turn after turn, pinned         oam = start, drain, status (own thread)
+//! ```
+//!
+//! 1. A driver in [`io`] takes a burst of datagrams and hands them over as [`packet::Arrival`]s.
+//! 2. [`wire`] reads each of them in one pass into a view that borrows the octets.
+//! 3. [`engine`] asks whom it concerns. A request that is known is absorbed or answered again; a
+//!    new MESSAGE opens a record and goes on to the IM side under a [`transaction::branch`] that
+//!    names the record and proves that we made it. A response is matched by that branch alone.
+//! 4. A final response, a timer or an error is [`delivery::Evidence`]; the record's
+//!    [`delivery::Message`] turns the first of them that decides into a [`delivery::Verdict`].
+//! 5. The final response goes back without our Via: in this form of the SMS side it *is* the
+//!    report. Where nobody knows, nothing is said (RFC 4320), which the sender's own timer turns
+//!    into the truth.
+//! 6. When the driver has told how that went, the record is closed. An [`delivery::Account`] tells
+//!    its story, and 48 bits beside a fingerprint keep its retransmissions answerable.
+//!
+//! # What holds everywhere
+//!
+//! * **Sans-IO by plain data.** Time, chance and octets are arguments. io_uring, `recvmmsg` and the
+//!   simulator in `tools/sim` fill the same structs.
+//! * **Evidence in, verdict out, once.** What comes after the verdict is counted and changes
+//!   nothing, and nothing of it reaches the sender.
+//! * **Identifiers that locate and authenticate themselves.** A branch of ours cannot collide and
+//!   cannot be guessed, and needs no table. What peers mint goes through [`store::Directory`]
+//!   under a keyed fingerprint of 128 bits.
+//! * **Reservation instead of back-pressure.** A departure that is started has its slot. Evidence,
+//!   refusals and new work have purses of their own, so that none starves another.
+//! * **A refusal is a refusal.** 503 from us means that nothing was sent on, and that nothing will
+//!   be, so that an SBC may take its other route without doubling the message.
+//! * **Everything has a limit** ([`limits`]), everything is allocated and touched at the start, and
+//!   a worker counts its allocations from then on ([`metrics::Counter::Allocations`]).
+//! * **Bad input is a value and a counter**, never a panic; a broken invariant of our own stops the
+//!   process, because a wrong report is worse than a restart.
+//!
+//! # Who may import whom
+//!
+//! Arrows only go down this list; `tests/it/tidy.rs` reads the sources and names file and line
+//! where they do not. `delivery` never sees octets, `io` never sees the engine, `load` sees neither
+//! `delivery` nor `engine`, so that it cannot share their mistakes. `unsafe` stands in `store` and
+//! `io` only, and one file reads the clock.
+//!
+//! # Recipes
+//!
+//! * *A header field that the engine needs*: see the head of [`wire::sip`].
+//! * *A kind of evidence*: a variant of [`delivery::Evidence`], an arm in
+//!   [`delivery::Verdict::from_evidence`], the place in `engine` that observes it, and the fault in
+//!   `tools/sim` that makes it happen. The compiler names every match that must know it.
+//! * *A counter*: a variant of [`metrics::Counter`] with its line, its place in `ALL`, its name.
+//! * *A limit*: a constant in [`limits`] with its reason, and its relation to the others.
+//!
+//! Until there is a journal, all this holds while the process lives: what is open when it dies is
+//! unknown to it, and the senders' own timers say so.
 
-pub mod delivery;
-pub mod engine;
-pub mod id;
-pub mod io;
 pub mod limits;
-pub mod metrics;
+
+pub mod id;
 pub mod packet;
 pub mod store;
 pub mod time;
-pub mod transaction;
+
 pub mod wire;
+
+pub mod transaction;
+
+pub mod delivery;
+
+pub mod metrics;
+
+pub mod engine;
+
+pub mod io;
+
 pub mod worker;
