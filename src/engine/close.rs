@@ -48,13 +48,14 @@ impl Engine {
 
     /// Frees the record. Its account tells what was decided and from what.
     pub(super) fn close(&mut self, handle: Handle<Record>, at: Instant) {
-        if let Some(account) = self.account(handle, at)
+        let account = self.account(handle, at);
+        let Some(record) = self.records.remove(handle) else { return };
+        self.wheel.stop(handle.index);
+        if let Some(account) = account
             && !self.accounts.push(&account)
         {
             self.count(Counter::AccountsLost);
         }
-        self.wheel.stop(handle.index);
-        let Some(record) = self.records.remove(handle) else { return };
         if let Some(large) = record.large {
             self.requests_large.give(large);
         }

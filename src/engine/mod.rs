@@ -1,8 +1,8 @@
 //! The sans-IO engine: one per worker, driven by whoever owns the sockets.
 //!
 //! This is composition only. Each function finds the record, asks the machine, tells the latch,
-//! and writes what follows into a slot. A MESSAGE from the SMS side opens a [`Record`] and goes on
-//! to the IM side; the first evidence that decides goes back as the final response, which in this
+//! and writes what follows into a slot. A MESSAGE from the SMS side opens a record and goes on to
+//! the IM side; the first evidence that decides goes back as the final response, which in this
 //! form of the SMS side *is* the delivery report; when the driver has said how that went, the
 //! message is closed: its account is told, and 48 bits stay behind for retransmissions.
 //!
