@@ -88,3 +88,7 @@ pub mod engine;
 pub mod io;
 
 pub mod worker;
+
+pub mod config;
+
+pub mod cli;

@@ -5,7 +5,9 @@
 #![expect(clippy::disallowed_methods, reason = "tests are not the packet path")]
 
 mod bench;
+mod config_check;
 mod cut_through;
+mod snapshot;
 mod sockets;
 mod tidy;
 

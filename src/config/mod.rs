@@ -1,0 +1,326 @@
+//! From text to [`Config`]: everything that can be wrong with a configuration is found here, all
+//! of it at once, before a single socket is opened.
+//!
+//! The way of a setting: [`reader`] finds it (command line before environment before file before
+//! default) and remembers its origin; [`value`] understands it; [`sections`] says which settings
+//! there are; [`relations`] says which of them contradict each other, or the machine, or the
+//! names that a resolver knows. What survives is a [`Config`]: typed, resolved, immutable.
+//!
+//! To add a setting: read it in [`sections`] under its key, give it a field here, say in
+//! [`relations`] what it must not contradict, and show it in `tools/packaging/roger.toml`.
+
+#![expect(clippy::disallowed_macros, reason = "cold code: runs before the first packet")]
+
+mod diagnosis;
+mod reader;
+mod relations;
+mod sections;
+mod surroundings;
+mod value;
+
+pub use self::diagnosis::{Blame, Diagnosis, Origin, Severity};
+pub use self::reader::{ENVIRONMENT_PREFIX, Effective, Override, overrides_from_environment};
+pub use self::surroundings::{Machine, Names, SystemNames};
+
+use core::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::delivery::Role;
+
+/// Everything that is configured, checked and resolved.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which node of a group this process is.
+    pub node: u8,
+    /// The worker and how it waits for packets.
+    pub workers: Workers,
+    /// Where we listen.
+    pub listeners: Vec<Listener>,
+    /// Where our own requests leave from.
+    pub requests: Requests,
+    /// Who may talk to us.
+    pub peers: Vec<Peer>,
+    /// The outbound proxies, as positions in `peers`, in the order in which they are tried.
+    pub outbound_proxies: Vec<usize>,
+    /// How long things take.
+    pub timers: Timers,
+    /// How much fits.
+    pub capacity: Capacity,
+    /// What a source outside the peers' list gets.
+    pub strangers: Strangers,
+    /// The Unix socket that `roger status` asks.
+    pub status_socket: Option<PathBuf>,
+    /// What somebody should know although it starts.
+    pub warnings: Vec<Diagnosis>,
+    /// Every setting with its origin.
+    pub effective: Vec<Effective>,
+}
+
+/// The worker and how it waits for packets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Workers {
+    /// The CPU that it is pinned to.
+    pub cpu: Option<usize>,
+    /// How octets move.
+    pub driver: Driver,
+    /// What it does when there is nothing to do.
+    pub polling: Polling,
+}
+
+/// The CPUs of the workers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Cpus {
+    /// Wherever the kernel puts them.
+    Any,
+    /// One worker on each of these.
+    Set(Vec<usize>),
+}
+
+/// How octets move between kernel and worker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Driver {
+    /// `io_uring`, or `recvmmsg` where that is refused.
+    Auto,
+    /// `io_uring` or no start.
+    Uring,
+    /// `recvmmsg` and `sendmmsg`.
+    Mmsg,
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Polling {
+    /// Looks again at once: the shortest latency, and a CPU of its own.
+    Spin,
+    /// Looks again for a while, then waits.
+    Adaptive,
+    /// Waits.
+    Wait,
+}
+
+/// One address where we listen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// The address that is bound.
+    pub address: SocketAddr,
+    /// What our Via says instead of it.
+    pub advertise: Option<HostPort>,
+}
+
+/// A host, as a name in lower case or as an address without brackets, and a port.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostPort {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// Where our own requests leave from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Requests {
+    /// The first listener of the address family.
+    SinglePort,
+    /// A port of the worker's own out of this range.
+    Ports(PortRange),
+}
+
+/// Ports from `first` to `last`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PortRange {
+    /// The lowest.
+    pub first: u16,
+    /// The highest.
+    pub last: u16,
+}
+
+/// Which side a peer is on, as the file says it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PeerSide {
+    /// Messages come from it.
+    Sms,
+    /// Messages go to it.
+    Im,
+    /// Both.
+    Both,
+}
+
+impl PeerSide {
+    /// Whether messages come from it.
+    pub const fn is_sms(self) -> bool {
+        matches!(self, Self::Sms | Self::Both)
+    }
+
+    /// Whether messages go to it.
+    pub const fn is_im(self) -> bool {
+        matches!(self, Self::Im | Self::Both)
+    }
+}
+
+/// Somebody who may talk to us.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// Which side it is on.
+    pub side: PeerSide,
+    /// Who originates the final responses that come from it. On a peer of the SMS side alone,
+    /// which sends us none, it means nothing.
+    pub role: Role,
+    /// Whether its P-Asserted-Identity is believed (RFC 3325).
+    pub trusted: bool,
+    /// Where it is, as written, with what that resolved to.
+    pub places: Vec<Place>,
+}
+
+/// One address of a peer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// As written.
+    pub written: HostPort,
+    /// The addresses behind it.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// How long things take, in milliseconds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timers {
+    /// RFC 3261 T1.
+    pub t1_ms: u32,
+    /// RFC 3261 T2.
+    pub t2_ms: u32,
+    /// From arrival to verdict U.
+    pub sync_deadline_ms: u32,
+    /// How long OPTIONS says 503 before messages are refused.
+    pub drain_announce_ms: u32,
+    /// From the signal to the end of the process, at most.
+    pub drain_timeout_ms: u32,
+}
+
+/// How much fits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Capacity {
+    /// Messages per second that are planned for.
+    pub rate: u32,
+    /// Messages that may be open at once.
+    pub open: u32,
+    /// How many of them may be long.
+    pub open_large: u32,
+}
+
+/// What a source outside the peers' list gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Strangers {
+    /// Nothing.
+    Silence,
+    /// 403.
+    Forbid,
+}
+
+/// All that a configuration is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The name of the file, for diagnoses.
+    pub name: &'a str,
+    /// The text of the file.
+    pub text: &'a str,
+    /// Environment first, command line last: later ones win.
+    pub overrides: &'a [Override],
+    /// What this machine offers.
+    pub machine: &'a Machine,
+}
+
+/// What became of a configuration.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// The configuration, if nothing is wrong with it.
+    pub config: Option<Config>,
+    /// Errors and warnings in the order of the file.
+    pub diagnoses: Vec<Diagnosis>,
+    /// Every setting that was understood, with its origin.
+    pub effective: Vec<Effective>,
+}
+
+impl Examination {
+    /// How many diagnoses are this bad.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnoses.iter().filter(|one| one.severity == severity).count()
+    }
+}
+
+impl Config {
+    /// Understands `text` on this machine with its resolver, without environment and command
+    /// line.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, warnings included.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Vec<Diagnosis>> {
+        let machine = Machine::this();
+        let sources = Sources { name, text, overrides: &[], machine: &machine };
+        let examination = examine(sources, &mut SystemNames);
+        examination.config.ok_or(examination.diagnoses)
+    }
+
+    /// How many finished transactions must stay answerable: those of 64*T1 at the planned rate
+    /// (RFC 3261 timer J).
+    pub fn finished_max(&self) -> u32 {
+        let finished = u64::from(self.capacity.rate) * 64 * u64::from(self.timers.t1_ms) / 1_000;
+        u32::try_from(finished).unwrap_or(u32::MAX)
+    }
+}
+
+/// Finds everything that is wrong with a configuration.
+pub fn examine(sources: Sources<'_>, names: &mut dyn Names) -> Examination {
+    let (mut diagnoses, effective, config) = sections::read(sources, names);
+    for one in &mut diagnoses {
+        one.locate(sources.name, sources.text);
+    }
+    // What is in the file in its order, what is not in it first.
+    diagnoses.sort_by_key(|one| (one.line, one.column));
+    let wrong = diagnoses.iter().any(|one| one.severity == Severity::Error);
+    let config = config.filter(|_| !wrong).map(|config| Config {
+        warnings: diagnoses.clone(),
+        effective: effective.clone(),
+        ..config
+    });
+    Examination { config, diagnoses, effective }
+}
+
+/// The settings as a TOML document, each with its origin in a comment.
+pub fn render_effective(effective: &[Effective], sources: Sources<'_>) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut section = ("", 0);
+    for one in effective {
+        if section != (one.header.as_str(), one.number) {
+            section = (one.header.as_str(), one.number);
+            lines.push((String::new(), String::new()));
+            lines.push((one.header.clone(), String::new()));
+        }
+        let remark =
+            if one.remark.is_empty() { String::new() } else { format!("; {}", one.remark) };
+        let origin = origin_name(&one.origin, sources);
+        lines.push((format!("{} = {}", one.key, one.value), format!("# {origin}{remark}")));
+    }
+    let width = lines.iter().map(|(setting, _)| setting.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (setting, comment) in lines {
+        let line = format!("{setting:width$}  {comment}");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// An origin in a few characters: `default`, `roger.toml:3`, the variable, the option.
+pub fn origin_name(origin: &Origin, sources: Sources<'_>) -> String {
+    match origin {
+        Origin::Default => "default".to_owned(),
+        Origin::File(span) => {
+            let (line, _) = diagnosis::line_and_column(sources.text, span.start);
+            format!("{}:{line}", sources.name)
+        }
+        Origin::Environment(name) => name.clone(),
+        Origin::Flag(flag) => flag.clone(),
+    }
+}

@@ -1,0 +1,226 @@
+//! Which settings there are: one function for each section.
+
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use crate::config::diagnosis::{Diagnosis, Origin};
+use crate::config::reader::{Effective, Reader, Section, Setting};
+use crate::config::relations;
+use crate::config::surroundings::Names;
+use crate::config::value::{Count, Millis, Name, Several};
+use crate::config::{
+    Config, Cpus, Driver, HostPort, Machine, PeerSide, Polling, PortRange, Sources, Strangers,
+};
+use crate::delivery::Role;
+
+/// Everything that was read, each with its place; `None` where it was missing or not understood.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) node: Setting<Count<0, 255>>,
+    pub(super) cpus: Setting<Cpus>,
+    pub(super) driver: Setting<Driver>,
+    pub(super) polling: Setting<Polling>,
+    pub(super) listeners: Vec<DraftListener>,
+    pub(super) single_port: Setting<bool>,
+    pub(super) ports: Option<Setting<PortRange>>,
+    pub(super) peers: Vec<DraftPeer>,
+    pub(super) outbound_proxies: Setting<Several<Name>>,
+    pub(super) timers: DraftTimers,
+    pub(super) rate: Setting<Count<1, 10_000_000>>,
+    pub(super) open: Setting<Count<1, 16_000_000>>,
+    pub(super) open_large: Setting<Count<0, 16_000_000>>,
+    pub(super) strangers: Setting<Strangers>,
+    pub(super) status_socket: Option<Setting<PathBuf>>,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftListener {
+    pub(super) at: Origin,
+    pub(super) address: Option<Setting<core::net::SocketAddr>>,
+    pub(super) advertise: Option<Setting<HostPort>>,
+    /// Whether `advertise` was written at all, rightly or wrongly.
+    pub(super) advertises: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftPeer {
+    pub(super) at: Origin,
+    pub(super) name: Option<Setting<Name>>,
+    pub(super) side: Option<Setting<PeerSide>>,
+    pub(super) role: Option<Setting<Role>>,
+    pub(super) addresses: Option<Setting<Several<HostPort>>>,
+    pub(super) trusted: Setting<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftTimers {
+    pub(super) t1: Setting<Millis>,
+    pub(super) t2: Setting<Millis>,
+    pub(super) sync_deadline: Setting<Millis>,
+    pub(super) drain_announce: Setting<Millis>,
+    pub(super) drain_timeout: Setting<Millis>,
+}
+
+/// Reads the whole file.
+pub(super) fn read(
+    sources: Sources<'_>,
+    names: &mut dyn Names,
+) -> (Vec<Diagnosis>, Vec<Effective>, Option<Config>) {
+    let (document, errors) = DeTable::parse_recoverable(sources.text);
+    if !errors.is_empty() {
+        // What was recovered from broken TOML may not be what was meant: nothing else is judged.
+        let errors = errors.iter().map(|error| {
+            let at = error.span().map_or(Origin::Default, Origin::File);
+            let mut words = error.message().lines();
+            let what = words.next().unwrap_or("syntax error").to_owned();
+            let label = words.next().unwrap_or("here").to_owned();
+            Diagnosis::error(format!("this is not TOML: {what}"), at, label)
+        });
+        return (errors.collect(), Vec::new(), None);
+    }
+    let mut reader = Reader::new(sources.overrides);
+    let draft = draft(&mut reader, document.get_ref(), sources.machine);
+    reader.finish();
+    let config = relations::settle(&mut reader, &draft, sources.machine, names);
+    (reader.diagnoses, reader.effective, config)
+}
+
+fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) -> Draft {
+    let mut root = Section::root(reader, document);
+    let node = root.read("node", Count(0));
+
+    let mut workers = root.inner("workers");
+    // The first CPU has the interrupts of most machines, so the last one is the quietest.
+    let quietest = machine.cpus.last().map_or(Cpus::Any, |cpu| Cpus::Set(Vec::from([*cpu])));
+    let cpus = workers.read("cpus", quietest);
+    let driver = workers.read("driver", Driver::Auto);
+    let polling = workers.read("polling", Polling::Adaptive);
+    workers.finish();
+
+    let found = root.list("listen");
+    let listeners = found
+        .into_iter()
+        .enumerate()
+        .map(|(number, table)| listener(Section::element(root.reader, "listen", number, table)))
+        .collect();
+
+    let mut requests = root.inner("requests");
+    let ports = requests.read_optional("ports");
+    let no_range = ports.is_none() && !requests.has("ports");
+    let single_port = requests.read("single_port", no_range);
+    requests.finish();
+
+    let found = root.list("peer");
+    let peers = found
+        .into_iter()
+        .enumerate()
+        .map(|(number, table)| peer(Section::element(root.reader, "peer", number, table)))
+        .collect();
+
+    let mut route = root.inner("route");
+    let outbound_proxies = route.read("outbound_proxies", Several::none());
+    route.finish();
+
+    let timers = timers(root.inner("timers"));
+
+    let mut capacity = root.inner("capacity");
+    let rate = capacity.read("rate", Count(10_000));
+    let open = capacity.read("open", Count(65_536));
+    let open_large = capacity.read("open_large", Count(1_024));
+    capacity.finish();
+
+    let mut section = root.inner("strangers");
+    let strangers = section.read("answer", Strangers::Silence);
+    section.finish();
+
+    let mut status = root.inner("status");
+    let status_socket = status.read_optional("socket");
+    status.finish();
+
+    root.finish();
+    Draft {
+        node,
+        cpus,
+        driver,
+        polling,
+        listeners,
+        single_port,
+        ports,
+        peers,
+        outbound_proxies,
+        timers,
+        rate,
+        open,
+        open_large,
+        strangers,
+        status_socket,
+    }
+}
+
+fn listener(mut section: Section<'_, '_>) -> DraftListener {
+    let at = section.origin();
+    let address = section.require(
+        "address",
+        "there is no default address: everybody who can reach it can send to it",
+        "address = \"192.0.2.1:5060\", or \"0.0.0.0:5060\" with `advertise`",
+    );
+    let advertises = section.has("advertise");
+    let advertise = section.read_optional("advertise");
+    section.finish();
+    DraftListener { at, address, advertise, advertises }
+}
+
+fn peer(mut section: Section<'_, '_>) -> DraftPeer {
+    let at = section.origin();
+    let name = section.require(
+        "name",
+        "status and verdicts name the peer that a message came from and went to",
+        "name = \"sbc\"",
+    );
+    let side: Option<Setting<PeerSide>> = section.require(
+        "side",
+        "messages are taken from the SMS side and given to the IM side",
+        "side = \"sms\", \"im\" or \"both\"",
+    );
+    // An SMS-side peer sends us no final response, so that nobody asks who originates it.
+    let is_im = side.as_ref().is_none_or(|side| side.value.is_im());
+    let role = if is_im {
+        section.require(
+            "role",
+            "a 200 of a `proxy` or an `endpoint` is the recipient's own and proves delivery,\n\
+             one of an `im_server` or a `gateway` proves acceptance only",
+            "role = \"proxy\", \"endpoint\", \"im_server\" or \"gateway\"",
+        )
+    } else {
+        section.read_optional("role")
+    };
+    let addresses = section.require(
+        "address",
+        "only what comes from a peer's address is taken",
+        "address = \"192.0.2.7:5060\", \"sbc.example.net:5060\" or a list of such",
+    );
+    let trusted = section.read("trusted", false);
+    section.finish();
+    DraftPeer { at, name, side, role, addresses, trusted }
+}
+
+fn timers(mut section: Section<'_, '_>) -> DraftTimers {
+    /// Beyond that 64*T1 would be more than an hour.
+    const T1_MS_MAX: u32 = 60_000;
+    let mut t1 = section.read("t1", Millis(500));
+    if !(1..=T1_MS_MAX).contains(&t1.value.0) {
+        let message = "T1 must lie between 1ms and 1min";
+        section.reader.report(
+            Diagnosis::error(message, t1.origin.clone(), "out of range")
+                .because("it is the estimate of a round trip (RFC 3261 section 17.1.1.1)"),
+        );
+        t1 = Setting { value: Millis(500), sound: false, ..t1 };
+    }
+    let t2 = section.read("t2", Millis(4_000));
+    let sync_deadline = section.read("sync_deadline", Millis(28_000));
+    let drain_announce = section.read("drain_announce", Millis(5_000));
+    let drain_timeout = section.read("drain_timeout", Millis(40_000));
+    section.finish();
+    DraftTimers { t1, t2, sync_deadline, drain_announce, drain_timeout }
+}
