@@ -91,4 +91,6 @@ pub mod worker;
 
 pub mod config;
 
+pub mod oam;
+
 pub mod cli;

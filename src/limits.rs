@@ -44,6 +44,14 @@ pub const ICMP_PER_TURN_MAX: usize = 32;
 /// How long a worker with adaptive polling looks for work before it lets the kernel wake it.
 pub const ADAPTIVE_SPIN_NS: u64 = 50_000;
 
+/// Accounts that wait for the thread that writes them: a second of 16 k messages, should the disk
+/// stall that long.
+pub const ACCOUNTS_WAITING_MAX: usize = 16_384;
+
+/// Octets asked of the kernel for each receive and send buffer: a third of a second of 10 k
+/// messages of 1300 octets, which the kernel counts at twice their size and more.
+pub const SOCKET_BUFFER_SIZE: usize = 4 << 20;
+
 /// Local sockets of one worker: a listener and a socket for own requests, for IPv4 and IPv6.
 pub const SOCKETS_MAX: usize = 8;
 

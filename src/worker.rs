@@ -1,6 +1,6 @@
 //! One worker: a driver and an engine, turn after turn, on one core.
 
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ pub struct Plan {
 pub struct Control {
     serving: AtomicU8,
     stopping: AtomicBool,
+    abandoned: AtomicU32,
 }
 
 impl Control {
@@ -56,6 +57,11 @@ impl Control {
     /// Ends the worker: what is open ends as unknown, its accounts are told.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// How many messages were open when the worker ended; 0 while it runs.
+    pub fn abandoned(&self) -> u32 {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     fn serving(&self) -> Serving {
@@ -218,6 +224,7 @@ impl Turner {
 
     /// Ends what is open, in portions that the accounts have room for.
     fn wind_up(&mut self) {
+        self.control.abandoned.store(self.engine.open(), Ordering::Release);
         let now: Instant = self.driver.now();
         while self.engine.abandon(now, ACCOUNTS_MAX / 2) > 0 {
             self.tell();

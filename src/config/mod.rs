@@ -1,13 +1,13 @@
 //! From text to [`Config`]: everything that can be wrong with a configuration is found here, all
 //! of it at once, before a single socket is opened.
 //!
-//! The way of a setting: [`reader`] finds it (command line before environment before file before
-//! default) and remembers its origin; [`value`] understands it; [`sections`] says which settings
-//! there are; [`relations`] says which of them contradict each other, or the machine, or the
+//! The way of a setting: `reader` finds it (command line before environment before file before
+//! default) and remembers its origin; `value` understands it; `sections` says which settings
+//! there are; `relations` says which of them contradict each other, or the machine, or the
 //! names that a resolver knows. What survives is a [`Config`]: typed, resolved, immutable.
 //!
-//! To add a setting: read it in [`sections`] under its key, give it a field here, say in
-//! [`relations`] what it must not contradict, and show it in `tools/packaging/roger.toml`.
+//! To add a setting: read it in `sections` under its key, give it a field here, say in
+//! `relations` what it must not contradict, and show it in `tools/packaging/roger.toml`.
 
 #![expect(clippy::disallowed_macros, reason = "cold code: runs before the first packet")]
 
@@ -146,6 +146,15 @@ pub enum PeerSide {
 }
 
 impl PeerSide {
+    /// Its name in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Im => "im",
+            Self::Both => "both",
+        }
+    }
+
     /// Whether messages come from it.
     pub const fn is_sms(self) -> bool {
         matches!(self, Self::Sms | Self::Both)
@@ -180,6 +189,18 @@ pub struct Place {
     pub written: HostPort,
     /// The addresses behind it.
     pub addresses: Vec<SocketAddr>,
+}
+
+impl core::fmt::Display for Place {
+    /// As written, and what that resolved to.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.written)?;
+        if self.written.literal().is_none() {
+            let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+            write!(f, " = {}", addresses.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 /// How long things take, in milliseconds.
@@ -285,6 +306,21 @@ pub fn examine(sources: Sources<'_>, names: &mut dyn Names) -> Examination {
         ..config
     });
     Examination { config, diagnoses, effective }
+}
+
+/// The status socket that a configuration names, whatever else may be wrong with it: asking a
+/// running process must not depend on a resolver, or on an edit that is half done.
+pub fn status_socket(sources: Sources<'_>) -> Option<PathBuf> {
+    struct Nobody;
+    impl Names for Nobody {
+        fn resolve(&mut self, _: &str, _: u16) -> Result<Vec<SocketAddr>, String> {
+            Ok(Vec::new())
+        }
+    }
+    let effective = examine(sources, &mut Nobody).effective;
+    let socket = effective.iter().find(|one| one.header == "[status]" && one.key == "socket")?;
+    let table: toml::Table = format!("socket = {}", socket.value).parse().ok()?;
+    Some(table.get("socket")?.as_str()?.into())
 }
 
 /// The settings as a TOML document, each with its origin in a comment.

@@ -4,7 +4,7 @@
 use crate::time::Instant;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`: never set back, and not moved by whoever sets the date.
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` lives on this stack and is exclusively ours during the call.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };

@@ -46,6 +46,7 @@ mod token;
 mod uring;
 mod waker;
 
+pub(crate) use self::clock::now;
 pub use self::driver::{Choice, Driver, Event, Kind, Polling};
 pub use self::socket::{SocketSpec, bind, bind_in};
 pub use self::waker::Waker;

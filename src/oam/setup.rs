@@ -1,0 +1,204 @@
+//! From a [`Config`] and the sockets that were bound for it to what the engine is told.
+
+use core::net::SocketAddr;
+
+use crate::config::{Config, HostPort, Strangers};
+use crate::engine::{self, Setup, Timers};
+use crate::id::WorkerId;
+use crate::packet::{Endpoint, SocketId};
+use crate::store::HashKey;
+
+/// A socket that was bound.
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    /// Where it is bound.
+    pub(super) address: SocketAddr,
+    /// What our Via says instead, if the configuration says so.
+    pub(super) advertise: Option<HostPort>,
+    /// Whether our own requests leave from it.
+    pub(super) requests: bool,
+}
+
+impl Local {
+    /// What our Via says.
+    fn sent_by(&self) -> String {
+        match &self.advertise {
+            Some(advertise) => advertise.to_string(),
+            None => self.address.to_string(),
+        }
+    }
+}
+
+/// What sets this life of the process apart from every other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    /// The secret under every id.
+    pub(super) key: HashKey,
+    /// Rises at each start.
+    pub(super) epoch: u32,
+}
+
+/// What the engine of the only worker is told.
+pub(super) fn setup(
+    config: &Config,
+    locals: &[Local],
+    identity: Identity,
+    accounts: bool,
+) -> Setup {
+    let request_socket = |v4: bool| {
+        let leaves = |local: &Local| local.requests && local.address.is_ipv4() == v4;
+        Some(SocketId(u8::try_from(locals.iter().position(leaves)?).ok()?))
+    };
+    let advertised = || locals.iter().filter_map(|local| local.advertise.as_ref());
+    let bound = locals.iter().map(|local| local.address).filter(|at| !at.ip().is_unspecified());
+    let own = bound.chain(advertised().filter_map(HostPort::literal)).map(Endpoint::from);
+    Setup {
+        worker: WorkerId(0),
+        node: config.node,
+        epoch: identity.epoch,
+        key: identity.key,
+        peers: config.peers.iter().map(peer).collect(),
+        own_endpoints: own.collect(),
+        own_hosts: advertised().filter_map(host).collect(),
+        sent_by: locals.iter().map(|local| local.sent_by().into()).collect(),
+        request_socket_v4: request_socket(true),
+        request_socket_v6: request_socket(false),
+        next_servers: config
+            .outbound_proxies
+            .iter()
+            .filter_map(|&number| config.peers.get(number))
+            .flat_map(|peer| peer.places.iter().flat_map(|place| &place.addresses))
+            .map(|&address| Endpoint::from(address))
+            .collect(),
+        timers: Timers { t1_ms: config.timers.t1_ms, t2_ms: config.timers.t2_ms },
+        sync_deadline_ms: config.timers.sync_deadline_ms,
+        strangers: match config.strangers {
+            Strangers::Silence => engine::Strangers::Silence,
+            Strangers::Forbid => engine::Strangers::Forbid,
+        },
+        messages_max: config.capacity.open,
+        messages_large_max: config.capacity.open_large,
+        finished_max: config.finished_max(),
+        accounts,
+    }
+}
+
+fn peer(peer: &crate::config::Peer) -> engine::Peer {
+    let addresses = peer.places.iter().flat_map(|place| &place.addresses);
+    engine::Peer {
+        name: peer.name.as_str().into(),
+        sms: peer.side.is_sms(),
+        im: peer.side.is_im(),
+        role: peer.role,
+        trusted: peer.trusted,
+        addresses: addresses.map(|&address| Endpoint::from(address)).collect(),
+        hosts: peer.places.iter().filter_map(|place| host(&place.written)).collect(),
+    }
+}
+
+/// A name with its port; nothing for an address.
+fn host(written: &HostPort) -> Option<(Box<str>, u16)> {
+    written.literal().is_none().then(|| (written.host.as_str().into(), written.port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Machine, Names, Sources, examine};
+
+    struct Hosts;
+
+    impl Names for Hosts {
+        fn resolve(&mut self, _: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+            let ips = ["192.0.2.20", "2001:db8::20", "192.0.2.19"];
+            Ok(ips.map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).into())
+        }
+    }
+
+    const TEXT: &str = r#"
+        node = 9
+        [[listen]]
+        address = "0.0.0.0:5060"
+        advertise = "Roger.Example.Net:5061"
+        [[listen]]
+        address = "[::1]:5060"
+        [[peer]]
+        name = "smsc"
+        side = "sms"
+        address = "127.0.0.1:5070"
+        trusted = true
+        [[peer]]
+        name = "im"
+        side = "im"
+        role = "gateway"
+        address = ["im.example.net:5080", "127.0.0.1:5081"]
+        [route]
+        outbound_proxies = "im"
+        [timers]
+        t1 = "100ms"
+        sync_deadline = "5s"
+        [capacity]
+        rate = 100
+        [strangers]
+        answer = "forbid"
+    "#;
+
+    fn local(address: &str, advertise: Option<&str>, requests: bool) -> Local {
+        let advertise = advertise.map(|host| HostPort { host: host.to_owned(), port: 5_061 });
+        Local { address: address.parse().unwrap(), advertise, requests }
+    }
+
+    fn built(locals: &[Local]) -> Setup {
+        let machine = Machine { cpus: Vec::new(), memory: 0, owns: |_| true };
+        let sources = Sources { name: "x", text: TEXT, overrides: &[], machine: &machine };
+        let config = examine(sources, &mut Hosts).config.unwrap();
+        let identity = Identity { key: HashKey([1, 2]), epoch: 7 };
+        setup(&config, locals, identity, true)
+    }
+
+    fn endpoint(text: &str) -> Endpoint {
+        Endpoint::from(text.parse::<SocketAddr>().unwrap())
+    }
+
+    #[test]
+    fn the_engine_is_told_what_is_configured() {
+        let setup = built(&[]);
+        assert_eq!((setup.node, setup.epoch), (9, 7));
+        assert_eq!(setup.timers, Timers { t1_ms: 100, t2_ms: 4_000 });
+        assert_eq!(setup.sync_deadline_ms, 5_000);
+        // 100 a second for 64 times 100 ms.
+        assert_eq!(setup.finished_max, 640);
+        assert_eq!(setup.strangers, engine::Strangers::Forbid);
+        let [smsc, im] = &*setup.peers else { panic!("two peers") };
+        assert!(smsc.sms && !smsc.im && smsc.trusted && smsc.hosts.is_empty());
+        assert!(!im.sms && im.im && !im.trusted);
+        assert_eq!(*im.hosts, [(Box::from("im.example.net"), 5_080)]);
+        let addresses =
+            ["192.0.2.19:5080", "192.0.2.20:5080", "[2001:db8::20]:5080", "127.0.0.1:5081"];
+        assert_eq!(*im.addresses, addresses.map(endpoint));
+        assert_eq!(setup.next_servers, im.addresses);
+    }
+
+    #[test]
+    fn own_requests_leave_from_their_socket_under_the_advertised_name() {
+        let single = built(&[
+            local("0.0.0.0:5060", Some("roger.example.net"), true),
+            local("[::1]:5060", None, true),
+        ]);
+        assert_eq!(*single.sent_by, ["roger.example.net:5061", "[::1]:5060"].map(Box::from));
+        assert_eq!(single.request_socket_v4, Some(SocketId(0)));
+        assert_eq!(single.request_socket_v6, Some(SocketId(1)));
+        assert_eq!(*single.own_endpoints, [endpoint("[::1]:5060")]);
+        assert_eq!(*single.own_hosts, [(Box::from("roger.example.net"), 5_061)]);
+
+        let own = built(&[
+            local("192.0.2.1:5060", Some("192.0.2.99"), false),
+            local("192.0.2.1:5070", None, true),
+        ]);
+        assert_eq!(own.request_socket_v4, Some(SocketId(1)));
+        assert_eq!(own.request_socket_v6, None);
+        let expected = ["192.0.2.1:5060", "192.0.2.1:5070", "192.0.2.99:5061"].map(endpoint);
+        assert_eq!(*own.own_endpoints, expected);
+        assert!(own.own_hosts.is_empty());
+    }
+}

@@ -1,0 +1,431 @@
+//! What a running process says about itself: every counter with what it means, and the peers.
+//!
+//! The process tells it as one JSON document ([`Snapshot`]); the client shows it. Both may be of
+//! different versions: what one does not know, the other leaves out or shows by its name.
+
+use core::fmt::Write as _;
+use core::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Counter, Tally};
+
+/// The state of a process at one moment.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Version of the program.
+    pub version: String,
+    /// Process.
+    pub pid: u32,
+    /// Node of a group.
+    pub node: u8,
+    /// How long it runs.
+    pub up_ms: u64,
+    /// How new work is met: `open`, `announcing`, `refusing`.
+    pub serving: String,
+    /// How octets move.
+    pub driver: String,
+    /// Why `io_uring` was not used, if it was wanted.
+    pub driver_refusal: Option<String>,
+    /// Sockets as bound.
+    pub sockets: Vec<String>,
+    /// How many messages can be open.
+    pub open_max: u32,
+    /// Octets that were allocated for tables at the start.
+    pub memory: u64,
+    /// Every counter.
+    pub counters: Vec<Group>,
+    /// Every peer in the order of the configuration.
+    pub peers: Vec<PeerState>,
+}
+
+/// Counters that belong together.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Group {
+    /// What they are about.
+    pub name: String,
+    /// The counters.
+    pub counters: Vec<Count>,
+}
+
+/// One counter.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Count {
+    /// Its name.
+    pub name: String,
+    /// What was counted.
+    pub value: u64,
+    /// What that means.
+    pub meaning: String,
+}
+
+/// One peer.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct PeerState {
+    /// Its name.
+    pub name: String,
+    /// Its side: `sms`, `im`, `both`.
+    pub side: String,
+    /// Its role, on the IM side.
+    pub role: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// How long ago the last datagram came from it.
+    pub last_heard_ms: Option<u64>,
+    /// Requests that came from it.
+    pub requests_in: u64,
+    /// Requests that went to it.
+    pub requests_out: u64,
+    /// Final responses that came from it.
+    pub finals_in: u64,
+    /// Requests that it never answered.
+    pub timer_f: u64,
+    /// Requests that ICMP said did not reach it.
+    pub unreachable: u64,
+}
+
+/// The groups, and in plain words what each counter means.
+const GROUPS: [(&str, &[(Counter, &str)]); 7] = [
+    (
+        "messages",
+        &[
+            (Counter::MessagesAccepted, "accepted: each ends in exactly one verdict"),
+            (Counter::MessagesOpen, "accepted and not closed at this moment"),
+            (Counter::VerdictDelivered, "D: the recipient's user agent has it"),
+            (Counter::VerdictPermanent, "P: refused for good"),
+            (Counter::VerdictTemporary, "T: not delivered, another try may work"),
+            (Counter::VerdictUnknown, "U: may or may not have been delivered"),
+            (Counter::VerdictAccepted, "A: an intermediary took it, no more is known"),
+            (Counter::Contradictions, "a final response that contradicts the verdict"),
+            (Counter::LateDelivered, "a positive response after the verdict U"),
+            (Counter::LateFailed, "another final response after the verdict U"),
+            (Counter::Deadlines, "no verdict within sync_deadline"),
+            (Counter::TimerF, "no final response within 64*T1"),
+        ],
+    ),
+    (
+        "reports",
+        &[
+            (Counter::ReportsSent, "final responses sent to the SMS side"),
+            (Counter::ReportsSilent, "nothing may be said (RFC 4320)"),
+            (Counter::ReportsRefused, "refused by the kernel"),
+            (Counter::ReportsRepeated, "sent again for a retransmitted request"),
+            (Counter::AcceptancesPassed, "a 200 that proves acceptance only, passed unchanged"),
+            (Counter::AccountsLost, "verdict lines lost: the writer could not keep up"),
+        ],
+    ),
+    (
+        "transactions",
+        &[
+            (Counter::RequestsAbsorbed, "retransmitted requests absorbed"),
+            (Counter::Retransmissions, "our own retransmissions (timer E)"),
+            (Counter::NextServer, "sent to the next server: nothing had left"),
+            (Counter::ProvisionalIn, "provisional responses received"),
+            (Counter::TryingOut, "100 sent after 7*T1 of silence"),
+            (Counter::OptionsAnswered, "OPTIONS answered"),
+        ],
+    ),
+    (
+        "refused requests",
+        &[
+            (Counter::RefusedNoRoom, "503: no room left"),
+            (Counter::RefusedDraining, "503: draining"),
+            (Counter::RefusedMalformed, "400: malformed"),
+            (Counter::RefusedMethod, "405, 501: method not served"),
+            (Counter::RefusedLoop, "482, 483: loop, or too many hops"),
+            (Counter::RefusedSize, "413, 414, 513: too long"),
+            (Counter::RefusedUnsupported, "416, 420, 505: scheme, extension or version"),
+            (Counter::RefusedForbidden, "403: peer or next hop may not be served"),
+            (Counter::StrangersRefused, "403: from no peer"),
+        ],
+    ),
+    (
+        "dropped datagrams",
+        &[
+            (Counter::DroppedStranger, "from no peer"),
+            (Counter::DroppedMalformed, "not SIP, or not enough of it to be answered"),
+            (Counter::DroppedKeepAlive, "keep-alive: only CR and LF"),
+            (Counter::DroppedTruncated, "longer than the buffer, not answerable"),
+            (Counter::DroppedNoSlot, "no slot left to refuse it"),
+            (Counter::DroppedNoMemory, "its refusal could not be remembered"),
+            (Counter::DroppedAck, "ACK, which has nothing to acknowledge here"),
+            (Counter::DroppedResponseMalformed, "response: malformed or cut short"),
+            (Counter::DroppedResponseForeign, "response: branch is not ours"),
+            (Counter::DroppedResponseSource, "response: not from the server that was asked"),
+            (Counter::DroppedResponseCseq, "response: CSeq is not that of its request"),
+            (Counter::DroppedResponseVia, "response: no Via below ours"),
+            (Counter::DroppedResponseRepeated, "response: repeated after the end"),
+            (Counter::KernelDrops, "by the kernel: socket buffer full"),
+        ],
+    ),
+    (
+        "transport",
+        &[
+            (Counter::DatagramsIn, "datagrams received"),
+            (Counter::DatagramsOut, "datagrams sent"),
+            (Counter::SendRefused, "sends refused by the local kernel"),
+            (Counter::SendRepeated, "sends repeated: the error was another datagram's"),
+            (Counter::SendShort, "sends shorter than the datagram"),
+            (Counter::IcmpMatched, "ICMP errors that quote a request of ours"),
+            (Counter::IcmpForeign, "ICMP errors that quote nothing of ours"),
+            (Counter::ReceiveNoBuffers, "receive buffers ran out"),
+            (Counter::ReceiveErrors, "receives that ended with an error"),
+            (Counter::ReceiveRearmed, "multishot receives armed again"),
+            (Counter::Cancelled, "operations cancelled"),
+            (Counter::CompletionsUnknown, "completions that nothing of ours explains"),
+            (Counter::CompletionOverflows, "completion queue overflows"),
+        ],
+    ),
+    (
+        "worker",
+        &[
+            (Counter::Allocations, "allocations after the start: must be 0"),
+            (Counter::TurnLongestNs, "longest turn in nanoseconds"),
+            (Counter::TurnsBusy, "turns that found something to do"),
+            (Counter::TurnsIdle, "turns that found nothing to do"),
+        ],
+    ),
+];
+
+/// Every counter of `tally`, in groups.
+pub fn counters(tally: &Tally) -> Vec<Group> {
+    let count = |(counter, meaning): &(Counter, &str)| Count {
+        name: counter.name().to_owned(),
+        value: tally.counters.read(*counter),
+        meaning: (*meaning).to_owned(),
+    };
+    GROUPS
+        .iter()
+        .map(|(name, counters)| Group {
+            name: (*name).to_owned(),
+            counters: counters.iter().map(count).collect(),
+        })
+        .collect()
+}
+
+impl PeerState {
+    /// Adds what was counted about the peer at position `index`; `now` by the worker's clock.
+    pub fn count(&mut self, tally: &Tally, index: usize, now_ns: u64) {
+        let Some(counted) = tally.peers.get(index) else { return };
+        let last_heard = counted.last_heard_ns.load(Ordering::Relaxed);
+        self.last_heard_ms =
+            (last_heard > 0).then(|| now_ns.saturating_sub(last_heard) / 1_000_000);
+        self.requests_in = counted.requests_in.load(Ordering::Relaxed);
+        self.requests_out = counted.requests_out.load(Ordering::Relaxed);
+        self.finals_in = counted.finals_in.load(Ordering::Relaxed);
+        self.timer_f = counted.timer_f.load(Ordering::Relaxed);
+        self.unreachable = counted.unreachable.load(Ordering::Relaxed);
+    }
+}
+
+/// Shows a snapshot to people. Counters that are zero are only named, unless `all` are wanted.
+pub fn render(snapshot: &Snapshot, all: bool, colour: bool) -> String {
+    let mut text = head(snapshot, colour);
+    text.push('\n');
+    text.push_str(&peers(&snapshot.peers, colour));
+    for group in &snapshot.counters {
+        text.push('\n');
+        text.push_str(&self::group(group, all, colour));
+    }
+    text
+}
+
+fn head(snapshot: &Snapshot, colour: bool) -> String {
+    let mut text = format!(
+        "roger {}  up {}  {}  node {}  pid {}  {}\n",
+        snapshot.version,
+        duration(snapshot.up_ms),
+        paint(&snapshot.serving, if snapshot.serving == "open" { GOOD } else { ALARM }, colour),
+        snapshot.node,
+        snapshot.pid,
+        snapshot.driver,
+    );
+    if let Some(refusal) = &snapshot.driver_refusal {
+        // Writing into a string cannot fail, here and below.
+        let _ = writeln!(text, "io_uring refused: {refusal}");
+    }
+    let _ = writeln!(
+        text,
+        "listening on {}  room for {} open messages  {} MiB of tables",
+        snapshot.sockets.join(", "),
+        snapshot.open_max,
+        snapshot.memory >> 20,
+    );
+    text
+}
+
+fn peers(peers: &[PeerState], colour: bool) -> String {
+    let mut rows = Vec::from([HEADINGS.map(str::to_owned)]);
+    for peer in peers {
+        let mut addresses = peer.addresses.iter();
+        let heard = |ms| format!("{} ago", duration(ms));
+        rows.push([
+            peer.name.clone(),
+            peer.side.clone(),
+            peer.role.clone().unwrap_or_else(|| "-".to_owned()),
+            peer.last_heard_ms.map_or_else(|| "never".to_owned(), heard),
+            grouped(peer.requests_in),
+            grouped(peer.requests_out),
+            grouped(peer.finals_in),
+            grouped(peer.timer_f),
+            grouped(peer.unreachable),
+            addresses.next().cloned().unwrap_or_default(),
+        ]);
+        for address in addresses {
+            let mut row = [const { String::new() }; HEADINGS.len()];
+            if let Some(last) = row.last_mut() {
+                last.clone_from(address);
+            }
+            rows.push(row);
+        }
+    }
+    let mut widths = [0; HEADINGS.len()];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            // Words to the left, numbers to the right.
+            let _ = if NUMBERS.contains(&column) {
+                write!(line, "{cell:>width$}  ")
+            } else {
+                write!(line, "{cell:<width$}  ")
+            };
+        }
+        let style = if number == 0 { HEADING } else { "" };
+        let _ = writeln!(text, "{}", paint(line.trim_end(), style, colour));
+    }
+    text
+}
+
+/// The columns of the peers' table.
+const HEADINGS: [&str; 10] =
+    ["peer", "side", "role", "heard", "in", "out", "finals", "timer F", "unreachable", "address"];
+
+/// Which of them are numbers.
+const NUMBERS: core::ops::Range<usize> = 4..9;
+
+fn group(group: &Group, all: bool, colour: bool) -> String {
+    let mut text = format!("{}\n", paint(&group.name, HEADING, colour));
+    let (counted, zero): (Vec<&Count>, Vec<&Count>) =
+        group.counters.iter().partition(|one| one.value > 0);
+    let shown = counted.iter().chain(zero.iter().filter(|_| all));
+    for one in shown {
+        let alarming = one.value > 0 && ALARMING.contains(&one.name.as_str());
+        let line = format!("{:>15}  {:<26} {}", grouped(one.value), one.name, one.meaning);
+        let _ = writeln!(text, "{}", paint(&line, if alarming { ALARM } else { "" }, colour));
+    }
+    if !all && !zero.is_empty() {
+        text.push_str(&zeros(&zero, colour));
+    }
+    text
+}
+
+/// The names of counters that are zero, on as few lines as are needed.
+fn zeros(zero: &[&Count], colour: bool) -> String {
+    const WIDTH: usize = 96;
+    let mut lines = Vec::from([format!("{:>15}  ", 0)]);
+    for one in zero {
+        let line = lines.last().map_or(0, String::len);
+        if line + one.name.len() > WIDTH {
+            lines.push(" ".repeat(17));
+        }
+        if let Some(line) = lines.last_mut() {
+            let _ = write!(line, "{} ", one.name);
+        }
+    }
+    let painted = lines.iter().map(|line| paint(line.trim_end(), FAINT, colour) + "\n");
+    painted.collect()
+}
+
+/// Counters that should wake somebody when they are not zero.
+const ALARMING: [&str; 6] = [
+    "contradictions",
+    "accounts_lost",
+    "allocations",
+    "kernel_drops",
+    "reports_refused",
+    "dropped_no_slot",
+];
+
+const HEADING: &str = "1";
+const GOOD: &str = "32";
+const ALARM: &str = "1;31";
+const FAINT: &str = "2";
+
+fn paint(text: &str, style: &str, colour: bool) -> String {
+    if colour && !style.is_empty() {
+        format!("\x1b[{style}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Milliseconds as people say them: two units at most.
+pub(crate) fn duration(ms: u64) -> String {
+    let (seconds, minutes, hours) = (ms / 1_000, ms / 60_000, ms / 3_600_000);
+    match () {
+        () if ms < 1_000 => format!("{ms} ms"),
+        () if seconds < 60 => format!("{seconds}.{} s", ms / 100 % 10),
+        () if minutes < 60 => format!("{minutes} min {} s", seconds % 60),
+        () if hours < 24 => format!("{hours} h {} min", minutes % 60),
+        () => format!("{} d {} h", hours / 24, hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_stands_in_exactly_one_group() {
+        let grouped: Vec<Counter> =
+            GROUPS.iter().flat_map(|(_, counters)| counters.iter().map(|(one, _)| *one)).collect();
+        for counter in Counter::ALL {
+            let times = grouped.iter().filter(|one| **one == counter).count();
+            assert_eq!(times, 1, "{} stands in {times} groups", counter.name());
+        }
+        assert_eq!(grouped.len(), Counter::COUNT);
+    }
+
+    #[test]
+    fn alarms_are_counters() {
+        for name in ALARMING {
+            assert!(Counter::ALL.iter().any(|counter| counter.name() == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_times_are_readable() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+        for (ms, text) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_250, "1.2 s"),
+            (61_000, "1 min 1 s"),
+            (3_660_000, "1 h 1 min"),
+            (1_051_860_000, "12 d 4 h"),
+        ] {
+            assert_eq!(duration(ms), text);
+        }
+    }
+}
