@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_macros, reason = "cold code: runs beside the packet path")]
 
 pub mod check;
+pub mod run;
+pub mod status;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -29,8 +31,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Relay messages until a signal comes
+    Run(run::Arguments),
     /// Say everything that is wrong with a configuration, and what it comes to
     Check(check::Arguments),
+    /// Ask a running process for its counters and peers
+    Status(status::Arguments),
 }
 
 /// How a verb ended. The numbers from 64 are those of `sysexits.h`.
@@ -73,7 +79,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let terminal = Terminal::of(cli.no_color);
     match cli.verb {
+        Verb::Run(arguments) => run::main(&arguments, terminal).into(),
         Verb::Check(arguments) => check::main(&arguments, terminal).into(),
+        Verb::Status(arguments) => status::main(&arguments, terminal).into(),
     }
 }
 

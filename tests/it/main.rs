@@ -7,8 +7,11 @@
 mod bench;
 mod config_check;
 mod cut_through;
+mod run_process;
 mod snapshot;
 mod sockets;
+mod status_render;
+mod status_socket;
 mod tidy;
 
 #[global_allocator]
