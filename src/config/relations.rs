@@ -95,7 +95,7 @@ fn cpu(reader: &mut Reader, draft: &Draft, machine: &Machine) -> Option<usize> {
                 draft.cpus.origin.clone(),
                 "must be one CPU",
             )
-            .because("a message has its home on one worker; several workers come later")
+            .because("a message has its home on one worker, and there is one")
             .suggest(format!("cpus = \"{}\"", cpus.last().copied().unwrap_or(0))),
         );
         return None;
