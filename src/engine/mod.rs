@@ -35,7 +35,7 @@ use crate::limits::{
 };
 use crate::metrics::{Counter, PeerTally, Tally};
 use crate::packet::{Arrival, Departures, Owner, Purse, Sent};
-use crate::store::{Directory, Fingerprint, Pool, Slab};
+use crate::store::{Directory, Fingerprint, Hasher, Pool, Slab};
 use crate::time::{Instant, Wheel};
 use crate::transaction::branch::Branch;
 use crate::wire::sip::{self, Message, Request, Response};
@@ -275,19 +275,26 @@ impl Engine {
     /// that a client which uses a branch twice does not get the answer to another message.
     fn fingerprint(&self, request: &Request<'_>, method: &[u8]) -> Fingerprint {
         let (octets, fields) = (request.octets, &request.fields);
-        let mut hasher = self.setup.key.hasher();
+        let mut hasher = self.identity(request);
         hasher.octets(method);
         hasher.octets(fields.via.branch.of(octets));
         hasher.octets_ignoring_case(fields.via.sent_by.of(octets));
-        hasher.octets(fields.call_id.of(octets));
-        hasher.octets(fields.from_tag.of(octets));
-        hasher.word(u64::from(fields.cseq));
         if !fields.via.has_cookie(octets) {
             // RFC 2543 clients: the branch says nothing, so the Request-URI and the To tag join.
             hasher.octets(request.uri.of(octets));
             hasher.octets(fields.to_tag.of(octets));
         }
         hasher.finish()
+    }
+
+    /// What all copies of one request share, whichever way they came.
+    fn identity(&self, request: &Request<'_>) -> Hasher {
+        let (octets, fields) = (request.octets, &request.fields);
+        let mut hasher = self.setup.key.hasher();
+        hasher.octets(fields.call_id.of(octets));
+        hasher.octets(fields.from_tag.of(octets));
+        hasher.word(u64::from(fields.cseq));
+        hasher
     }
 
     fn count(&self, counter: Counter) {

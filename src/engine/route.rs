@@ -77,12 +77,10 @@ impl Engine {
     #[expect(clippy::cast_possible_truncation, reason = "32 bits are what a branch has room for")]
     pub(super) fn loop_hash(&self, request: &Request<'_>) -> u32 {
         let (octets, fields) = (request.octets, &request.fields);
-        let mut hasher = self.setup.key.hasher();
+        let mut hasher = self.identity(request);
+        hasher.word(LOOP | u64::from(fields.route_count));
         hasher.octets(request.uri.of(octets));
-        hasher.octets(fields.from_tag.of(octets));
         hasher.octets(fields.to_tag.of(octets));
-        hasher.octets(fields.call_id.of(octets));
-        hasher.word(u64::from(fields.cseq) << 16 | u64::from(fields.route_count));
         hasher.finish().0[0] as u32
     }
 
@@ -133,3 +131,6 @@ impl Engine {
         if endpoint.is_v4() { self.setup.request_socket_v4 } else { self.setup.request_socket_v6 }
     }
 }
+
+/// Sets a loop hash apart from every other use of the same key.
+const LOOP: u64 = 0x1009_0000 << 32;

@@ -62,10 +62,8 @@ impl Hasher {
         for word in words {
             self.word(u64::from_le_bytes(*word));
         }
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
         // A tail holds at most seven octets: the eighth is free for the length.
-        self.word(u64::from_le_bytes(last) | (octets.len() as u64) << 56);
+        self.word(tail_word(tail) | (octets.len() as u64) << 56);
     }
 
     /// Takes octets as if ASCII letters in them were lower-case.
@@ -74,10 +72,7 @@ impl Hasher {
         for word in words {
             self.word(u64::from_le_bytes(word.map(|octet| octet.to_ascii_lowercase())));
         }
-        let mut last = [0; 8];
-        for (to, from) in last.iter_mut().zip(tail) {
-            *to = from.to_ascii_lowercase();
-        }
+        let last = tail_word(tail).to_le_bytes().map(|octet| octet.to_ascii_lowercase());
         self.word(u64::from_le_bytes(last) | (octets.len() as u64) << 56);
     }
 
@@ -94,6 +89,20 @@ impl Hasher {
         v[1] ^= 0xDD;
         rounds_of_finish(&mut v);
         Fingerprint([low, v[0] ^ v[1] ^ v[2] ^ v[3]])
+    }
+}
+
+/// At most seven octets as a word, least significant first.
+const fn tail_word(tail: &[u8]) -> u64 {
+    match *tail {
+        [] => 0,
+        [a] => a as u64,
+        [a, b] => u16::from_le_bytes([a, b]) as u64,
+        [a, b, c] => u32::from_le_bytes([a, b, c, 0]) as u64,
+        [a, b, c, d] => u32::from_le_bytes([a, b, c, d]) as u64,
+        [a, b, c, d, e] => u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]),
+        [a, b, c, d, e, f] => u64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
+        [a, b, c, d, e, f, g, ..] => u64::from_le_bytes([a, b, c, d, e, f, g, 0]),
     }
 }
 
