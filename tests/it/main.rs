@@ -8,6 +8,7 @@ mod bench;
 mod config_check;
 mod cut_through;
 mod run_process;
+mod service;
 mod snapshot;
 mod sockets;
 mod status_render;
