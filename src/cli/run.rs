@@ -28,6 +28,9 @@ const DRAIN_PAUSE: Duration = Duration::from_millis(20);
 /// How often it is seen that the worker still runs.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long the last verdict lines may take.
+const WRITER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What `roger run` takes.
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -102,11 +105,16 @@ fn run(config: &Config, file: Option<&Path>) -> Result<Exit, Failure> {
     }
     handle.close();
     let exit = last_words(end, open);
-    let lost = writer.map_or(0, |writer| writer.finish().failed);
-    if lost == 0 {
-        return Ok(exit);
+    let outcome = writer.map(|writer| writer.finish(WRITER_PATIENCE)).unwrap_or_default();
+    let lost = counted(usize::try_from(outcome.failed).unwrap_or(usize::MAX), "verdict line");
+    if outcome.stuck {
+        let message = format!("nobody reads the verdict lines; at least {lost} not written");
+        Err(Failure(Exit::CannotCreate, message))
+    } else if outcome.failed > 0 {
+        Err(Failure(Exit::CannotCreate, format!("{lost} not written")))
+    } else {
+        Ok(exit)
     }
-    Err(Failure(Exit::CannotCreate, format!("{} not written", counted_lines(lost))))
 }
 
 fn open_verdicts(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
@@ -118,10 +126,6 @@ fn open_verdicts(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
 
 fn cannot_write(error: &io::Error) {
     tell(&format!("roger: verdict lines are being lost: {}", plain(error)));
-}
-
-fn counted_lines(count: u64) -> String {
-    counted(usize::try_from(count).unwrap_or(usize::MAX), "verdict line")
 }
 
 fn answer_status(config: &Config, service: &Service, path: &Path) -> Result<Server, Failure> {
@@ -201,9 +205,9 @@ fn serve(config: &Config, service: &Service, signals: &Receiver<Asked>) -> End {
                 tell("roger: a configuration takes effect at the start only; nothing changes");
                 Step::Stay
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                drain.on_tick(oam::now(), service.open())
-            }
+            Err(RecvTimeoutError::Timeout) => drain.on_tick(oam::now(), service.open()),
+            // No signal can come any more: nobody could end this in good order.
+            Err(RecvTimeoutError::Disconnected) => return End::Now,
         };
         match step {
             Step::Stay if service.is_running() => {}

@@ -47,8 +47,12 @@ impl Server {
                 if stopped.load(Ordering::Acquire) {
                     return;
                 }
-                // A client that goes away misses its answer, that is all.
-                let _ = client.and_then(|client| answer(client, &document()));
+                match client {
+                    // A client that goes away misses its answer, that is all.
+                    Ok(client) => drop(answer(client, &document())),
+                    // Out of descriptors, most likely: it does not get better by asking at once.
+                    Err(_) => thread::park_timeout(CLIENT_PATIENCE),
+                }
             }
         })?;
         Ok(Self { path: path.to_owned(), stop, thread })

@@ -15,8 +15,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, Thread};
 
+use crossbeam::channel::{self, Receiver};
 use crossbeam::queue::ArrayQueue;
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -208,8 +209,10 @@ pub fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
 /// The thread that writes.
 #[derive(Debug)]
 pub struct Writer {
+    accounts: Arc<ArrayQueue<Account>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Outcome>,
+    thread: Thread,
+    ended: Receiver<Outcome>,
 }
 
 /// What became of the lines.
@@ -221,6 +224,8 @@ pub struct Outcome {
     pub failed: u64,
     /// Why the first of them could not.
     pub error: Option<io::Error>,
+    /// Whether the writer still hangs in a write: whoever reads the lines has stopped reading.
+    pub stuck: bool,
 }
 
 impl Writer {
@@ -236,18 +241,24 @@ impl Writer {
         on_error: fn(&io::Error),
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("verdicts".to_owned())
-            .spawn(move || drain(&accounts, &context, to, &stopped, on_error))?;
-        Ok(Self { stop, thread })
+        let (tell, ended) = channel::bounded(1);
+        let (source, stopped) = (Arc::clone(&accounts), Arc::clone(&stop));
+        let thread = thread::Builder::new().name("verdicts".to_owned()).spawn(move || {
+            // Nobody listens when the writer was given up.
+            let _ = tell.send(drain(&source, &context, to, &stopped, on_error));
+        })?;
+        Ok(Self { accounts, stop, thread: thread.thread().clone(), ended })
     }
 
-    /// Writes what is still in the ring and ends.
-    pub fn finish(self) -> Outcome {
+    /// Writes what is still in the ring and ends, unless that takes longer than `patience`.
+    pub fn finish(self, patience: Duration) -> Outcome {
         self.stop.store(true, Ordering::Release);
-        self.thread.thread().unpark();
-        self.thread.join().unwrap_or_default()
+        self.thread.unpark();
+        self.ended.recv_timeout(patience).unwrap_or_else(|_| Outcome {
+            failed: self.accounts.len() as u64,
+            stuck: true,
+            ..Outcome::default()
+        })
     }
 }
 
@@ -339,6 +350,9 @@ mod tests {
     use super::*;
     use crate::delivery::{Statuses, Verdict};
     use crate::time::Instant;
+
+    /// Longer than any test.
+    const FOREVER: Duration = Duration::from_secs(600);
 
     fn context() -> Context {
         let peers = ["sbc", "im \"x\""].map(Box::from);
@@ -489,7 +503,7 @@ mod tests {
         for _ in 0..2 {
             ring.push(account(b"lost", b"x")).unwrap();
         }
-        let outcome = writer.finish();
+        let outcome = writer.finish(FOREVER);
         assert_eq!((outcome.written, outcome.failed), (0, 2));
         assert_eq!(outcome.error.unwrap().kind(), io::ErrorKind::StorageFull);
     }
@@ -502,8 +516,39 @@ mod tests {
         for _ in 0..5 {
             ring.push(account(b"a", b"b")).unwrap();
         }
-        assert_eq!(writer.finish().written, 5);
+        assert_eq!(writer.finish(FOREVER).written, 5);
         let lines = core::iter::from_fn(|| text.pop()).filter(|&octet| octet == b'\n').count();
         assert_eq!(lines, 5);
+    }
+
+    /// Says when it is written to, and takes nothing until it is let go.
+    struct Hanging(channel::Sender<()>, Receiver<()>);
+
+    impl Write for Hanging {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stopped_reading_does_not_hold_up_the_end() {
+        let (tell, hangs) = channel::bounded(1);
+        let (let_go, wait) = channel::bounded(0);
+        let ring = Arc::new(ArrayQueue::new(8));
+        let to = Box::new(Hanging(tell, wait));
+        let writer = Writer::start(Arc::clone(&ring), context(), to, |_| {}).unwrap();
+        ring.push(account(b"a", b"b")).unwrap();
+        hangs.recv().unwrap();
+        ring.push(account(b"waits", b"b")).unwrap();
+        let outcome = writer.finish(Duration::from_millis(1));
+        assert!(outcome.stuck);
+        assert_eq!(outcome.failed, 1);
+        drop(let_go);
     }
 }
