@@ -132,15 +132,22 @@ pub fn respond(request: &Request<'_>, reply: &Reply<'_>, to: &mut [u8]) -> Optio
     writer.put_status(reply.status, reply.reason)?;
     writer.put(b"\r\n")?;
     put_vias(request, reply.source, &mut writer)?;
-    writer.put_field(b"From: ", fields.from.of(octets))?;
-    writer.put(b"To: ")?;
-    writer.put(fields.to.of(octets))?;
-    if fields.to_tag.is_empty() && reply.status != 100 {
-        writer.put(b";tag=")?;
-        writer.put_hex(reply.to_tag)?;
+    // What a faulty request lacks, its response lacks.
+    if !fields.from.is_empty() {
+        writer.put_field(b"From: ", fields.from.of(octets))?;
     }
-    writer.put(b"\r\n")?;
-    writer.put_field(b"Call-ID: ", fields.call_id.of(octets))?;
+    if !fields.to.is_empty() {
+        writer.put(b"To: ")?;
+        writer.put(fields.to.of(octets))?;
+        if fields.to_tag.is_empty() && reply.status != 100 {
+            writer.put(b";tag=")?;
+            writer.put_hex(reply.to_tag)?;
+        }
+        writer.put(b"\r\n")?;
+    }
+    if !fields.call_id.is_empty() {
+        writer.put_field(b"Call-ID: ", fields.call_id.of(octets))?;
+    }
     writer.put_field(b"CSeq: ", fields.cseq_value.of(octets))?;
     // Section 8.2.6.1.
     if reply.status == 100 && !fields.timestamp.is_empty() {

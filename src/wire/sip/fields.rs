@@ -100,7 +100,7 @@ pub(super) struct Section {
 ///
 /// # Errors
 ///
-/// CR or LF alone, or one of Via, From, To, Call-ID and CSeq missing: nothing can be answered.
+/// CR or LF alone, or Via or CSeq missing: without these the sender cannot tell what is answered.
 pub(super) fn read(octets: &[u8], at: usize) -> Result<Section, Malformed> {
     let mut reader = Reader { octets, section: Section::default(), content_length: None, seen: 0 };
     let mut next = at;
@@ -386,15 +386,20 @@ impl Reader<'_> {
 
     /// The body begins at `body_at`; the datagram ends at `end`.
     fn finish(mut self, body_at: usize, end: usize) -> Result<Section, Malformed> {
-        for (name, expected) in [
-            (Name::Via, "a Via header field"),
-            (Name::From, "a From header field"),
-            (Name::To, "a To header field"),
-            (Name::CallId, "a Call-ID header field"),
-            (Name::CSeq, "a CSeq header field"),
+        if self.is_first(Name::Via) {
+            return Err(Malformed { expected: "a Via header field", at: body_at });
+        }
+        if self.is_first(Name::CSeq) {
+            return Err(Malformed { expected: "a CSeq header field", at: body_at });
+        }
+        // Ideally, says RFC 4475 section 3.3.1, a request without these is answered all the same.
+        for (name, missing) in [
+            (Name::From, wrong::FROM_MISSING),
+            (Name::To, wrong::TO_MISSING),
+            (Name::CallId, wrong::CALL_ID_MISSING),
         ] {
             if self.is_first(name) {
-                return Err(Malformed { expected, at: body_at });
+                self.wrong(missing, body_at);
             }
         }
         // Section 18.3: octets behind the body are cut off; a body that is cut off is an error.

@@ -8,8 +8,8 @@
 //! Three things can come out:
 //!
 //! * a [`Message`] that can be worked with;
-//! * a [`Request`] with a [`Fault`]: it is refused, and its Via, From, To, Call-ID and CSeq are
-//!   whole enough to be copied into the response that says why;
+//! * a [`Request`] with a [`Fault`]: it is refused, and has what it takes to say why: a method, a
+//!   topmost Via that says where from, a CSeq;
 //! * [`Malformed`]: no SIP, nothing to answer to, or a response with anything wrong with it.
 //!
 //! What two elements on a path might read differently is refused even where a reader could guess:
@@ -25,6 +25,8 @@ mod address;
 pub mod build;
 mod fields;
 mod header;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod parameter;
 mod start_line;
 pub mod uri;
@@ -294,5 +296,9 @@ fn values<'a, T>(
     })
 }
 
+#[cfg(test)]
+mod judgement;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -52,10 +52,13 @@ pub(super) const VIA_PROTOCOL: Wrong = Wrong::bad("Unknown Via Protocol", "SIP/2
 pub(super) const BRANCH: Wrong = Wrong::bad("Incomplete Via Branch", "more than the magic cookie");
 pub(super) const FROM: Wrong = Wrong::bad("Malformed From", "a From value");
 pub(super) const FROM_TWICE: Wrong = Wrong::bad("Repeated From", "one From");
+pub(super) const FROM_MISSING: Wrong = Wrong::bad("Missing From", "a From header field");
 pub(super) const TO: Wrong = Wrong::bad("Malformed To", "a To value");
 pub(super) const TO_TWICE: Wrong = Wrong::bad("Repeated To", "one To");
+pub(super) const TO_MISSING: Wrong = Wrong::bad("Missing To", "a To header field");
 pub(super) const CALL_ID: Wrong = Wrong::bad("Malformed Call-ID", "a Call-ID");
 pub(super) const CALL_ID_TWICE: Wrong = Wrong::bad("Repeated Call-ID", "one Call-ID");
+pub(super) const CALL_ID_MISSING: Wrong = Wrong::bad("Missing Call-ID", "a Call-ID header field");
 pub(super) const CSEQ: Wrong =
     Wrong::bad("Malformed CSeq", "a number below 2^31 and a method in CSeq");
 pub(super) const CSEQ_TWICE: Wrong = Wrong::bad("Repeated CSeq", "one CSeq");
