@@ -1,0 +1,249 @@
+//! Reading and building SIP: a MESSAGE of 600 octets and its 200, beside other readers.
+//!
+//! `cargo bench --bench wire` prints, for each subject, the median nanoseconds of interleaved runs,
+//! their ratio to ours, allocations and a checksum; without `--bench` it does each thing a few
+//! times, so that it cannot rot. `cargo bench --bench wire -- NAME COUNT` does one thing of ours
+//! that often and nothing else: two such runs under an instruction counter give its instructions.
+//!
+//! The other readers are asked for what the engine needs: the topmost Via with its branch, From and
+//! To with their tags, Call-ID, CSeq, Max-Forwards. Ours also checks what they do not.
+#![expect(clippy::print_stdout, reason = "a bench reports on its standard output")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
+#![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use bytes::Bytes;
+use ezk_sip_types::header::typed::{CSeq, CallID, FromTo, MaxForwards, Via};
+use ezk_sip_types::msg::{Line, MessageLine, PullParser};
+use ezk_sip_types::{Headers, Name};
+use roger::store::{CountingAllocator, allocations_count, allocations_of_this_thread};
+use roger::wire::sip::{
+    self, Extra, Fields, Forward, Message, Reply, Request, Response, Source, forward_request,
+    forward_response, respond,
+};
+use rsip::prelude::{HeadersExt as _, ToTypedHeader as _};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator<std::alloc::System> = CountingAllocator(std::alloc::System);
+
+/// What an SBC sends on behalf of an SMS centre.
+const MESSAGE: &[u8] = b"MESSAGE sip:+4915112345678@im.example.com SIP/2.0\r\n\
+    Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK3f2a.7d1c9e5b4a6f8d01c.0;rport\r\n\
+    Max-Forwards: 69\r\n\
+    From: \"SMSC\" <sip:+4917000000000@sms.example.com>;tag=a7f3e4c1e9d2b\r\n\
+    To: <sip:+4915112345678@im.example.com>\r\n\
+    Call-ID: 7f3a4e1c-9d2b-4a6f-8d01-c5b4a6f8d01c@sms.example.com\r\n\
+    CSeq: 1 MESSAGE\r\n\
+    P-Asserted-Identity: <sip:+4917000000000@sms.example.com>\r\n\
+    User-Agent: sbc/1.0\r\n\
+    Content-Type: text/plain;charset=UTF-8\r\n\
+    Content-Length: 89\r\n\r\n\
+    Your parcel comes today between 10 and 12. Please have the code 4711 at hand. Many thanks";
+
+/// What comes back to us.
+const OK: &[u8] = b"SIP/2.0 200 OK\r\n\
+    Via: SIP/2.0/UDP 10.0.0.5:5060;branch=z9hG4bK0001a2b3c4d5e6f7a8b9cadb;rport=5060\r\n\
+    Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK3f2a.7d1c9e5b4a6f8d01c.0;rport=5060;received=10.0.0.1\r\n\
+    From: \"SMSC\" <sip:+4917000000000@sms.example.com>;tag=a7f3e4c1e9d2b\r\n\
+    To: <sip:+4915112345678@im.example.com>;tag=5d1c9e\r\n\
+    Call-ID: 7f3a4e1c-9d2b-4a6f-8d01-c5b4a6f8d01c@sms.example.com\r\n\
+    CSeq: 1 MESSAGE\r\n\
+    Content-Length: 0\r\n\r\n";
+
+const SOURCE: Source =
+    Source { ip: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 10, 0, 0, 1], port: 5060 };
+
+/// Something that is done over and over; its result goes into the checksum.
+struct Subject {
+    name: &'static str,
+    act: fn() -> u64,
+    /// Other readers: the subject they are compared with.
+    beside: Option<&'static str>,
+}
+
+const SUBJECTS: &[Subject] = &[
+    Subject { name: "parse-message", act: ours_message, beside: None },
+    Subject { name: "parse-200", act: ours_200, beside: None },
+    Subject { name: "forward-request", act: ours_forward_request, beside: None },
+    Subject { name: "forward-response", act: ours_forward_response, beside: None },
+    Subject { name: "respond", act: ours_respond, beside: None },
+    Subject { name: "rsip-message", act: || rsip(MESSAGE), beside: Some("parse-message") },
+    Subject { name: "rsip-200", act: || rsip(OK), beside: Some("parse-200") },
+    Subject { name: "sip-core-message", act: || sip_core(MESSAGE), beside: Some("parse-message") },
+    Subject { name: "sip-core-200", act: || sip_core(OK), beside: Some("parse-200") },
+    Subject { name: "ezk-message", act: || ezk(MESSAGE), beside: Some("parse-message") },
+    Subject { name: "ezk-200", act: || ezk(OK), beside: Some("parse-200") },
+];
+
+fn request() -> Request<'static> {
+    match sip::parse(black_box(MESSAGE)) {
+        Ok(Message::Request(request)) if request.fault.is_none() => Some(request),
+        Ok(_) | Err(_) => None,
+    }
+    .unwrap()
+}
+
+fn response() -> Response<'static> {
+    match sip::parse(black_box(OK)) {
+        Ok(Message::Response(response)) => Some(response),
+        Ok(_) | Err(_) => None,
+    }
+    .unwrap()
+}
+
+/// What the engine looks at.
+fn sum(fields: &Fields) -> u64 {
+    u64::from(fields.via.branch.at)
+        ^ u64::from(fields.from_tag.at) << 8
+        ^ u64::from(fields.to_tag.end()) << 16
+        ^ u64::from(fields.call_id.at) << 24
+        ^ u64::from(fields.cseq) << 32
+        ^ u64::from(fields.body.at) << 40
+        ^ u64::from(fields.via_count) << 56
+}
+
+fn ours_message() -> u64 {
+    sum(&black_box(request()).fields)
+}
+
+fn ours_200() -> u64 {
+    sum(&black_box(response()).fields)
+}
+
+thread_local! {
+    static REQUEST: Request<'static> = request();
+    static RESPONSE: Response<'static> = response();
+}
+
+fn ours_forward_request() -> u64 {
+    let mut slot = [0; 1_024];
+    let forward = Forward {
+        sent_by: b"10.0.0.5:5060",
+        branch: b"z9hG4bK0001a2b3c4d5e6f7a8b9cadb",
+        source: SOURCE,
+        max_forwards: 68,
+        pop_route: false,
+        strip_asserted: false,
+    };
+    let len = REQUEST.with(|request| forward_request(black_box(request), &forward, &mut slot));
+    black_box(&slot);
+    len.unwrap() as u64
+}
+
+fn ours_forward_response() -> u64 {
+    let mut slot = [0; 1_024];
+    let len = RESPONSE.with(|response| forward_response(black_box(response), None, &mut slot));
+    black_box(&slot);
+    len.unwrap() as u64
+}
+
+fn ours_respond() -> u64 {
+    let mut slot = [0; 1_024];
+    let reply = Reply { status: 200, reason: "OK", to_tag: 7, source: SOURCE, extra: Extra::None };
+    let len = REQUEST.with(|request| respond(black_box(request), &reply, &mut slot));
+    black_box(&slot);
+    len.unwrap() as u64
+}
+
+fn rsip(octets: &[u8]) -> u64 {
+    let message = rsip::SipMessage::try_from(black_box(octets)).unwrap();
+    let via = message.via_header().unwrap().typed().unwrap();
+    let from = message.from_header().unwrap().typed().unwrap();
+    let to = message.to_header().unwrap().typed().unwrap();
+    let cseq = message.cseq_header().unwrap().typed().unwrap();
+    let hops = message.max_forwards_header().is_ok();
+    let len = message.call_id_header().unwrap().to_string().len()
+        + via.branch().unwrap().to_string().len()
+        + from.tag().unwrap().to_string().len()
+        + to.tag().map_or(0, |tag| tag.to_string().len());
+    len as u64 + u64::from(cseq.seq) + u64::from(hops)
+}
+
+fn sip_core(octets: &[u8]) -> u64 {
+    let text = std::str::from_utf8(black_box(octets)).unwrap();
+    let message = sip_core::SipMessage::parse(text).unwrap();
+    let (cseq, _) = message.cseq().unwrap();
+    message.call_id().unwrap().len() as u64 + u64::from(cseq)
+}
+
+fn ezk(octets: &'static [u8]) -> u64 {
+    let octets = Bytes::from_static(black_box(octets));
+    let mut lines = PullParser::new(&octets, 0);
+    let text = |line| std::str::from_utf8(line).unwrap();
+    let first = text(lines.next().unwrap().unwrap());
+    let (_, first) = <MessageLine as ezk_sip_types::parse::Parse>::parse(&octets)(first).unwrap();
+    let mut headers = Headers::new();
+    for line in &mut lines {
+        let (_, line) = Line::parse(&octets, text(line.unwrap())).unwrap();
+        headers.insert(line.name, line.value);
+    }
+    let vias: Vec<Via> = headers.get_named().unwrap();
+    let from: FromTo = headers.get(Name::FROM).unwrap();
+    let to: FromTo = headers.get(Name::TO).unwrap();
+    let call_id: CallID = headers.get_named().unwrap();
+    let cseq: CSeq = headers.get_named().unwrap();
+    let hops = headers.get_named::<MaxForwards>().is_ok();
+    black_box((&vias, &from, &to));
+    call_id.0.len() as u64 + u64::from(cseq.cseq) + u64::from(hops) + u64::from(first.is_request())
+}
+
+struct Run {
+    ns: f64,
+    allocations: u64,
+    checksum: u64,
+}
+
+fn run(act: fn() -> u64, count: u32) -> Run {
+    let mut checksum = 0_u64;
+    allocations_count();
+    let start = Instant::now();
+    for _ in 0..count {
+        checksum = checksum.rotate_left(1) ^ black_box(act());
+    }
+    let ns = start.elapsed().as_nanos() as f64 / f64::from(count);
+    let allocations = allocations_of_this_thread().unwrap() / u64::from(count);
+    Run { ns, allocations, checksum }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if let [name, count] = arguments.as_slice()
+        && let Some(subject) = SUBJECTS.iter().find(|subject| subject.name == *name)
+    {
+        let run = run(subject.act, count.parse().unwrap());
+        println!("{name}: {count} times, checksum {:016x}", run.checksum);
+        return;
+    }
+    let is_bench = std::env::args().any(|arg| arg == "--bench");
+    let (rounds, count) = if is_bench { (9, 40_000) } else { (1, 20) };
+    let mut runs: Vec<Vec<Run>> = SUBJECTS.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (subject, runs) in SUBJECTS.iter().zip(&mut runs) {
+            run(subject.act, count / 10);
+            runs.push(run(subject.act, count));
+        }
+    }
+    println!("MESSAGE {} octets, 200 {} octets, {rounds} runs each", MESSAGE.len(), OK.len());
+    let median_of = |name: &str| {
+        let at = SUBJECTS.iter().position(|subject| subject.name == name).unwrap();
+        let mut ns: Vec<f64> = runs[at].iter().map(|run| run.ns).collect();
+        ns.sort_by(f64::total_cmp);
+        (ns[ns.len() / 2], ns[0], ns[ns.len() - 1])
+    };
+    for (subject, runs) in SUBJECTS.iter().zip(&runs) {
+        let (median, least, most) = median_of(subject.name);
+        let last = runs.last().unwrap();
+        let ratio = subject.beside.map_or(String::new(), |ours| {
+            let (ours, ..) = median_of(ours);
+            format!(" {:5.1}x ours", median / ours)
+        });
+        println!(
+            "{:18} {median:7.1} ns [{least:.1}-{most:.1}] {:3} allocations, checksum {:016x}{ratio}",
+            subject.name, last.allocations, last.checksum
+        );
+        assert!(subject.beside.is_some() || runs.iter().all(|run| run.allocations == 0));
+        assert!(runs.iter().all(|run| run.checksum == last.checksum));
+    }
+}
