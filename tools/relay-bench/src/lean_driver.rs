@@ -1,0 +1,219 @@
+//! Both ends of a relay in one thread: it sends MESSAGE as the SMS side, answers as the IM side,
+//! and takes the answer back, while the system under test stands between.
+//!
+//! In the closed loop a window of messages is always outstanding: the system under test is kept
+//! busy and its processor time per message is what counts. With `--rate` messages are due at even
+//! intervals whatever comes back, and their latency runs from when they were due, not from when
+//! they left. Every answer is checked: its status, its one Via, the Call-ID that belongs to its
+//! branch. What is not answered within T1 is sent again and counted.
+//!
+//! The result is one JSON object on standard output. It is about the measuring window alone:
+//! warming up and draining are outside.
+#![expect(clippy::disallowed_macros, reason = "the message is composed once, before the start")]
+
+mod ends;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use relay_bench::batch::Aggregation;
+use relay_bench::usage::Usage;
+use serde::Serialize;
+
+use crate::ends::{Ends, Tally};
+
+/// Plays both ends of a relay of MESSAGE and measures what is between them.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where the system under test listens.
+    #[arg(long)]
+    target: SocketAddr,
+    /// Where the SMS side sends from.
+    #[arg(long)]
+    sms: SocketAddr,
+    /// Where the IM side listens.
+    #[arg(long)]
+    im: SocketAddr,
+    /// The status code with which the IM side answers.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..700))]
+    answer: u16,
+    /// Messages outstanding in the closed loop.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    window: u16,
+    /// Messages per second in the open loop; without it the loop is closed.
+    #[arg(long)]
+    rate: Option<u32>,
+    /// Octets in a MESSAGE.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u16).range(550..1300))]
+    size: u16,
+    /// Seconds before the measuring window.
+    #[arg(long, default_value_t = 2.0)]
+    warm: f64,
+    /// Seconds in it.
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// The process under test, whose processor time is read.
+    #[arg(long)]
+    process: Option<u32>,
+    /// Send neighbours of one length as trains: cheaper here, dearer for who receives them.
+    #[arg(long)]
+    trains: bool,
+}
+
+/// What the measuring window showed.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    completed: u64,
+    seconds: f64,
+    per_second: f64,
+    /// Processor time of the system under test for one message.
+    cpu_us: Option<f64>,
+    /// What of it was spent in user space, by sampled ticks.
+    user_us: Option<f64>,
+    /// How much of the window it was on a processor: near 1 when it is saturated and single.
+    busy: Option<f64>,
+    involuntary: Option<u64>,
+    driver_busy: f64,
+    driver_involuntary: u64,
+    window: u16,
+    rate: Option<u32>,
+    statuses: std::collections::BTreeMap<u16, u64>,
+    /// Requests that came out on the IM side.
+    relayed: u64,
+    retransmitted: u64,
+    /// Messages given up at the end of the run.
+    unanswered: u64,
+    /// Datagrams that are not what they should be.
+    wrong: u64,
+    /// Messages that were due while every place for an outstanding one was taken.
+    overruns: u64,
+    latency_us: Latency,
+    /// How late the driver itself was.
+    lateness_us: Latency,
+}
+
+#[derive(Debug, Serialize)]
+struct Latency {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p999: f64,
+    max: f64,
+}
+
+impl Latency {
+    fn of(histogram: &hdrhistogram::Histogram<u64>) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "three digits are recorded")]
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+        Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: at(1.0) }
+    }
+}
+
+/// Messages that may be outstanding in the open loop: the backlog of a second or less.
+const OPEN_LOOP_PLACES: u16 = 1 << 15;
+
+/// How long answers are awaited after the measuring window.
+const DRAIN: Duration = Duration::from_secs(1);
+
+fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    let aggregation = if arguments.trains { Aggregation::Trains } else { Aggregation::None };
+    let places = arguments.rate.map_or(arguments.window, |_| OPEN_LOOP_PLACES);
+    let message = message(&arguments)?;
+    let mut ends = Ends::new(&arguments, places, message, aggregation)?;
+
+    run(&mut ends, &arguments, Duration::from_secs_f64(arguments.warm))?;
+    let usage = || arguments.process.map(Usage::of).transpose();
+    let myself = Usage::of(std::process::id())?;
+    let (peer, start) = (usage()?, now());
+    ends.tally = Tally::new()?;
+    run(&mut ends, &arguments, Duration::from_secs_f64(arguments.seconds))?;
+    let seconds = start.elapsed();
+    let (peer, myself) = (
+        usage()?.zip(peer).map(|(after, before)| after.since(before)),
+        Usage::of(std::process::id())?.since(myself),
+    );
+    let completed = ends.tally.completed;
+    let cpu_us = peer.map(|peer| ratio(peer.cpu_ns, real(completed)) / 1e3);
+    let outcome = Outcome {
+        completed,
+        seconds: seconds.as_secs_f64(),
+        per_second: ratio(completed, seconds.as_secs_f64()),
+        cpu_us,
+        user_us: cpu_us.zip(peer).map(|(cpu, peer)| cpu * peer.user_share()),
+        busy: peer.map(|peer| ratio(peer.cpu_ns, seconds.as_secs_f64()) / 1e9),
+        involuntary: peer.map(|peer| peer.involuntary),
+        driver_busy: ratio(myself.cpu_ns, seconds.as_secs_f64()) / 1e9,
+        driver_involuntary: myself.involuntary,
+        window: arguments.window,
+        rate: arguments.rate,
+        statuses: ends.tally.statuses(),
+        relayed: ends.tally.relayed,
+        retransmitted: ends.tally.retransmitted,
+        overruns: ends.tally.overruns,
+        latency_us: Latency::of(&ends.tally.latency),
+        lateness_us: Latency::of(&ends.tally.lateness),
+        unanswered: ends.drain(DRAIN)?,
+        wrong: ends.tally.wrong,
+    };
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, &outcome)?;
+    writeln!(out)?;
+    let expected = outcome.statuses.keys().all(|&status| status == arguments.answer);
+    let clean = expected && outcome.completed > 0 && outcome.wrong == 0 && outcome.unanswered == 0;
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run(ends: &mut Ends, arguments: &Arguments, time: Duration) -> io::Result<()> {
+    let start = now();
+    match arguments.rate {
+        None => ends.run_closed(arguments.window, start + time),
+        Some(rate) => ends.run_open(rate, start, start + time),
+    }
+}
+
+/// The MESSAGE with zeros where each one has its number: a plausible message of an SMS gateway.
+fn message(arguments: &Arguments) -> Result<Vec<u8>, String> {
+    let (sms, im) = (arguments.sms, arguments.im);
+    let head = |body: usize| {
+        format!(
+            "MESSAGE sip:+15551230002@{im} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {sms};rport;branch=z9hG4bK{zeros}{zeros}\r\n\
+             Max-Forwards: 70\r\n\
+             From: <sip:+15557650001@sms.example.net>;tag={zeros}\r\n\
+             To: <sip:+15551230002@im.example.net>\r\n\
+             Call-ID: {zeros}@sms.example.net\r\n\
+             CSeq: 1 MESSAGE\r\n\
+             P-Asserted-Identity: <sip:+15557650001@sms.example.net>\r\n\
+             User-Agent: gateway\r\n\
+             Content-Type: text/plain;charset=UTF-8\r\n\
+             Content-Length: {body:3}\r\n\r\n",
+            zeros = "0000000000000000",
+        )
+    };
+    let size = usize::from(arguments.size);
+    let body = size
+        .checked_sub(head(0).len())
+        .ok_or_else(|| format!("a MESSAGE with these addresses is longer than {size}"))?;
+    let words = b"It is not certain that everything is uncertain. ";
+    let mut message = head(body).replace("Length:  ", "Length: 0").into_bytes();
+    message.extend(words.iter().cycle().take(body));
+    Ok(message)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a load generator reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits are printed")]
+const fn real(count: u64) -> f64 {
+    count as f64
+}
+
+fn ratio(count: u64, by: f64) -> f64 {
+    real(count) / by
+}
