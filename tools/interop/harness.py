@@ -1,0 +1,319 @@
+"""What every interoperation script needs: a place, free ports, programs that end, a ledger.
+
+Nothing here leaves the loopback interface, and nothing is ended by name: each program is a child
+of the script and is ended by its process id.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+
+
+class Ledger:
+    """Counts what held and what did not, and says the latter."""
+
+    def __init__(self):
+        self.passed, self.failed = 0, []
+
+    def check(self, name, holds, detail=""):
+        if holds:
+            self.passed += 1
+        else:
+            self.failed.append(name)
+            print(f"FAILED {name}: {detail}" if detail else f"FAILED {name}")
+        return holds
+
+    def equal(self, name, found, expected):
+        return self.check(name, found == expected, f"found {found!r}, expected {expected!r}")
+
+    def close(self):
+        """Prints the closing line and returns the exit status."""
+        print(f"{self.passed} passed, {len(self.failed)} failed", flush=True)
+        return 1 if self.failed or not self.passed else 0
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--roger", type=pathlib.Path, default=default_binary(),
+                        help="the program under test")
+    parser.add_argument("--family", type=int, choices=(4, 6), action="append",
+                        help="only this version of IP")
+    parser.add_argument("--only", help="only the cases whose name contains this")
+    parser.add_argument("--canary", action="store_true",
+                        help="expect what is wrong: the script must then fail")
+    parser.add_argument("--keep", action="store_true", help="leave the directory of files behind")
+    options = parser.parse_args()
+    options.family = options.family or [4, 6]
+    if not options.roger.exists():
+        parser.error(f"{options.roger} does not exist: build it with `cargo build --release`")
+    return options
+
+
+def default_binary():
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / "release" / "roger"
+
+
+class Directory:
+    """A directory of its own for one case, gone afterwards."""
+
+    def __init__(self, name, keep):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"interop-{name}-"))
+        self.keep = keep
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *_):
+        if self.keep:
+            print(f"kept {self.path}")
+            return
+        shutil.rmtree(self.path)
+
+
+def free_ports(family, count):
+    """Ports that nobody has now. They are held together, so that they differ."""
+    kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
+    held = [socket.socket(kind, socket.SOCK_DGRAM) for _ in range(count)]
+    for each in held:
+        each.bind((LOOPBACK[family], 0))
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def endpoint(family, port):
+    return f"[{LOOPBACK[6]}]:{port}" if family == 6 else f"{LOOPBACK[4]}:{port}"
+
+
+def wait_for(what, patience, holds):
+    deadline = time.monotonic() + patience
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {patience} s")
+        time.sleep(0.02)
+
+
+class Program:
+    """A child process whose output goes to a file, and which is ended with the `with` block."""
+
+    def __init__(self, name, command, directory, **options):
+        self.name = name
+        self.log = directory / f"{name}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=directory, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if kind is not None:
+            print(f"--- {self.name}:\n{self.said()[-3000:]}")
+
+    def said(self):
+        return self.log.read_text(errors="replace")
+
+    def wait(self, patience):
+        """Its exit status, or None when it had to be ended."""
+        try:
+            return self.process.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+
+@dataclasses.dataclass
+class Settings:
+    """What a case changes in the configuration of roger."""
+
+    t1: str = "500ms"
+    t2: str = "4s"
+    sync_deadline: str = "28s"
+    drain_announce: str = "0s"
+    drain_timeout: str = "5s"
+    im_role: str = "endpoint"
+    im_trusted: bool = True
+    strangers: str = "silence"
+    advertise: str = ""
+    driver: str = "auto"
+
+    @classmethod
+    def short(cls, **changes):
+        """Timers of RFC 3261 with T1 = 20 ms: timer F after 1.28 s."""
+        return cls(t1="20ms", t2="160ms", sync_deadline="1120ms", **changes)
+
+
+def configuration(settings, listen, sms, im, directory):
+    advertise = f'advertise = "{settings.advertise}"\n' if settings.advertise else ""
+    if sms == im:
+        peers = peer("im", "both", sms, True, settings.im_role)
+    else:
+        peers = peer("sms", "sms", sms, True) + peer("im", "im", im, settings.im_trusted,
+                                                     settings.im_role)
+    return f"""\
+[workers]
+cpus = "any"
+driver = "{settings.driver}"
+
+[[listen]]
+address = "{listen}"
+{advertise}
+{peers}
+[route]
+outbound_proxies = ["im"]
+
+[timers]
+t1 = "{settings.t1}"
+t2 = "{settings.t2}"
+sync_deadline = "{settings.sync_deadline}"
+drain_announce = "{settings.drain_announce}"
+drain_timeout = "{settings.drain_timeout}"
+
+[capacity]
+rate = 1_000
+open = 1_000
+open_large = 100
+
+[strangers]
+answer = "{settings.strangers}"
+
+[status]
+socket = "{directory / 'status'}"
+"""
+
+
+def peer(name, side, address, trusted, role=None):
+    role = f'role = "{role}"\n' if role else ""
+    return f"""\
+[[peer]]
+name = "{name}"
+side = "{side}"
+address = "{address}"
+trusted = {str(trusted).lower()}
+{role}"""
+
+
+class Roger(Program):
+    """The program under test, started and answering."""
+
+    def __init__(self, binary, directory, config):
+        self.binary, self.directory = binary, directory
+        (directory / "roger.toml").write_text(config)
+        self.verdicts_file = directory / "verdicts.jsonl"
+        super().__init__("roger", [binary, "run", "--config", directory / "roger.toml",
+                                   "--verdicts", self.verdicts_file], directory)
+        try:
+            wait_for("roger answers status", 20, self.is_up)
+        except BaseException:
+            self.__exit__(Exception)
+            raise
+
+    def is_up(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"roger ended with {self.process.returncode}")
+        return self.ask().returncode == 0
+
+    def ask(self):
+        return subprocess.run(
+            [self.binary, "status", "--json", "--socket", self.directory / "status"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
+
+    def counters(self):
+        return flat_counters(json.loads(self.ask().stdout))
+
+    def verdicts(self):
+        if not self.verdicts_file.exists():
+            return []
+        lines = self.verdicts_file.read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def end(self, patience=20):
+        """SIGTERM, and its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait(patience)
+
+
+def flat_counters(status):
+    """Every counter by its name, wherever in the status it stands."""
+    found = {}
+    for key, value in status.items():
+        if isinstance(value, dict):
+            found |= flat_counters(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            found[key] = value
+    return found
+
+
+class Sipp(Program):
+    """SIPp with one of our scenarios; its own statistics are read when it has ended."""
+
+    def __init__(self, name, directory, family, port, scenario, calls, target=None, rate=100,
+                 options=()):
+        path = directory / f"{name}.xml"
+        path.write_text(scenario)
+        self.statistics_file = directory / f"{name}.csv"
+        self.directory, self.scenario_name = directory, name
+        command = ["sipp", *([target] if target else []), "-sf", path, "-i", LOOPBACK[family],
+                   "-p", port, "-m", calls, "-r", rate, "-nostdin", "-trace_stat", "-fd", "1",
+                   "-stf", self.statistics_file, "-trace_counts", "-trace_err",
+                   "-error_file", directory / f"{name}.err", *options]
+        super().__init__(name, command, directory, env=os.environ | {"TERM": "dumb"})
+
+    def statistics(self):
+        """Cumulative figures by their name in SIPp's own statistics file."""
+        with open(self.statistics_file) as file:
+            rows = list(csv.DictReader(file, delimiter=";"))
+        wanted = {"SuccessfulCall(C)": "successful", "FailedCall(C)": "failed",
+                  "Retransmissions(C)": "retransmitted", "OutOfCallMsgs(C)": "stray",
+                  "DeadCallMsgs(C)": "late"}
+        return {short: int(rows[-1][long]) for long, short in wanted.items()}
+
+    def counts(self):
+        """How often each message of the scenario was sent and received."""
+        [file] = self.directory.glob(f"{self.scenario_name}_*_counts.csv")
+        with open(file) as text:
+            rows = list(csv.DictReader(text, delimiter=";"))
+        return {name: int(value) for name, value in rows[-1].items()
+                if name and value and name not in ("CurrentTime", "ElapsedTime")}
+
+    def count(self, what):
+        """The sum over all steps of a scenario, such as `MESSAGE_Recv` or `200_Sent`."""
+        return sum(value for name, value in self.counts().items()
+                   if name.split("_", 1)[1] == what)
+
+
+def scenario(name, **values):
+    """One of the files beside this one, its placeholders filled in."""
+    text = (HERE / "scenarios" / f"{name}.xml").read_text()
+    for key, value in values.items():
+        text = text.replace(f"@{key.upper()}@", str(value))
+    missing = re.search("@[A-Z_]+@", text)
+    if missing:
+        raise ValueError(f"scenario {name}: nobody filled in {missing[0]}")
+    return text
