@@ -145,21 +145,9 @@ class System:
             return {}
         binary = target_directory() / "release" / "roger"
         text = run(binary, "status", "--json", "--socket", self.directory / "status")
-        return {"allocations": find_counter(json.loads(text), "allocations")}
-
-
-def find_counter(status, name):
-    """The sum of a counter, wherever in the status it stands."""
-    if isinstance(status, dict):
-        found = [find_counter(value, name) for key, value in status.items() if key != name]
-        if isinstance(status.get(name), int):
-            found.append(status[name])
-    elif isinstance(status, list):
-        found = [find_counter(value, name) for value in status]
-    else:
-        return None
-    found = [value for value in found if value is not None]
-    return sum(found) if found else None
+        counters = {each["name"]: each["value"]
+                    for group in json.loads(text)["counters"] for each in group["counters"]}
+        return {name: counters[name] for name in ("allocations", "kernel_drops")}
 
 
 def measure(name, seconds, options):

@@ -156,8 +156,9 @@ class Settings:
     t2: str = "4s"
     sync_deadline: str = "28s"
     drain_announce: str = "0s"
-    drain_timeout: str = "5s"
+    drain_timeout: str = "40s"
     im_role: str = "endpoint"
+    sms_trusted: bool = True
     im_trusted: bool = True
     strangers: str = "silence"
     advertise: str = ""
@@ -174,7 +175,7 @@ def configuration(settings, listen, sms, im, directory):
     if sms == im:
         peers = peer("im", "both", sms, True, settings.im_role)
     else:
-        peers = peer("sms", "sms", sms, True) + peer("im", "im", im, settings.im_trusted,
+        peers = peer("sms", "sms", sms, settings.sms_trusted) + peer("im", "im", im, settings.im_trusted,
                                                      settings.im_role)
     return f"""\
 [workers]
@@ -245,7 +246,8 @@ class Roger(Program):
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10)
 
     def counters(self):
-        return flat_counters(json.loads(self.ask().stdout))
+        groups = json.loads(self.ask().stdout)["counters"]
+        return {each["name"]: each["value"] for group in groups for each in group["counters"]}
 
     def verdicts(self):
         if not self.verdicts_file.exists():
@@ -257,17 +259,6 @@ class Roger(Program):
         """SIGTERM, and its exit status."""
         self.signal(signal.SIGTERM)
         return self.wait(patience)
-
-
-def flat_counters(status):
-    """Every counter by its name, wherever in the status it stands."""
-    found = {}
-    for key, value in status.items():
-        if isinstance(value, dict):
-            found |= flat_counters(value)
-        elif isinstance(value, int) and not isinstance(value, bool):
-            found[key] = value
-    return found
 
 
 class Sipp(Program):

@@ -5,6 +5,7 @@ The figures are SIPp's own; the verdicts and counters of roger are compared with
 packets.py judges every packet that roger emitted meanwhile.
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -38,9 +39,13 @@ class Case:
     sms_options: tuple = ()
     im_options: tuple = ()
     calls: int = CALLS
+    # What the SMS side was told, as the verdict lines say it: "sent 200", or "silence".
+    report: str | None = None
     # From somewhere that the configuration does not list.
     stranger: bool = False
     forwarded: int | None = None
+    # Whether P-Asserted-Identity must not reach the IM side.
+    identity_hidden: bool = False
 
 
 def message(shape="plain"):
@@ -62,7 +67,7 @@ def outcome(status, upstream, verdict, role="endpoint", extra=""):
         name=f"{status}-{role}", sms=final(upstream), im=answered(status, extra),
         sms_counts={"MESSAGE_Sent": CALLS, f"{upstream}_Recv": CALLS},
         im_counts={"MESSAGE_Recv": CALLS, f"{status}_Sent": CALLS},
-        verdicts={verdict: CALLS},
+        verdicts={verdict: CALLS}, report=f"sent {upstream}",
         counters={"messages_accepted": CALLS, "reports_sent": CALLS, "messages_open": 0},
         settings=harness.Settings(im_role=role))
 
@@ -88,22 +93,22 @@ def silences():
         name="no-answer",
         sms=functools.partial(harness.scenario, "sms_silence", request=message(), wait=wait),
         im=functools.partial(harness.scenario, "im_silent", wait=wait),
-        sms_counts={"MESSAGE_Sent": CALLS, "100_Recv": CALLS, "200_Recv": 0, "408_Recv": 0},
+        sms_counts={"MESSAGE_Sent": CALLS, "100_Recv": CALLS},
         im_counts={"MESSAGE_Recv": CALLS},
-        verdicts={"U": CALLS},
+        verdicts={"U": CALLS}, report="silence",
         counters={"messages_accepted": CALLS, "trying_out": CALLS, "reports_silent": CALLS,
                   "reports_sent": 0, "messages_open": 0},
-        settings=SHORT)
+        settings=SHORT, sms_options=("-nr",))
     yield Case(
         name="answer-after-the-deadline",
         sms=functools.partial(harness.scenario, "sms_silence", request=message(), wait=wait),
         im=functools.partial(harness.scenario, "im_later", status=200, reason="OK", wait=1_200),
-        sms_counts={"MESSAGE_Sent": CALLS, "100_Recv": CALLS, "200_Recv": 0},
+        sms_counts={"MESSAGE_Sent": CALLS, "100_Recv": CALLS},
         im_counts={"MESSAGE_Recv": CALLS, "200_Sent": CALLS},
-        verdicts={"U": CALLS},
+        verdicts={"U": CALLS}, report="silence",
         counters={"deadlines": CALLS, "late_delivered": CALLS, "reports_silent": CALLS,
                   "reports_sent": 0},
-        settings=SHORT)
+        settings=SHORT, sms_options=("-nr",))
     yield Case(
         name="answer-after-100",
         sms=functools.partial(harness.scenario, "sms_trying", request=message(), status=200),
@@ -112,7 +117,7 @@ def silences():
         im_counts={"MESSAGE_Recv": CALLS, "200_Sent": CALLS},
         verdicts={"D": CALLS},
         counters={"trying_out": CALLS, "reports_sent": CALLS},
-        settings=SHORT)
+        settings=SHORT, sms_options=("-nr",))
 
 
 def losses():
@@ -164,11 +169,20 @@ def variations():
             sms_counts={"MESSAGE_Sent": CALLS, "200_Recv": CALLS},
             im_counts={"MESSAGE_Recv": CALLS, "200_Sent": CALLS}, verdicts={"D": CALLS},
             forwarded=CALLS)
-    yield Case(
-        name="untrusted-im-side", sms=final(200), im=answered(200),
-        sms_counts={"MESSAGE_Sent": CALLS, "200_Recv": CALLS},
-        im_counts={"MESSAGE_Recv": CALLS}, verdicts={"D": CALLS},
-        settings=harness.Settings(im_trusted=False))
+    # RFC 3325 section 7: "Privacy: id" holds towards whoever is not trusted; without it, or
+    # towards a trusted peer, the identity is shown. Section 5: an identity that somebody asserts
+    # who is not trusted goes no further.
+    private = shapes.altered("      Content-Type", "      Privacy: id\n      Content-Type")
+    for name, request, hidden, trust in (
+            ("private-to-untrusted", private, True, {"im_trusted": False}),
+            ("private-to-trusted", private, False, {}),
+            ("public-to-untrusted", shapes.PLAIN, False, {"im_trusted": False}),
+            ("asserted-by-untrusted", shapes.PLAIN, True, {"sms_trusted": False})):
+        yield Case(
+            name=f"identity-{name}", sms=final(200, request), im=answered(200),
+            sms_counts={"MESSAGE_Sent": CALLS, "200_Recv": CALLS},
+            im_counts={"MESSAGE_Recv": CALLS}, verdicts={"D": CALLS},
+            settings=harness.Settings(**trust), identity_hidden=hidden)
     yield Case(
         name="advertised-name", sms=final(200), im=answered(200),
         sms_counts={"MESSAGE_Sent": CALLS, "200_Recv": CALLS},
@@ -200,7 +214,7 @@ def others():
     yield Case(name="stranger-refused", sms=final(403), im=None, stranger=True,
                sms_counts={"MESSAGE_Sent": CALLS, "403_Recv": CALLS},
                counters={"strangers_refused": CALLS, "messages_accepted": 0},
-               settings=harness.Settings(strangers="403"))
+               settings=harness.Settings(strangers="forbid"))
 
 
 def cases():
@@ -241,21 +255,22 @@ def run(case, family, options, ledger, spoil=None):
             target=listen, options=case.sms_options))
         judge_sipp(name, case, sms_side, im_side, ledger)
         capture.stop()
-        ledger.equal(f"{name}: roger ends by itself on SIGTERM", program_end(program, name, case,
-                                                                             ledger), 0)
-        judge_verdicts(name, case, program, ledger)
+        judge_counters(name, case, program, ledger)
+        ledger.equal(f"{name}: roger ends by itself on SIGTERM", program.end(), 0)
         expected = packets.Expectations(
             roger=(harness.LOOPBACK[family], roger),
             sms=(harness.LOOPBACK[family], sms), im=(harness.LOOPBACK[family], im),
-            sent_by=case.settings.advertise or listen, im_trusted=case.settings.im_trusted,
+            sent_by=case.settings.advertise or listen, identity_hidden=case.identity_hidden,
             hops=2 if spoil == "Max-Forwards" else 1, vias=2 if spoil == "Via" else 1)
-        emitted = packets.Judge(ledger, name, expected).judge(capture.packets())
+        judge = packets.Judge(ledger, name, expected)
+        emitted = judge.judge(capture.packets())
+        judge_verdicts(name, case, program, ledger, [call_id for call_id, _ in judge.requests])
         if case.forwarded is not None:
             ledger.equal(f"{name}: packets: forwarded requests", emitted["forwarded requests"],
                          case.forwarded)
         upstream = sum(count for what, count in case.sms_counts.items() if what.endswith("_Recv"))
         ledger.equal(f"{name}: packets: responses captured",
-                     emitted["forwarded responses"] + emitted["own responses"], upstream)
+                     sum(emitted.values()) - emitted["forwarded requests"], upstream)
 
 
 def is_bound(port):
@@ -279,19 +294,23 @@ def judge_sipp(name, case, sms_side, im_side, ledger):
             ledger.equal(f"{name}: SIPp: {what}, {side} side", sipp.count(what), expected)
 
 
-def program_end(program, name, case, ledger):
+def judge_counters(name, case, program, ledger):
     counters = program.counters()
     for counter, expected in case.counters.items():
         ledger.equal(f"{name}: counters: {counter}", counters.get(counter), expected)
     ledger.equal(f"{name}: counters: allocations", counters.get("allocations"), 0)
-    return program.end()
 
 
-def judge_verdicts(name, case, program, ledger):
-    found = {}
-    for line in program.verdicts():
-        found[line["verdict"]] = found.get(line["verdict"], 0) + 1
-    ledger.equal(f"{name}: verdicts", found, case.verdicts)
+def judge_verdicts(name, case, program, ledger, call_ids):
+    lines = program.verdicts()
+    found = collections.Counter(line["verdict"] for line in lines)
+    ledger.equal(f"{name}: verdicts", dict(found), case.verdicts)
+    told = {" ".join(map(str, line["report"].values())) for line in lines}
+    if case.report:
+        ledger.equal(f"{name}: verdicts: what was reported", told, {case.report})
+    if case.verdicts:
+        ledger.equal(f"{name}: verdicts: one for each Call-ID",
+                     sorted(line["sms_call_id"] for line in lines), sorted(call_ids))
 
 
 def main():

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Counts the instructions of one relayed message in the engine, without sockets.
+#
+#     perf/instructions.sh             prints the count and where it is spent
+#     perf/instructions.sh --check     fails when it is more than 5 % above the accepted one
+#     perf/instructions.sh --accept    accepts what is counted now
+#
+# valgrind counts the same on every run of the same binary, however busy the machine is. The bench
+# runs twice, for fewer and for more messages, and what the start costs cancels out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+accepted=perf/instructions.accepted
+fewer=10000 more=30000
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+bench=$(cargo bench --bench engine --no-run --message-format=json 2> "$scratch/build" |
+    sed -n 's/.*"executable":"\([^"]*\/engine-[^"]*\)".*/\1/p' | tail -n 1) ||
+    { cat "$scratch/build" >&2; exit 1; }
+
+count() {
+    valgrind --tool=callgrind --callgrind-out-file="$scratch/$1" --error-exitcode=9 \
+        "$bench" "$1" > "$scratch/out" 2> "$scratch/said" ||
+        { cat "$scratch/said" "$scratch/out" >&2; exit 1; }
+    sed -n 's/^totals: \([0-9]*\).*/\1/p' "$scratch/$1"
+}
+
+first=$(count "$fewer") second=$(count "$more")
+each=$(((second - first) / (more - fewer)))
+echo "relay in the engine: $each instructions a message"
+
+case ${1-} in
+--accept)
+    echo "$each" > "$accepted"
+    ;;
+--check)
+    limit=$(($(cat "$accepted") * 105 / 100))
+    echo "accepted: $(cat "$accepted"), limit $limit"
+    if ((each > limit)); then
+        callgrind_annotate --auto=no "$scratch/$more" | head -n 50
+        echo "more than accepted: make it cheaper, or say why not and run perf/instructions.sh --accept"
+        exit 1
+    fi
+    ;;
+*)
+    callgrind_annotate --auto=no "$scratch/$more" | grep -v '^$' | head -n 50
+    ;;
+esac
