@@ -260,14 +260,19 @@ impl Engine {
     fn see_response<'a>(&self, response: Response<'a>, peer: u8) -> Seen<'a> {
         let branch = response.fields.via.branch.of(response.octets);
         match Branch::decode(branch, self.setup.key) {
-            Some(branch)
-                if branch.worker == self.setup.worker && branch.node == self.setup.node =>
-            {
+            Some(branch) if self.is_of_this_life(branch) => {
                 self.records.prefetch(branch.index);
                 Seen::Response(response, peer, branch)
             }
             Some(_) | None => self.dropped(Counter::DroppedResponseForeign),
         }
+    }
+
+    /// Whether this engine minted the branch. The key may outlive the process, and the places of
+    /// records begin anew with it: without the epoch a late 200 would prove another message.
+    fn is_of_this_life(&self, branch: Branch) -> bool {
+        let Setup { node, worker, epoch, .. } = self.setup;
+        branch.node == node && branch.worker == worker && branch.epoch == epoch
     }
 
     /// What a retransmission of a request shares with it and no other request does: branch and

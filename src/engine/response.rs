@@ -170,7 +170,7 @@ impl Engine {
     pub fn on_unreachable(&mut self, remote: Endpoint, quoted: &[u8], at: Instant) {
         let found = quoted_branch(quoted)
             .and_then(|text| Branch::decode(text, self.setup.key))
-            .filter(|branch| branch.worker == self.setup.worker);
+            .filter(|branch| self.is_of_this_life(*branch));
         let Some(branch) = found else {
             return self.count(Counter::IcmpForeign);
         };

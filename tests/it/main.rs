@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests are not the packet path")]
 
 mod bench;
+mod breaker;
 mod config_check;
 mod cut_through;
 mod run_process;

@@ -1,0 +1,55 @@
+//! What somebody who wants to break the promise would try: one message, one verdict, its proof.
+
+use core::sync::atomic::Ordering;
+
+use crate::bench::{
+    Bench, IM, IM_2, SBC, answer, answer_with, endpoint, message, message_with, setup,
+};
+use roger::delivery::{Evidence, Report, Verdict};
+use roger::engine::{Serving, Setup, Strangers, Timers};
+use roger::limits::SLOTS_REFUSALS;
+use roger::metrics::Counter;
+use roger::packet::{Arrival, Flow, Purse, SendError, SocketId};
+
+const IDENTITY: &str = "P-Asserted-Identity: <sip:+1555@sbc.example>\r\n";
+
+fn bench_with(change: impl FnOnce(&mut Setup)) -> Bench {
+    let mut setup = setup();
+    change(&mut setup);
+    Bench::with(setup)
+}
+
+/// The clock leaps, as after a pause of the whole process: nothing runs meanwhile.
+fn leap(bench: &mut Bench, ms: u32) {
+    bench.now = bench.now.plus_ms(ms);
+}
+
+#[test]
+fn what_answers_an_earlier_life_of_the_process_proves_nothing() {
+    let earlier = Bench::new().give(SBC, &message(1)).remove(0);
+    let mut bench = bench_with(|setup| setup.epoch += 1);
+    let onward = bench.give(SBC, &message(2)).remove(0);
+    assert!(bench.give(IM, &answer(&earlier.text, "200 OK")).is_empty());
+    assert_eq!(bench.count(Counter::DroppedResponseForeign), 1);
+    let now = bench.now;
+    bench.engine.on_unreachable(endpoint(IM), earlier.text.as_bytes(), now);
+    assert_eq!(bench.count(Counter::IcmpForeign), 1);
+    assert_eq!(bench.give(IM, &answer(&onward.text, "486 Busy Here"))[0].status(), 486);
+}
+
+#[test]
+fn what_answers_another_node_or_worker_of_the_same_key_proves_nothing() {
+    let elsewhere: [fn(&mut Setup); 2] =
+        [|setup| setup.node += 1, |setup| setup.worker = roger::id::WorkerId(1)];
+    for change in elsewhere {
+        let other = bench_with(change).give(SBC, &message(1)).remove(0);
+        let mut bench = Bench::new();
+        bench.give(SBC, &message(2));
+        assert!(bench.give(IM, &answer(&other.text, "200 OK")).is_empty());
+        assert_eq!(bench.count(Counter::DroppedResponseForeign), 1);
+        let now = bench.now;
+        bench.engine.on_unreachable(endpoint(IM), other.text.as_bytes(), now);
+        assert_eq!(bench.count(Counter::IcmpForeign), 1);
+        assert_eq!(bench.engine.open(), 1);
+    }
+}
