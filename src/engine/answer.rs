@@ -50,8 +50,12 @@ impl Engine {
         let is_first = record.transmissions == 1;
         let owner = is_first.then(|| record::owner(handle, Errand::Request(record.attempt)));
         self.transmit(handle, record, &request, Purse::Evidence, owner, out);
-        let counter = if is_first { Counter::NextServer } else { Counter::Retransmissions };
-        self.count(counter);
+        if is_first {
+            PeerTally::add(&self.peer_tally(record.im_peer).requests_out);
+            self.count(Counter::NextServer);
+        } else {
+            self.count(Counter::Retransmissions);
+        }
     }
 
     fn transmit(
@@ -81,7 +85,11 @@ impl Engine {
             // RFC 3261 section 16.6 step 3: one less, or 70 where there was none.
             max_forwards: request.fields.max_forwards.map_or(70, |hops| hops.saturating_sub(1)),
             pop_route: record.onward.pop_route,
-            strip_asserted: record.onward.strip_asserted,
+            strip_asserted: self.hides_identity(
+                record.sms_peer,
+                record.im_peer,
+                request.fields.privacy_id,
+            ),
         };
         let departure = Departure { flow: record.im, owner, len: 0, after: JournalSeq::NOW };
         out.push(purse, departure, |slot| fits(build::forward_request(request, &forward, slot)));

@@ -69,8 +69,6 @@ pub(super) struct Record {
 pub(super) struct Onward {
     /// The topmost Route named us and is removed.
     pub pop_route: bool,
-    /// P-Asserted-Identity is removed (RFC 3325 sections 5 and 7).
-    pub strip_asserted: bool,
     /// The next hop came from the list of next servers, so that there may be another.
     pub by_list: bool,
     /// The kernel refused the first transmission: the timer takes it from here.

@@ -150,9 +150,6 @@ impl Engine {
         large: Option<Buffer>,
     ) -> Record {
         let (request, at) = (asked.request, asked.arrival.at);
-        let trusted = self.peers.get(peer).trusted;
-        // RFC 3325 section 7: privacy is kept towards whoever is not trusted.
-        let hidden = request.fields.privacy_id && !self.peers.get(hop.peer).trusted;
         Record {
             fingerprint: asked.fingerprint,
             sms: reply_flow(asked),
@@ -175,7 +172,6 @@ impl Engine {
             im_peer: hop.peer,
             onward: Onward {
                 pop_route: hop.pop_route,
-                strip_asserted: !trusted || hidden,
                 by_list: hop.by_list,
                 refused: false,
             },

@@ -84,6 +84,13 @@ impl Engine {
         hasher.finish().0[0] as u32
     }
 
+    /// Whether P-Asserted-Identity is removed on its way between two peers: it is believed from
+    /// the trusted only (RFC 3325 section 5), and where privacy is asked for it is shown to the
+    /// trusted only (section 7).
+    pub(super) fn hides_identity(&self, from: u8, to: u8, privacy_id: bool) -> bool {
+        !self.peers.get(from).trusted || (privacy_id && !self.peers.get(to).trusted)
+    }
+
     fn hop(
         &self,
         host: Span,

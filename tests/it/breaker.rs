@@ -53,3 +53,20 @@ fn what_answers_another_node_or_worker_of_the_same_key_proves_nothing() {
         assert_eq!(bench.engine.open(), 1);
     }
 }
+
+#[test]
+fn an_identity_is_hidden_from_the_next_server_as_well() {
+    let mut bench = bench_with(|setup| {
+        setup.next_servers = Box::new([endpoint(IM), endpoint(IM_2)]);
+        setup.peers[2].trusted = false;
+    });
+    bench.sent = Err(SendError::NoRoute);
+    let private = format!("{IDENTITY}Privacy: id\r\n");
+    assert!(bench.give(SBC, &message_with(1, &private, "x"))[0].text.contains(IDENTITY));
+    bench.sent = Ok(());
+    let (_, second) = bench.wait_ms(10).remove(0);
+    assert_eq!(second.to, IM_2.parse().unwrap());
+    assert!(!second.text.contains("P-Asserted-Identity"), "{}", second.text);
+    let requests_out = |peer: usize| bench.tally.peers[peer].requests_out.load(Ordering::Relaxed);
+    assert_eq!((requests_out(1), requests_out(2)), (1, 1));
+}
