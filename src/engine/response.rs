@@ -111,6 +111,9 @@ impl Engine {
         at: Instant,
         out: &mut Departures,
     ) {
+        let Some(record) = self.records.get(handle) else { return };
+        let privacy_id = response.fields.privacy_id;
+        let strip_asserted = self.hides_identity(record.im_peer, record.sms_peer, privacy_id);
         let Some(record) = self.records.get_mut(handle) else { return };
         // RFC 3261 section 16.7 step 6: a 503 says something about one server, not about us.
         let (status, instead) = match status {
@@ -126,7 +129,7 @@ impl Engine {
         let mut copy = None;
         let departure = Departure { flow, len: 0, after: JournalSeq::NOW, owner };
         out.push(Purse::Evidence, departure, |slot| {
-            let len = fits(build::forward_response(response, instead, slot));
+            let len = fits(build::forward_response(response, instead, strip_asserted, slot));
             if keeps {
                 copy = kept.keep(fingerprint, &slot[..len]);
             }

@@ -70,3 +70,22 @@ fn an_identity_is_hidden_from_the_next_server_as_well() {
     let requests_out = |peer: usize| bench.tally.peers[peer].requests_out.load(Ordering::Relaxed);
     assert_eq!((requests_out(1), requests_out(2)), (1, 1));
 }
+
+#[test]
+fn an_identity_asserted_by_an_im_side_that_is_not_trusted_is_removed() {
+    for (trusted, privacy, sms_trusted, kept) in [
+        (true, "", true, true),
+        (false, "", true, false),
+        (true, "Privacy: id\r\n", false, false),
+        (true, "Privacy: id\r\n", true, true),
+    ] {
+        let mut bench = bench_with(|setup| {
+            setup.peers[1].trusted = trusted;
+            setup.peers[0].trusted = sms_trusted;
+        });
+        let onward = bench.give(SBC, &message(1)).remove(0);
+        let fields = format!("{IDENTITY}{privacy}");
+        let back = bench.give(IM, &answer_with(&onward.text, "200 OK", &fields)).remove(0);
+        assert_eq!(back.text.contains(IDENTITY), kept, "{trusted} {privacy} {sms_trusted}");
+    }
+}

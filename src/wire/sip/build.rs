@@ -11,7 +11,7 @@ use super::fields::ASSERTED_KEPT;
 use super::header::{self, Name};
 use super::start_line::STATUS_AT;
 use super::uri::host_address;
-use super::{Request, Response, Span};
+use super::{Fields, Request, Response, Span};
 
 /// Where a datagram came from, IPv4 in its IPv4-mapped form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,15 +99,17 @@ pub fn forward_request(
     if forward.pop_route && fields.route_count > 0 {
         edits.remove_first(fields.route_field, fields.route, fields.route_next);
     }
-    let asserted = if forward.strip_asserted { Asserted::of(request) } else { Asserted::none() };
+    let asserted = Asserted::of(forward.strip_asserted, request.octets, fields);
     edits.apply(request.octets, asserted, to)
 }
 
 /// Writes a response as it is passed back (RFC 3261 section 16.7): without its topmost Via value,
-/// and with another status code and reason phrase if so told.
+/// with another status code and reason phrase if so told, and without P-Asserted-Identity if so
+/// told (RFC 3325 section 5 says it of requests and responses).
 pub fn forward_response(
     response: &Response<'_>,
     to_status: Option<(u16, &'static str)>,
+    strip_asserted: bool,
     to: &mut [u8],
 ) -> Option<usize> {
     let fields = &response.fields;
@@ -118,7 +120,7 @@ pub fn forward_response(
         edits.add(at, len, With::Status { status, reason });
     }
     edits.remove_first(fields.via_field, fields.via.value, fields.via_next);
-    edits.apply(response.octets, Asserted::none(), to)
+    edits.apply(response.octets, Asserted::of(strip_asserted, response.octets, fields), to)
 }
 
 /// Writes a response to a request (RFC 3261 section 8.2.6): all Via values with `received` and
@@ -300,7 +302,7 @@ impl<'a> Edits<'a> {
     }
 }
 
-/// The P-Asserted-Identity header fields of a request in order: those whose places are kept, or all
+/// The P-Asserted-Identity header fields of a message in order: those whose places are kept, or all
 /// found anew if there are more.
 #[derive(Clone, Copy, Debug)]
 struct Asserted<'a> {
@@ -315,12 +317,16 @@ impl<'a> Asserted<'a> {
         Self { kept: [Span { at: 0, len: 0 }; ASSERTED_KEPT], at: 0, left: 0, anew: None }
     }
 
-    fn of(request: &Request<'a>) -> Self {
-        let kept = request.fields.asserted;
-        let left = usize::from(request.fields.asserted_count);
+    /// All of a message if they are wanted, else none.
+    fn of(wanted: bool, octets: &'a [u8], fields: &Fields) -> Self {
+        if !wanted {
+            return Self::none();
+        }
+        let kept = fields.asserted;
+        let left = usize::from(fields.asserted_count);
         let first = kept.first().copied().unwrap_or_default();
         let anew = (left > ASSERTED_KEPT)
-            .then(|| header::Fields::from(request.octets, usize::from(first.at)));
+            .then(|| header::Fields::from(octets, usize::from(first.at)));
         Self { kept, at: 0, left, anew }
     }
 }
