@@ -120,6 +120,9 @@ pub(super) enum Errand {
 const INDEX_BITS: u32 = 24;
 const REPORT: u64 = 0xFF;
 
+/// Attempts are numbered below this: what is left of the octet is the report.
+pub(super) const ATTEMPTS_MAX: u8 = 0xFF;
+
 /// Packs whom to tell: errand 8 bits, index 24, generation 32.
 pub(super) const fn owner(handle: Handle<Record>, errand: Errand) -> Owner {
     let errand = match errand {

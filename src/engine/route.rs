@@ -1,5 +1,6 @@
 //! Where a request goes next, and whether it has been here before.
 
+use crate::engine::record::ATTEMPTS_MAX;
 use crate::engine::{Engine, Refusal};
 use crate::packet::{Endpoint, Flow, SocketId};
 use crate::transaction::branch::Branch;
@@ -16,7 +17,8 @@ pub(super) struct Hop {
     pub flow: Flow,
     pub peer: u8,
     pub pop_route: bool,
-    pub by_list: bool,
+    /// Which of the next servers it is, if it is one.
+    pub in_list: Option<u8>,
 }
 
 impl Engine {
@@ -34,8 +36,9 @@ impl Engine {
         if let Some(route) = route {
             return self.hop(route.host, route.port, octets, pop_route);
         }
-        if let Some(endpoint) = self.setup.next_servers.first() {
-            return self.hop_to(*endpoint, pop_route, true);
+        if !self.setup.next_servers.is_empty() {
+            let hop = self.next_server(0).map(|hop| Hop { pop_route, ..hop });
+            return hop.ok_or(Refusal::new(403, "No Socket For This Address Family"));
         }
         let Ok(uri) = uri::parse(request.uri.of(octets)) else {
             return Err(Refusal::new(400, "Bad Request-URI"));
@@ -51,15 +54,18 @@ impl Engine {
             return Err(Refusal::new(404, "No Such User Here"));
         }
         match self.resolve(uri.host, port) {
-            Some(endpoint) => self.hop_to(endpoint, pop_route, false),
+            Some(endpoint) => self.hop_to(endpoint, pop_route, None),
             None => Err(Refusal::new(403, "Next Hop Not Allowed")),
         }
     }
 
-    /// The hop to server number `attempt` of the list.
-    pub(super) fn next_server(&self, attempt: u8) -> Option<Hop> {
-        let endpoint = self.setup.next_servers.get(usize::from(attempt))?;
-        self.hop_to(*endpoint, false, true).ok()
+    /// The hop to the first server of the list that is reached from a socket of ours, from number
+    /// `attempt` on. What lies beyond the numbers of attempts is never reached.
+    pub(super) fn next_server(&self, attempt: usize) -> Option<Hop> {
+        let servers = self.setup.next_servers.iter().zip(0..ATTEMPTS_MAX).skip(attempt);
+        servers
+            .map(|(endpoint, number)| self.hop_to(*endpoint, false, Some(number)))
+            .find_map(Result::ok)
     }
 
     /// Whether one of the Vias is ours and asked for the same (RFC 3261 section 16.3 step 4): a
@@ -99,12 +105,17 @@ impl Engine {
         pop_route: bool,
     ) -> Result<Hop, Refusal> {
         match self.resolve(host.of(octets), port.unwrap_or(PORT)) {
-            Some(endpoint) => self.hop_to(endpoint, pop_route, false),
+            Some(endpoint) => self.hop_to(endpoint, pop_route, None),
             None => Err(Refusal::new(403, "Next Hop Not Allowed")),
         }
     }
 
-    fn hop_to(&self, endpoint: Endpoint, pop_route: bool, by_list: bool) -> Result<Hop, Refusal> {
+    fn hop_to(
+        &self,
+        endpoint: Endpoint,
+        pop_route: bool,
+        in_list: Option<u8>,
+    ) -> Result<Hop, Refusal> {
         let peer = self.peers.at(endpoint).filter(|peer| self.peers.get(*peer).im);
         let Some(peer) = peer else {
             return Err(Refusal::new(403, "Next Hop Not Allowed"));
@@ -113,7 +124,7 @@ impl Engine {
             return Err(Refusal::new(403, "No Socket For This Address Family"));
         };
         let flow = Flow { remote: endpoint, local: [0; 16], socket };
-        Ok(Hop { flow, peer, pop_route, by_list })
+        Ok(Hop { flow, peer, pop_route, in_list })
     }
 
     fn resolve(&self, host: &[u8], port: u16) -> Option<Endpoint> {

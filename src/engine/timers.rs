@@ -87,11 +87,11 @@ impl Engine {
     fn on_never_sent(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
         let Some(record) = self.records.get_mut(handle) else { return };
         record.onward.refused = false;
-        let next = record.attempt + 1;
+        let next = usize::from(record.attempt) + 1;
         let by_list = record.onward.by_list;
         if by_list && let Some(hop) = self.next_server(next) {
             let Some(record) = self.records.get_mut(handle) else { return };
-            record.attempt = next;
+            record.attempt = hop.in_list.unwrap_or(0);
             record.transmissions = 0;
             record.im = hop.flow;
             record.im_peer = hop.peer;

@@ -89,3 +89,31 @@ fn an_identity_asserted_by_an_im_side_that_is_not_trusted_is_removed() {
         assert_eq!(back.text.contains(IDENTITY), kept, "{trusted} {privacy} {sms_trusted}");
     }
 }
+
+#[test]
+fn a_server_that_no_socket_reaches_is_passed_over() {
+    const V6: &str = "[2001:db8::9]:5070";
+    for servers in [[V6, IM, IM_2], [IM, V6, IM_2]] {
+        let mut bench = bench_with(|setup| {
+            setup.peers[1].addresses = Box::new([endpoint(IM), endpoint(V6)]);
+            setup.next_servers = servers.map(endpoint).into();
+        });
+        bench.sent = Err(SendError::NoRoute);
+        assert_eq!(bench.give(SBC, &message(1))[0].to, IM.parse().unwrap());
+        bench.sent = Ok(());
+        let (_, second) = bench.wait_ms(10).remove(0);
+        assert_eq!(second.to, IM_2.parse().unwrap());
+        assert_eq!(bench.give(IM_2, &answer(&second.text, "486 Busy Here"))[0].status(), 486);
+    }
+}
+
+#[test]
+fn a_list_of_servers_of_any_length_ends_in_a_verdict() {
+    let mut bench = bench_with(|setup| setup.next_servers = [endpoint(IM); 300].into());
+    bench.sent = Err(SendError::NoRoute);
+    bench.give(SBC, &message(1));
+    bench.wait_ms(3_000);
+    let account = bench.account();
+    assert_eq!((account.verdict, account.evidence), (Verdict::Temporary, Evidence::NeverSent));
+    assert_eq!(bench.engine.open(), 0);
+}
