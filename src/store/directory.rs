@@ -19,6 +19,14 @@ const TICK_NS: u64 = 512 * 1_000_000;
 /// Within this many ticks every bucket is swept once, long before a 16-bit tick wraps.
 const SWEEP_TICKS: u64 = 4_096;
 const SWEEP_BUCKETS_MAX: u64 = 32;
+/// Who has not swept every bucket within this many ticks, for want of turns, does it at once.
+const BEHIND_TICKS: u64 = 2 * SWEEP_TICKS;
+/// No entry lives longer.
+const LIFE_TICKS_MAX: u64 = (1 << 14) - 1;
+
+// What ended in the round before the last is seen to have ended, whenever the next sweep comes:
+// a pause beyond that is longer than any life, and then everything has ended.
+const _: () = assert!(2 * BEHIND_TICKS + LIFE_TICKS_MAX < 1 << 15);
 
 /// The two buckets of a fingerprint hold no free place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,7 +57,10 @@ const _: () = assert!(size_of::<Bucket>() == 256);
 pub struct Directory {
     buckets: Box<[Bucket]>,
     taken: u64,
-    swept_tick: u64,
+    /// The tick at whose end the last entry ends.
+    last_end: u64,
+    /// When this round of sweeping began, and the bucket that is next in it.
+    round_tick: u64,
     sweep_next: usize,
 }
 
@@ -74,7 +85,7 @@ impl Directory {
         for bucket in &mut buckets {
             bucket.entries[0].value_and_expiry = 0;
         }
-        Self { buckets, taken: 0, swept_tick: now.0 / TICK_NS, sweep_next: 0 }
+        Self { buckets, taken: 0, last_end: 0, round_tick: now.0 / TICK_NS, sweep_next: 0 }
     }
 
     /// Octets of the whole table.
@@ -96,12 +107,16 @@ impl Directory {
 
     /// The value under `fingerprint`, if it has not ended.
     pub fn get(&self, fingerprint: Fingerprint, now: Instant) -> Option<u64> {
+        if now.0 / TICK_NS > self.last_end {
+            return None;
+        }
         let place = self.find(fingerprint)?;
         let entry = &self.buckets[place.bucket].entries[place.at];
         is_alive(entry.value_and_expiry, tick(now)).then_some(entry.value_and_expiry >> 16)
     }
 
-    /// Puts `value` under `fingerprint` until `end`, over what was there.
+    /// Puts `value` under `fingerprint` until `end`, over what was there; an `end` beyond two hours
+    /// is brought forward to that.
     pub fn put(
         &mut self,
         fingerprint: Fingerprint,
@@ -111,37 +126,55 @@ impl Directory {
     ) -> Result<(), Full> {
         assert!(value <= Self::VALUE_MAX);
         assert!(end >= now);
+        self.catch_up(now);
         let place = self.find(fingerprint).or_else(|| self.vacate(fingerprint, now)).ok_or(Full)?;
         // The tick of the end is rounded up, so that no entry ends early.
-        let expiry = tick(Instant(end.0 + TICK_NS - 1));
+        let end = end.0.div_ceil(TICK_NS).min(now.0 / TICK_NS + LIFE_TICKS_MAX);
+        self.last_end = self.last_end.max(end);
         let bucket = &mut self.buckets[place.bucket];
         if bucket.tags[place.at] == 0 {
             self.taken += 1;
         }
         bucket.tags[place.at] = tag(fingerprint);
         bucket.entries[place.at] =
-            Entry { fingerprint, value_and_expiry: value << 16 | u64::from(expiry) };
+            Entry { fingerprint, value_and_expiry: value << 16 | (end & 0xFFFF) };
         Ok(())
     }
 
     /// Frees places whose entries have ended, a bounded number per call, so that the ticks of
     /// old entries never come round again. Called every turn.
     pub fn sweep(&mut self, now: Instant) {
+        self.catch_up(now);
         let tick_now = now.0 / TICK_NS;
-        let elapsed = tick_now.saturating_sub(self.swept_tick);
-        if elapsed == 0 {
+        let count = self.buckets.len() as u64;
+        let elapsed = tick_now.saturating_sub(self.round_tick);
+        let due = (elapsed * count / SWEEP_TICKS).min(count);
+        for _ in 0..due.saturating_sub(self.sweep_next as u64).min(SWEEP_BUCKETS_MAX) {
+            self.free_ended(self.sweep_next, tick(now));
+            self.sweep_next += 1;
+        }
+        if self.sweep_next == self.buckets.len() {
+            self.sweep_next = 0;
+            self.round_tick = tick_now;
+        }
+    }
+
+    /// After a long time without turns, or with few: sweeps every bucket before a tick can wrap.
+    fn catch_up(&mut self, now: Instant) {
+        let tick_now = now.0 / TICK_NS;
+        if tick_now.saturating_sub(self.round_tick) < BEHIND_TICKS {
             return;
         }
-        let count = self.buckets.len() as u64;
-        let due = (elapsed * count).div_ceil(SWEEP_TICKS).min(count);
-        let done = due.min(SWEEP_BUCKETS_MAX);
-        for _ in 0..done {
-            self.free_ended(self.sweep_next, tick(now));
-            self.sweep_next = (self.sweep_next + 1) % self.buckets.len();
+        if tick_now > self.last_end {
+            self.buckets.iter_mut().for_each(|bucket| bucket.tags = [0; 16]);
+            self.taken = 0;
+        } else {
+            for index in 0..self.buckets.len() {
+                self.free_ended(index, tick(now));
+            }
         }
-        if done == due {
-            self.swept_tick = tick_now;
-        }
+        self.sweep_next = 0;
+        self.round_tick = tick_now;
     }
 
     fn choices(&self, fingerprint: Fingerprint) -> [usize; 2] {
@@ -295,6 +328,39 @@ mod tests {
             }
         }
         assert_eq!(directory.taken(), 0);
+    }
+
+    #[test]
+    fn few_turns_and_long_pauses_free_every_place_as_well() {
+        // A turn now and then is too little to sweep a bucket in its time.
+        for pause_s in [600, 3_000, 9_000, 17_000, 20_000, 33_000, 40_000, 70_000] {
+            let mut directory = Directory::new(10_000, START);
+            let mut now = START;
+            let mut put = Vec::new();
+            for n in 0..40 {
+                for m in 0..200 {
+                    let fingerprint = fingerprint(n * 1_000 + m);
+                    directory.put(fingerprint, 1, now, now.plus_ms(32_000)).unwrap();
+                    put.push(fingerprint);
+                }
+                now = now.plus_ms(pause_s * 1_000);
+                assert!(put.iter().all(|one| directory.get(*one, now).is_none()), "{pause_s} s");
+                directory.sweep(now);
+            }
+            assert!(directory.taken() <= 10_000, "{pause_s} s: {} taken", directory.taken());
+            now = now.plus_ms(6_000_000);
+            directory.sweep(now);
+            assert_eq!(directory.taken(), 0);
+        }
+    }
+
+    #[test]
+    fn a_life_longer_than_ticks_can_tell_is_shortened_and_not_lost() {
+        let mut directory = Directory::new(100, START);
+        directory.put(fingerprint(1), 7, START, START.plus_ms(40_000_000)).unwrap();
+        assert_eq!(directory.get(fingerprint(1), START), Some(7));
+        assert_eq!(directory.get(fingerprint(1), START.plus_ms(8_000_000)), Some(7));
+        assert_eq!(directory.get(fingerprint(1), START.plus_ms(9_000_000)), None);
     }
 
     #[test]

@@ -117,3 +117,32 @@ fn a_list_of_servers_of_any_length_ends_in_a_verdict() {
     assert_eq!((account.verdict, account.evidence), (Verdict::Temporary, Evidence::NeverSent));
     assert_eq!(bench.engine.open(), 0);
 }
+
+#[test]
+fn a_night_without_traffic_leaves_no_place_taken() {
+    for hours in [1, 6, 19] {
+        let mut bench = Bench::new();
+        for n in 0..900 {
+            let onward = bench.give(SBC, &message(n)).remove(0);
+            bench.give(IM, &answer(&onward.text, "200 OK"));
+        }
+        leap(&mut bench, hours * 3_600_000);
+        for n in 1_000..1_900 {
+            let onward = bench.give(SBC, &message(n)).remove(0);
+            assert_eq!(onward.to, IM.parse().unwrap(), "{hours} h: {}", onward.text);
+            bench.give(IM, &answer(&onward.text, "200 OK"));
+            bench.wait_ms(2);
+        }
+    }
+}
+
+#[test]
+fn a_retransmission_is_known_however_long_the_timers_are() {
+    let mut bench = bench_with(|setup| {
+        setup.timers = Timers { t1_ms: 60_000, t2_ms: 4_000 };
+        setup.sync_deadline_ms = 3_360_000;
+    });
+    bench.give(SBC, &message(1));
+    assert!(bench.give(SBC, &message(1)).is_empty());
+    assert_eq!(bench.engine.open(), 1);
+}
