@@ -90,6 +90,8 @@ impl Wheel {
     /// Pops one entry whose deadline has passed, oldest tick first.
     pub fn expire(&mut self, now: Instant) -> Option<u32> {
         let tick_now = now.0 / TICK_NS;
+        // After a long pause once around finds everything.
+        self.tick = self.tick.max(tick_now.saturating_sub(SPOKES));
         while self.tick < tick_now {
             if self.running == 0 {
                 self.tick = tick_now;
@@ -169,6 +171,22 @@ mod tests {
             assert!(now >= deadline, "{ms} ms: early");
             assert!(now.since(deadline) <= 2 * TICK_NS, "{ms} ms: late by {}", now.since(deadline));
         }
+    }
+
+    #[test]
+    fn a_year_of_pause_is_walked_once_around() {
+        let mut wheel = Wheel::new(3, START);
+        for (index, ms) in [(0, 40_000), (1, 500), (2, 100_000)] {
+            wheel.start(index, START.plus_ms(ms));
+        }
+        let later = Instant(START.0 + 365 * 86_400 * 1_000_000_000);
+        let mut expired = [wheel.expire(later), wheel.expire(later), wheel.expire(later)];
+        expired.sort_unstable();
+        assert_eq!(expired, [Some(0), Some(1), Some(2)]);
+        assert_eq!(wheel.expire(later), None);
+        wheel.start(0, later.plus_ms(40_000));
+        assert_eq!(wheel.expire(later.plus_ms(39_999)), None);
+        assert_eq!(wheel.expire(later.plus_ms(40_004)), Some(0));
     }
 
     #[test]
