@@ -12,6 +12,7 @@
 mod answer;
 mod close;
 mod kept;
+mod pause;
 mod peers;
 mod record;
 mod request;
@@ -23,6 +24,7 @@ mod timers;
 use std::sync::Arc;
 
 use self::kept::Kept;
+use self::pause::Pause;
 use self::peers::Peers;
 pub use self::record::MESSAGES_MAX;
 use self::record::{OPEN_MESSAGE_SIZE, Record};
@@ -61,6 +63,7 @@ pub struct Engine {
     accounts: Accounts,
     /// Where an answer is measured before it is known whether it may be sent.
     scratch: Box<[u8; SLOT_SIZE]>,
+    pause: Pause,
     serving: Serving,
     tally: Arc<Tally>,
 }
@@ -120,6 +123,7 @@ impl Engine {
             kept: Kept::new(KEPT_MAX),
             accounts: Accounts::new(if setup.accounts { ACCOUNTS_MAX } else { 0 }),
             scratch: Box::new([0; SLOT_SIZE]),
+            pause: Pause::new(now),
             serving: Serving::Open,
             setup,
             tally,
@@ -135,6 +139,9 @@ impl Engine {
     pub fn on_burst(&mut self, arrivals: &[Arrival<'_>], out: &mut Departures) {
         assert!(arrivals.len() <= BURST_SIZE);
         assert!(out.free(Purse::Evidence) >= arrivals.len());
+        if let Some(first) = arrivals.first() {
+            self.pause.notice(first.at);
+        }
         let mut burst = [const { Seen::Nothing }; BURST_SIZE];
         self.tally.counters.add_many(Counter::DatagramsIn, arrivals.len() as u64);
         for (seen, arrival) in burst.iter_mut().zip(arrivals) {
@@ -170,8 +177,10 @@ impl Engine {
     /// Panics if the caller has not kept that many evidence slots free.
     pub fn on_tick(&mut self, now: Instant, out: &mut Departures) -> usize {
         assert!(out.free(Purse::Evidence) >= TIMERS_PER_TURN_MAX);
-        self.transactions.sweep(now);
-        self.refused.sweep(now);
+        self.pause.notice(now);
+        let looked_at = self.pause.looked_at(now);
+        self.transactions.sweep(looked_at);
+        self.refused.sweep(looked_at);
         self.tombstones.sweep(now);
         let mut expired = 0;
         while expired < TIMERS_PER_TURN_MAX

@@ -214,6 +214,7 @@ impl Engine {
 
     /// A server transaction of ours, open, finished, or refused.
     fn known(&self, fingerprint: Fingerprint, now: Instant) -> Option<Entry> {
+        let now = self.pause.looked_at(now);
         let entry = self.transactions.get(fingerprint, now).or_else(|| {
             if self.refused.taken() == 0 { None } else { self.refused.get(fingerprint, now) }
         });

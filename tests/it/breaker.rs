@@ -119,6 +119,32 @@ fn a_list_of_servers_of_any_length_ends_in_a_verdict() {
 }
 
 #[test]
+fn what_waited_while_the_process_stood_still_is_not_sent_twice() {
+    // Open: longer than any record lives.
+    let mut bench = Bench::new();
+    bench.give(SBC, &message(1));
+    leap(&mut bench, 180_000);
+    assert!(bench.give(SBC, &message(1)).is_empty());
+    assert_eq!(bench.engine.open(), 1);
+    bench.wait_ms(10);
+    assert_eq!(bench.account().verdict, Verdict::Unknown);
+    // Finished: longer than timer J.
+    let mut bench = Bench::new();
+    let onward = bench.give(SBC, &message(1)).remove(0);
+    bench.give(IM, &answer(&onward.text, "200 OK"));
+    leap(&mut bench, 60_000);
+    bench.wait_ms(10);
+    assert_eq!(bench.give(SBC, &message(1))[0].status(), 200);
+    // Refused: longer than that is remembered.
+    let mut bench = bench_with(|setup| setup.messages_max = 1);
+    bench.give(SBC, &message(1));
+    assert_eq!(bench.give(SBC, &message(2))[0].status(), 503);
+    leap(&mut bench, 60_000);
+    bench.wait_ms(10);
+    assert_eq!(bench.give(SBC, &message(2))[0].status(), 503);
+}
+
+#[test]
 fn a_night_without_traffic_leaves_no_place_taken() {
     for hours in [1, 6, 19] {
         let mut bench = Bench::new();
