@@ -35,7 +35,8 @@ impl Identifier {
     }
 }
 
-/// The status codes that came for one message, in order, the first [`STATUSES_MAX`] of them.
+/// The status codes that came for one message, in order. Of more than [`STATUSES_MAX`] the last one
+/// stands in the last place: it is the one that decided, after the many that only said "wait".
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Statuses {
     codes: [u16; STATUSES_MAX],
@@ -43,12 +44,12 @@ pub struct Statuses {
 }
 
 impl Statuses {
-    /// Remembers one more, unless the room is used up.
+    /// Remembers one more, in the place of the last one if the room is used up.
     pub const fn push(&mut self, status: u16) {
         if (self.len as usize) < STATUSES_MAX {
-            self.codes[self.len as usize] = status;
             self.len += 1;
         }
+        self.codes[self.len as usize - 1] = status;
     }
 
     /// What was remembered.

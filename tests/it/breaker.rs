@@ -172,3 +172,14 @@ fn a_retransmission_is_known_however_long_the_timers_are() {
     assert!(bench.give(SBC, &message(1)).is_empty());
     assert_eq!(bench.engine.open(), 1);
 }
+
+#[test]
+fn the_status_that_decided_is_told_however_many_came_before_it() {
+    let mut bench = Bench::new();
+    let onward = bench.give(SBC, &message(1)).remove(0);
+    for _ in 0..9 {
+        bench.give(IM, &answer(&onward.text, "100 Trying"));
+    }
+    bench.give(IM, &answer(&onward.text, "486 Busy Here"));
+    assert_eq!(bench.account().statuses.codes(), [100, 100, 100, 100, 100, 486]);
+}
