@@ -1,6 +1,6 @@
 //! The end of a message: its verdict counted, its transaction answerable, its account told.
 
-use crate::delivery::{Account, Evidence, Identifier, Verdict};
+use crate::delivery::{Account, Evidence, Identifier, Report, Verdict};
 use crate::engine::Engine;
 use crate::engine::record::Record;
 use crate::id::Handle;
@@ -105,7 +105,11 @@ impl Engine {
         Some(Account {
             arrived: record.arrived,
             decided: record.decided,
-            reported: at,
+            reported: match record.report {
+                // With the verdict it was settled that nothing is said.
+                Report::Silence => record.decided,
+                Report::Response(_) | Report::Refused(..) => at,
+            },
             sms_call_id: call_id,
             im_call_id: call_id,
             recipient: Identifier::new(record.uri.of(octets)),

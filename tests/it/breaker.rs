@@ -183,3 +183,13 @@ fn the_status_that_decided_is_told_however_many_came_before_it() {
     bench.give(IM, &answer(&onward.text, "486 Busy Here"));
     assert_eq!(bench.account().statuses.codes(), [100, 100, 100, 100, 100, 486]);
 }
+
+#[test]
+fn silence_is_told_with_the_moment_at_which_it_was_settled() {
+    let mut bench = Bench::new();
+    bench.give(SBC, &message(1));
+    bench.wait_ms(33_000);
+    let account = bench.account();
+    assert_eq!(account.report, Report::Silence);
+    assert_eq!(account.reported, account.decided);
+}
