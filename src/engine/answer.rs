@@ -4,6 +4,7 @@ use crate::engine::record::{self, Errand, Record};
 use crate::engine::request::{Asked, reply_flow};
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
+use crate::limits::SLOTS_REFUSALS;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departure, Departures, Flow, JournalSeq, Owner, Purse};
 use crate::store::Fingerprint;
@@ -188,7 +189,10 @@ impl Engine {
 
     /// 403 for a stranger, never longer than what the stranger sent.
     pub(super) fn forbid_stranger(&mut self, asked: Asked<'_>, out: &mut Departures) {
-        if asked.request.method == sip::Method::Ack || out.free(Purse::Refusals) == 0 {
+        // Half of the slots is for peers: a flood from outside must not leave their OPTIONS
+        // unanswered.
+        let spent = out.free(Purse::Refusals) <= SLOTS_REFUSALS / 2;
+        if asked.request.method == sip::Method::Ack || spent {
             return self.count(Counter::DroppedStranger);
         }
         let source = asked.arrival.flow.remote;

@@ -193,3 +193,19 @@ fn silence_is_told_with_the_moment_at_which_it_was_settled() {
     assert_eq!(account.report, Report::Silence);
     assert_eq!(account.reported, account.decided);
 }
+
+#[test]
+fn strangers_leave_slots_to_refuse_peers_from() {
+    let mut bench = bench_with(|setup| setup.strangers = Strangers::Forbid);
+    let of = |from: &str| Flow { remote: endpoint(from), local: [0; 16], socket: SocketId(0) };
+    let at = bench.now;
+    for n in 0..200 {
+        let request = message_with(n, "", &"x".repeat(300));
+        let octets = request.as_bytes();
+        let arrival = Arrival { flow: of("192.0.2.1:5060"), at, octets, truncated: false };
+        bench.engine.on_burst(&[arrival], &mut bench.out);
+    }
+    assert!(bench.out.free(Purse::Refusals) >= SLOTS_REFUSALS / 2);
+    let options = message(1).replace("MESSAGE", "OPTIONS");
+    assert!(bench.give(SBC, &options).iter().any(|left| left.status() == 200));
+}
