@@ -2,7 +2,7 @@
 
 use crate::engine::record::{self, Errand, Record};
 use crate::engine::request::{Asked, reply_flow};
-use crate::engine::{Engine, Refusal};
+use crate::engine::{Engine, Refusal, Serving};
 use crate::id::Handle;
 use crate::limits::SLOTS_REFUSALS;
 use crate::metrics::{Counter, PeerTally};
@@ -138,7 +138,13 @@ impl Engine {
         let entry = Entry::Final { status: 503, detail: seconds, kept: None };
         let now = asked.arrival.at;
         let end = now.plus_ms(self.setup.timers.transaction_ms());
-        if self.refused.put(asked.fingerprint, entry.encode(), now, end).is_err() {
+        let entry = entry.encode();
+        let mut remembered = self.refused.put(asked.fingerprint, entry, now, end);
+        if remembered.is_err() && self.serving == Serving::Refusing {
+            // Nothing new is taken any more, so the places of what was are free for this.
+            remembered = self.transactions.put(asked.fingerprint, entry, now, end);
+        }
+        if remembered.is_err() {
             return self.count(Counter::DroppedNoMemory);
         }
         self.count(why);

@@ -209,3 +209,15 @@ fn strangers_leave_slots_to_refuse_peers_from() {
     let options = message(1).replace("MESSAGE", "OPTIONS");
     assert!(bench.give(SBC, &options).iter().any(|left| left.status() == 200));
 }
+
+#[test]
+fn everybody_is_told_that_the_process_ends() {
+    let mut bench = bench_with(|setup| setup.finished_max = 80);
+    bench.engine.serve(Serving::Refusing);
+    for n in 0..60 {
+        let told = bench.give(SBC, &message(n));
+        assert_eq!(told.len(), 1, "message {n}");
+        assert_eq!(told[0].status(), 503);
+        assert_eq!(bench.give(SBC, &message(n))[0].text, told[0].text);
+    }
+}
