@@ -171,8 +171,8 @@ impl Engine {
     /// An ICMP error: evidence only if it quotes a request of ours that is open, sent to where
     /// the error says (RFC 3261 section 18.4; anything else says something about a peer at most).
     pub fn on_unreachable(&mut self, remote: Endpoint, quoted: &[u8], at: Instant) {
-        let found = quoted_branch(quoted)
-            .and_then(|text| Branch::decode(text, self.setup.key))
+        let found = quoted_branches(quoted)
+            .find_map(|text| Branch::decode(text, self.setup.key))
             .filter(|branch| self.is_of_this_life(*branch));
         let Some(branch) = found else {
             return self.count(Counter::IcmpForeign);
@@ -242,10 +242,13 @@ const fn late(said: Option<(Verdict, u16)>, status: u16) -> Counter {
     }
 }
 
-/// The first branch of ours in the octets that an ICMP error quotes, which may end anywhere.
-fn quoted_branch(quoted: &[u8]) -> Option<&[u8]> {
-    let at = memchr::memmem::find(quoted, MAGIC_COOKIE)?;
-    quoted.get(at..at + BRANCH_SIZE)
+/// What may be branches of ours in a request that an ICMP error quotes, which may end anywhere.
+/// Ours is on top of all Vias, but other header fields may stand above them. A response of ours
+/// has no Via of ours on top.
+fn quoted_branches(quoted: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let request = if quoted.starts_with(b"SIP/2.0 ") { &[] } else { quoted };
+    memchr::memmem::find_iter(request, MAGIC_COOKIE)
+        .filter_map(|at| request.get(at..at + BRANCH_SIZE))
 }
 
 #[cfg(test)]

@@ -221,3 +221,34 @@ fn everybody_is_told_that_the_process_ends() {
         assert_eq!(bench.give(SBC, &message(n))[0].text, told[0].text);
     }
 }
+
+#[test]
+fn an_icmp_error_is_matched_by_our_own_via_wherever_that_stands() {
+    let via = "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKsbc1;rport\r\n";
+    let call_id = "Call-ID: call-1@sbc.example\r\n";
+    let mut bench = Bench::new();
+    let request = message(1).replace(via, "").replace(call_id, &format!("Call-ID: z9hG4bK-1\r\n{via}"));
+    let onward = bench.give(SBC, &request).remove(0);
+    let now = bench.now;
+    bench.engine.on_unreachable(endpoint(IM), onward.text.as_bytes(), now);
+    assert_eq!(bench.account().evidence, Evidence::Unreachable);
+}
+
+#[test]
+fn an_icmp_error_about_a_response_says_nothing_about_a_request() {
+    // One element on both sides, and a message that comes through here twice.
+    let mut bench = bench_with(|setup| {
+        setup.peers[1].sms = true;
+    });
+    let first = bench.give(IM, &message(1)).remove(0);
+    let via = "Via: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKspiral;rport\r\n";
+    let spiral = first.text.replacen("Via:", &format!("{via}Via:"), 1);
+    let spiral = spiral.replacen("sip:+1555", "sip:+1666", 1);
+    let second = bench.give(IM, &spiral).remove(0);
+    let back = bench.give(IM, &answer(&second.text, "486 Busy Here")).remove(0);
+    assert_eq!(back.to, IM.parse().unwrap());
+    let now = bench.now;
+    bench.engine.on_unreachable(endpoint(IM), back.text.as_bytes(), now);
+    assert_eq!(bench.count(Counter::IcmpForeign), 1);
+    assert_eq!(bench.engine.open(), 1);
+}
