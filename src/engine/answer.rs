@@ -94,7 +94,6 @@ impl Engine {
         };
         let departure = Departure { flow: record.im, owner, len: 0, after: JournalSeq::NOW };
         out.push(purse, departure, |slot| fits(build::forward_request(request, &forward, slot)));
-        self.count(Counter::DatagramsOut);
     }
 
     /// The request of a record, read again. It was read once already, so it can be.
@@ -177,7 +176,7 @@ impl Engine {
                         slot[..copy.len()].copy_from_slice(copy);
                         copy.len()
                     });
-                    return self.count(Counter::DatagramsOut);
+                    return;
                 }
                 let extra = match detail {
                     0 => Extra::None,
@@ -220,7 +219,6 @@ impl Engine {
             slot[..len].copy_from_slice(octets);
             len
         });
-        self.count(Counter::DatagramsOut);
         self.count(Counter::StrangersRefused);
     }
 
@@ -272,7 +270,6 @@ impl Engine {
         let departure =
             Departure { flow: to.flow, len: 0, after: JournalSeq::NOW, owner: to.owner };
         out.push(to.purse, departure, |slot| fits(build::respond(request, &reply, slot)));
-        self.count(Counter::DatagramsOut);
     }
 
     fn to_tag(&self, fingerprint: Fingerprint) -> u64 {

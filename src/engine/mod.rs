@@ -143,7 +143,6 @@ impl Engine {
             self.pause.notice(first.at);
         }
         let mut burst = [const { Seen::Nothing }; BURST_SIZE];
-        self.tally.counters.add_many(Counter::DatagramsIn, arrivals.len() as u64);
         for (seen, arrival) in burst.iter_mut().zip(arrivals) {
             *seen = self.see(arrival);
         }

@@ -135,7 +135,6 @@ impl Engine {
             }
             len
         });
-        self.count(Counter::DatagramsOut);
         self.count(Counter::ReportsSent);
         self.finish(fingerprint, status, copy, at);
         self.wheel.stop(handle.index);

@@ -4,9 +4,9 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(usize)]
 pub enum Counter {
-    /// Datagrams taken from the sockets.
+    /// Datagrams taken from the sockets; counted by the driver.
     DatagramsIn,
-    /// Datagrams given to the kernel.
+    /// Datagrams that the kernel has taken; counted by the driver.
     DatagramsOut,
     /// MESSAGE requests accepted: each ends in exactly one verdict.
     MessagesAccepted,

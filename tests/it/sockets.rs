@@ -113,6 +113,9 @@ fn a_worker_relays_on_both_drivers_and_both_families() {
         let tally = rig.stop();
         assert_eq!(tally.counters.read(Counter::VerdictDelivered), 171);
         assert_eq!(tally.counters.read(Counter::VerdictTemporary), 29);
+        assert_eq!(tally.counters.read(Counter::DatagramsIn), 400);
+        // The last completion may not have been looked at when it ended.
+        assert!((399..=400).contains(&tally.counters.read(Counter::DatagramsOut)));
         assert_eq!(tally.counters.read(Counter::MessagesOpen), 0);
     }
 }
