@@ -48,6 +48,10 @@ pub const ADAPTIVE_SPIN_NS: u64 = 50_000;
 /// stall that long.
 pub const ACCOUNTS_WAITING_MAX: usize = 16_384;
 
+/// How long a worker that ends waits for that thread, in milliseconds: more messages may have been
+/// open than accounts can wait.
+pub const ACCOUNTS_PATIENCE_MS: u32 = 2_000;
+
 /// Octets asked of the kernel for each receive and send buffer: a third of a second of 10 k
 /// messages of 1300 octets, which the kernel counts at twice their size and more.
 pub const SOCKET_BUFFER_SIZE: usize = 4 << 20;

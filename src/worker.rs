@@ -1,6 +1,7 @@
 //! One worker: a driver and an engine, turn after turn, on one core.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crossbeam::queue::ArrayQueue;
 use crate::delivery::Account;
 use crate::engine::{Engine, Footprint, Serving, Setup};
 use crate::io::{Choice, Driver, Event, Kind, Polling, Waker};
-use crate::limits::{ACCOUNTS_MAX, BURST_SIZE, TIMERS_PER_TURN_MAX};
+use crate::limits::{ACCOUNTS_MAX, ACCOUNTS_PATIENCE_MS, BURST_SIZE, TIMERS_PER_TURN_MAX};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Departures, JournalSeq, Purse};
 use crate::store::{allocations_count, allocations_of_this_thread};
@@ -226,9 +227,23 @@ impl Turner {
     fn wind_up(&mut self) {
         self.control.abandoned.store(self.engine.open(), Ordering::Release);
         let now: Instant = self.driver.now();
+        let patience = now.plus_ms(ACCOUNTS_PATIENCE_MS);
         while self.engine.abandon(now, ACCOUNTS_MAX / 2) > 0 {
-            self.tell();
+            self.tell_all(patience);
         }
-        self.tell();
+        self.tell_all(patience);
+    }
+
+    /// Waits for whoever writes the accounts, for there is nothing else to do any more.
+    fn tell_all(&mut self, patience: Instant) {
+        while let Some(account) = self.engine.pop_account() {
+            let Some(ring) = &self.accounts else { continue };
+            while ring.is_full() && Arc::strong_count(ring) > 1 && self.driver.now() < patience {
+                thread::park_timeout(Duration::from_millis(1));
+            }
+            if ring.push(account).is_err() {
+                self.tally.counters.add(Counter::AccountsLost);
+            }
+        }
     }
 }

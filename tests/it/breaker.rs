@@ -227,7 +227,8 @@ fn an_icmp_error_is_matched_by_our_own_via_wherever_that_stands() {
     let via = "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKsbc1;rport\r\n";
     let call_id = "Call-ID: call-1@sbc.example\r\n";
     let mut bench = Bench::new();
-    let request = message(1).replace(via, "").replace(call_id, &format!("Call-ID: z9hG4bK-1\r\n{via}"));
+    let request =
+        message(1).replace(via, "").replace(call_id, &format!("Call-ID: z9hG4bK-1\r\n{via}"));
     let onward = bench.give(SBC, &request).remove(0);
     let now = bench.now;
     bench.engine.on_unreachable(endpoint(IM), onward.text.as_bytes(), now);

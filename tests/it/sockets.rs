@@ -4,6 +4,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam::queue::ArrayQueue;
+use roger::delivery::Account;
 use roger::engine::{Engine, Serving, Setup};
 use roger::io::{Choice, Kind, Polling, SocketSpec, bind};
 use roger::metrics::{Counter, Tally};
@@ -30,6 +32,15 @@ fn socket(ip: &str) -> UdpSocket {
 
 impl Rig {
     fn new(ip: &str, driver: Choice, change: impl FnOnce(&mut Setup)) -> Self {
+        Self::with_accounts(ip, driver, None, change)
+    }
+
+    fn with_accounts(
+        ip: &str,
+        driver: Choice,
+        accounts: Option<Arc<ArrayQueue<Account>>>,
+        change: impl FnOnce(&mut Setup),
+    ) -> Self {
         let (sms, im) = (socket(ip), socket(ip));
         let spec = SocketSpec {
             address: SocketAddr::new(ip.parse().unwrap(), 0),
@@ -57,7 +68,7 @@ impl Rig {
             polling: Polling::Adaptive,
             cpu: None,
             tally: Arc::clone(&tally),
-            accounts: None,
+            accounts,
             control: Arc::clone(&control),
         })
         .unwrap();
@@ -172,6 +183,27 @@ fn a_worker_allocates_nothing_after_its_start() {
         worker.thread.join().unwrap();
         assert_eq!(tally.counters.read(Counter::MessagesOpen), 0);
     }
+}
+
+#[test]
+fn no_account_is_lost_when_more_are_open_than_can_wait() {
+    let ring = Arc::new(ArrayQueue::new(4));
+    let rig = Rig::with_accounts("127.0.0.1", Choice::Auto, Some(Arc::clone(&ring)), |setup| {
+        setup.timers.t1_ms = 30_000;
+    });
+    for number in 0..60 {
+        rig.sms_sends(&message(number));
+        Rig::receive(&rig.im);
+    }
+    let Rig { control, worker, tally, .. } = rig;
+    control.stop();
+    worker.waker.wake();
+    let mut told = 0;
+    while !worker.thread.is_finished() || !ring.is_empty() {
+        told += usize::from(ring.pop().is_some());
+        std::thread::yield_now();
+    }
+    assert_eq!((told, tally.counters.read(Counter::AccountsLost)), (60, 0));
 }
 
 #[test]

@@ -325,8 +325,8 @@ impl<'a> Asserted<'a> {
         let kept = fields.asserted;
         let left = usize::from(fields.asserted_count);
         let first = kept.first().copied().unwrap_or_default();
-        let anew = (left > ASSERTED_KEPT)
-            .then(|| header::Fields::from(octets, usize::from(first.at)));
+        let anew =
+            (left > ASSERTED_KEPT).then(|| header::Fields::from(octets, usize::from(first.at)));
         Self { kept, at: 0, left, anew }
     }
 }

@@ -141,7 +141,8 @@ fn a_response_is_passed_back_without_its_topmost_via() {
         v: SIP/2.0/UDP ours;branch=z9hG4bKours;rport\r\n , SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
         Via: SIP/2.0/UDP b\r\n\
         f: <sip:a@b>;tag=1\r\nt: <sip:c@d>;tag=2\r\ni: x\r\nCSeq: 1 MESSAGE\r\nl: 0\r\n\r\n";
-    let once = built(|slot| forward_response(&response(answer), Some((500, "Failed")), false, slot));
+    let once =
+        built(|slot| forward_response(&response(answer), Some((500, "Failed")), false, slot));
     assert_eq!(
         once,
         answer
