@@ -374,11 +374,8 @@ impl Mmsg {
                 Err(SendError::Other(0))
             }
             Err(errno) => {
-                let error = refusal(errno);
-                if error.nothing_left() {
-                    counters.add(Counter::SendRefused);
-                }
-                Err(error)
+                counters.add(Counter::SendRefused);
+                Err(refusal(errno))
             }
         };
         if out.departure(&slot).owner.is_some() {

@@ -386,11 +386,8 @@ impl Uring {
                 None
             }
             Repeated::Failed(errno) => {
-                let error = refusal(errno);
-                if error.nothing_left() {
-                    self.tally.counters.add(Counter::SendRefused);
-                }
-                Some(Err(error))
+                self.tally.counters.add(Counter::SendRefused);
+                Some(Err(refusal(errno)))
             }
         }
     }

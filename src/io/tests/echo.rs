@@ -51,3 +51,19 @@ fn the_longest_datagram_comes_whole_and_a_longer_one_says_that_it_was_cut() {
         assert_eq!(worker.count(Counter::ReceiveErrors), 0);
     }
 }
+
+#[test]
+fn a_send_that_the_kernel_refuses_is_told_and_counted_whatever_the_errno() {
+    for choice in choices() {
+        let ours = bind(&spec("127.0.0.1:0")).unwrap();
+        let mut worker = Worker::new(choice, vec![ours]);
+        worker.push_to("127.0.0.1:0".parse().unwrap(), b"to no port", Some(1));
+        worker.push_to("127.0.0.1:0".parse().unwrap(), b"to no port", None);
+        worker.submit();
+        worker.run_until("the refusals", Worker::all_slots_are_free);
+        let [(Owner(1), Err(error))] = worker.sent[..] else { panic!("{:?}", worker.sent) };
+        assert!(!error.nothing_left());
+        assert_eq!(worker.count(Counter::SendRefused), 2);
+        assert_eq!(worker.count(Counter::DatagramsOut), 0);
+    }
+}
