@@ -134,7 +134,8 @@ fn ours_forward_request() -> u64 {
 
 fn ours_forward_response() -> u64 {
     let mut slot = [0; 1_024];
-    let len = RESPONSE.with(|response| forward_response(black_box(response), None, &mut slot));
+    let len =
+        RESPONSE.with(|response| forward_response(black_box(response), None, false, &mut slot));
     black_box(&slot);
     len.unwrap() as u64
 }

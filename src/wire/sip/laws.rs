@@ -204,7 +204,7 @@ fn answers(request: &Request<'_>, status: u16, slot: &mut [u8]) {
 
 fn passes_back(response: &Response<'_>, slot: &mut [u8]) {
     let (before, fields) = (response.octets, &response.fields);
-    let written = forward_response(response, None, slot);
+    let written = forward_response(response, None, false, slot);
     assert!(written.is_some());
     let out = slot.get(..written.unwrap_or_default()).unwrap_or_default();
     assert!(out.len() < before.len());
@@ -225,7 +225,7 @@ fn passes_back(response: &Response<'_>, slot: &mut [u8]) {
             assert_eq!(is.value.of(out), was.value.of(before));
         }
     }
-    let written = forward_response(response, Some((500, reason_phrase(500))), slot);
+    let written = forward_response(response, Some((500, reason_phrase(500))), false, slot);
     let out = slot.get(..written.unwrap_or_default()).unwrap_or_default();
     let told = matches!(parse(out), Ok(Message::Response(sent)) if sent.status == 500);
     assert!(told);

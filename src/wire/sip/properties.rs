@@ -448,7 +448,7 @@ fn passing_back_removes_one_via_value_and_nothing_else() {
             panic!("{seed}\n{:?}\n{}", parse(&octets), latin(&octets))
         };
         let mut slot = [0; 9_000];
-        let len = forward_response(&response, None, &mut slot).unwrap();
+        let len = forward_response(&response, None, false, &mut slot).unwrap();
         let sent = &slot[..len];
         let shown = format!("{seed}\n{}\n{}", latin(&octets), latin(sent));
         let (start_line, expected, body) = naive(&octets);
