@@ -89,6 +89,8 @@ pub mod io;
 
 pub mod worker;
 
+pub mod load;
+
 pub mod config;
 
 pub mod oam;

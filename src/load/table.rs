@@ -1,0 +1,248 @@
+//! The screen: a table with a line for each injected outcome, and the sums below it.
+
+#![expect(clippy::disallowed_macros, reason = "cold code")]
+
+use core::fmt::Write as _;
+
+use crate::load::summary::{Quantiles, Row, Summary};
+
+/// Whether colours may be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Paint {
+    /// A terminal that likes them.
+    Colours,
+    /// A file, a pipe, or somebody who set `NO_COLOR`.
+    Plain,
+}
+
+impl Paint {
+    /// Marks what is bad.
+    pub fn bad(self, text: &str) -> String {
+        self.dress("\x1b[1;31m", text)
+    }
+
+    /// Marks what is good.
+    pub fn good(self, text: &str) -> String {
+        self.dress("\x1b[32m", text)
+    }
+
+    /// Marks what the eye may skip.
+    pub fn dim(self, text: &str) -> String {
+        self.dress("\x1b[2m", text)
+    }
+
+    fn dress(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Colours => format!("{code}{text}\x1b[0m"),
+            Self::Plain => String::from(text),
+        }
+    }
+}
+
+impl Summary {
+    /// The table, one line for each outcome.
+    pub fn table(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        let head = format!(
+            "  {:<28}{:>9}   {:<13}{:<22}{:>8}{:>8}{:>8}",
+            "outcome injected by im",
+            "messages",
+            "verdict",
+            "report to the SMS side",
+            "p50",
+            "p99",
+            "p99.9"
+        );
+        let _ = writeln!(text, "{}", paint.dim(&head));
+        for row in &self.rows {
+            let _ = write!(
+                text,
+                "  {:<28}{:>9}   {:<13}{:<22}",
+                row.outcome.label(),
+                grouped(row.messages),
+                row.verdict_cell(),
+                row.report_cell()
+            );
+            text.push_str(&row.latency_cells());
+            if row.faulty > 0 {
+                text.push_str(&paint.bad(&format!("   {} faulty", grouped(row.faulty))));
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// What stands below the table: the pace, what was repaired, the faults, and the sums.
+    pub fn totals(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        let pace = format!(
+            "  latency from the intended send; sent after it by p50 {}, p99.9 {}, max {}; \
+             late sends {}\n  sent again: {} requests (timer E), {} reports for them{}",
+            duration(self.pacing.p50_ns),
+            duration(self.pacing.p999_ns),
+            duration(self.pacing.max_ns),
+            grouped(self.late_sends),
+            grouped(self.requests_repeated),
+            grouped(self.reports_repeated),
+            match self.reports_reworded {
+                0 => String::new(),
+                count => format!(" ({} in other octets)", grouped(count)),
+            }
+        );
+        let _ = writeln!(text, "{}", paint.dim(&pace));
+        for (count, what) in [
+            (self.refused, "refused with 503 before they were accepted: messages"),
+            (self.kernel_drops, "dropped by the kernel before the engine: datagrams"),
+            (self.strays, "belonging to no message: datagrams"),
+        ] {
+            if count > 0 {
+                let _ = writeln!(text, "  {}", paint.bad(&format!("{what} {}", grouped(count))));
+            }
+        }
+        for fault in &self.faults {
+            let _ = writeln!(text, "  {}", paint.bad(fault));
+        }
+        let _ = writeln!(
+            text,
+            "\n  {} messages   {} verdicts   {} reports   {} rightly without one",
+            grouped(self.messages),
+            grouped(self.verdicts),
+            grouped(self.reports),
+            grouped(self.silent)
+        );
+        let _ = writeln!(
+            text,
+            "  {}   {}   {}   {}   contradicted {}   allocations after start {}",
+            sum(paint, "lost", self.lost),
+            sum(paint, "duplicated", self.duplicated),
+            sum(paint, "false", self.is_false),
+            sum(paint, "wrong", self.wrong),
+            grouped(self.contradicted),
+            grouped(self.allocations)
+        );
+        text
+    }
+}
+
+/// A sum that ought to be 0.
+fn sum(paint: Paint, name: &str, count: u64) -> String {
+    let text = format!("{name} {}", grouped(count));
+    if count == 0 { paint.good(&text) } else { paint.bad(&text) }
+}
+
+impl Row {
+    fn verdict_cell(&self) -> String {
+        match self.verdicts.iter().next() {
+            Some((letter, _)) if self.verdicts.len() == 1 => verdict_name(*letter),
+            _ => list(self.verdicts.iter().map(|(letter, count)| match letter {
+                '-' => (String::from("none"), *count),
+                letter => (String::from(*letter), *count),
+            })),
+        }
+    }
+
+    fn report_cell(&self) -> String {
+        match self.reports.iter().next() {
+            Some((name, count)) if self.reports.len() == 1 => {
+                let name = if name == "none" { "none (unknown)" } else { name.as_str() };
+                format!("{name:<14}{:>8}", grouped(*count))
+            }
+            _ => list(self.reports.iter().map(|(name, count)| (name.clone(), *count))),
+        }
+    }
+
+    /// Without a report there is no latency; then it is the verdict whose time is of interest.
+    fn latency_cells(&self) -> String {
+        if self.intended.count == 0 {
+            let words = format!("(verdict after {})", duration(self.decided.p50_ns));
+            return format!("{words:>24}");
+        }
+        let Quantiles { p50_ns, p99_ns, p999_ns, .. } = self.intended;
+        [p50_ns, p99_ns, p999_ns].iter().fold(String::new(), |mut text, ns| {
+            let _ = write!(text, "{:>8}", duration(*ns));
+            text
+        })
+    }
+}
+
+fn verdict_name(letter: char) -> String {
+    let name = match letter {
+        'D' => "delivered",
+        'P' => "permanent",
+        'T' => "temporary",
+        'U' => "unknown",
+        'A' => "accepted",
+        _ => return String::from("none"),
+    };
+    format!("{letter} {name}")
+}
+
+fn list(counts: impl Iterator<Item = (String, u64)>) -> String {
+    counts.fold(String::new(), |mut text, (name, count)| {
+        let _ = write!(text, "{name}:{} ", grouped(count));
+        text
+    })
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A duration in the unit that suits it, with three digits.
+pub fn duration(ns: u64) -> String {
+    let scaled = |unit_ns: u64, unit: &str| {
+        let hundredths = ns / (unit_ns / 100);
+        match hundredths {
+            0..1_000 => format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100),
+            1_000..10_000 => format!("{}.{} {unit}", hundredths / 100, hundredths % 100 / 10),
+            _ => format!("{} {unit}", hundredths / 100),
+        }
+    };
+    match ns {
+        0..1_000_000 => format!("{} us", ns / 1_000),
+        1_000_000..1_000_000_000 => scaled(1_000_000, "ms"),
+        _ => scaled(1_000_000_000, "s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::summary::tests::Case;
+    use crate::load::truth::Outcome;
+
+    #[test]
+    fn the_table_shows_what_happened_and_marks_what_is_faulty() {
+        let mut case = Case::new();
+        case.retell(Outcome::Busy, 'D');
+        let summary = case.sum_up();
+        let table = summary.table(Paint::Plain);
+        assert_eq!(table.lines().count(), 21);
+        let line = |name| table.lines().find(|line| line.contains(name)).unwrap();
+        assert!(line("200 OK").contains("D delivered"));
+        assert!(line("200 OK").contains("100 us"));
+        assert!(line("486 Busy").contains("1 faulty"));
+        assert!(line("silence, client has it not").contains("none (unknown)"));
+        assert!(line("silence, client has it not").contains("(verdict after 90 us)"));
+        assert!(summary.totals(Paint::Plain).contains("false 1   wrong 1   contradicted 3"));
+        assert!(summary.totals(Paint::Colours).contains("\x1b[1;31mwrong 1\x1b[0m"));
+        assert!(!table.contains('\x1b'));
+    }
+
+    #[test]
+    fn numbers_and_durations_are_readable() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        let durations = [999, 41_900, 1_100_000, 52_340_000, 301_000_000, 2_801_000_000];
+        let words = ["0 us", "41 us", "1.10 ms", "52.3 ms", "301 ms", "2.80 s"];
+        assert_eq!(durations.map(duration), words);
+    }
+}
