@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_macros, reason = "cold code: runs beside the packet path")]
 
 pub mod check;
+pub mod demo;
 pub mod run;
 pub mod status;
 
@@ -31,6 +32,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Play an SMS side, the engine and an IM side on loopback, and show what came of it
+    Demo(demo::Arguments),
     /// Relay messages until a signal comes
     Run(run::Arguments),
     /// Say everything that is wrong with a configuration, and what it comes to
@@ -79,6 +82,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let terminal = Terminal::of(cli.no_color);
     match cli.verb {
+        Verb::Demo(arguments) => demo::main(&arguments, terminal).into(),
         Verb::Run(arguments) => run::main(&arguments, terminal).into(),
         Verb::Check(arguments) => check::main(&arguments, terminal).into(),
         Verb::Status(arguments) => status::main(&arguments, terminal).into(),

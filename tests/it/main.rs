@@ -8,6 +8,7 @@ mod bench;
 mod breaker;
 mod config_check;
 mod cut_through;
+mod demo_short;
 mod run_process;
 mod service;
 mod snapshot;

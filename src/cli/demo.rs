@@ -1,0 +1,488 @@
+//! `roger demo`: an SMS side, the engine and an IM side on loopback, and what came of it.
+//!
+//! Nothing is installed, nothing is written, no port is known beforehand. The timers are a tenth
+//! of RFC 3261's, so that even silence has come to its end when the table appears.
+
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use crossbeam::queue::ArrayQueue;
+
+use crate::cli::{Exit, Terminal, finish, tell};
+use crate::config::Config;
+use crate::delivery::{Account, Report};
+use crate::load::bind;
+use crate::load::im::Im;
+use crate::load::judge::Ledger;
+use crate::load::schedule::{Clock, Run, Timers};
+use crate::load::sms::Sms;
+use crate::load::summary::{Records, Summary};
+use crate::load::table::{Paint, grouped};
+use crate::metrics::{Counter, Tally};
+use crate::oam::Service;
+
+/// How many messages one run may have: the records of all three sides take some 200 octets each.
+const MESSAGES_MAX: u64 = 10_000_000;
+
+/// How often accounts are taken from their ring.
+const TURN_NS: u64 = 2_000_000;
+
+/// How often the progress line is rewritten.
+const FRAME_NS: u64 = 100_000_000;
+
+/// How often a line of progress is written where lines cannot be rewritten.
+const LINE_NS: u64 = 2_000_000_000;
+
+/// How long after timer F of the last message its account may come.
+const GRACE_NS: u64 = 2_000_000_000;
+
+/// How long we listen for what should not come any more.
+const LINGER_NS: u64 = 100_000_000;
+
+/// What `roger demo` takes.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Arguments {
+    /// Messages per second, sent whether or not earlier ones are answered
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
+    /// How long messages are sent
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: u32,
+    /// How the engine moves octets
+    #[arg(long, value_enum, default_value_t)]
+    pub driver: Driver,
+    /// Decides which outcome each message gets
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Print the result for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How the engine moves octets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Driver {
+    /// `io_uring`, or `recvmmsg` where that is refused
+    #[default]
+    Auto,
+    /// `io_uring` or nothing
+    #[value(name = "io_uring")]
+    Uring,
+    /// `recvmmsg` and `sendmmsg`
+    Mmsg,
+}
+
+impl Driver {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Uring => "io_uring",
+            Self::Mmsg => "mmsg",
+        }
+    }
+}
+
+/// Runs the demo and shows it.
+pub fn main(arguments: &Arguments, terminal: Terminal) -> Exit {
+    let messages = u64::from(arguments.rate) * u64::from(arguments.seconds);
+    if messages > MESSAGES_MAX {
+        tell(&format!(
+            "roger: {} messages are too many to remember, {} are not",
+            grouped(messages),
+            grouped(MESSAGES_MAX)
+        ));
+        return Exit::Usage;
+    }
+    let mut stream = io::stderr().lock();
+    let mut screen = Screen::new(&mut stream, terminal);
+    match run(arguments, &mut screen) {
+        Ok(summary) => {
+            drop(stream);
+            finish(show(&summary, arguments.json, terminal), exit(&summary))
+        }
+        Err(error) => {
+            drop(stream);
+            tell(&format!("roger: {error}"));
+            Exit::Os
+        }
+    }
+}
+
+/// What the exit code says about a run.
+pub const fn exit(summary: &Summary) -> Exit {
+    if summary.is_clean() { Exit::Ok } else { Exit::Failed }
+}
+
+fn show(summary: &Summary, json: bool, terminal: Terminal) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut output, summary)?;
+        return writeln!(output);
+    }
+    let paint = if terminal.output { Paint::Colours } else { Paint::Plain };
+    write!(output, "{}\n{}", summary.table(paint), summary.totals(paint))
+}
+
+/// Runs the demo.
+///
+/// # Errors
+///
+/// When the engine does not start, or the system refuses sockets or threads.
+pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (sms, im) = (bind(any)?, bind(any)?);
+    let (sms_address, im_address) = (sms.local_addr()?, im.local_addr()?);
+    let text = config_text(arguments, sms_address, im_address);
+    let config = Config::parse(&text, "demo").map_err(|diagnoses| {
+        let lines: Vec<String> = diagnoses.iter().map(ToString::to_string).collect();
+        io::Error::other(lines.join("\n"))
+    })?;
+    let service =
+        Service::start(&config, true).map_err(|error| io::Error::other(format!("{error}")))?;
+    let Some(server) = service.addresses().first().copied() else {
+        return Err(io::Error::other("the engine listens nowhere"));
+    };
+    screen.head(arguments, &service, [sms_address, server, im_address])?;
+    let messages = u64::from(arguments.rate) * u64::from(arguments.seconds);
+    let run = Run {
+        id: std::process::id(),
+        seed: arguments.seed,
+        rate: u64::from(arguments.rate),
+        messages: usize::try_from(messages).map_err(io::Error::other)?,
+        timers: Timers::SHORT,
+    };
+    let clock = Clock::start();
+    let im = Im::start(run, clock, im)?;
+    let sms = Sms::start(run, clock, sms, server, im_address)?;
+    let mut stage = Stage {
+        run,
+        clock,
+        sms,
+        im,
+        tally: service.tally(),
+        accounts: service.accounts(),
+        ledger: Ledger::new(run),
+    };
+    let played = stage.play(screen);
+    // The actors end before the engine does: nothing that they hear is its farewell.
+    let summary = stage.sum_up();
+    service.stop();
+    played?;
+    summary
+}
+
+/// The configuration of the demo: two peers, short timers, room for what the silent ones hold.
+fn config_text(arguments: &Arguments, sms: SocketAddr, im: SocketAddr) -> String {
+    let Timers { t1_ms, t2_ms, deadline_ms } = Timers::SHORT;
+    format!(
+        "[workers]\n\
+         driver = \"{driver}\"\n\
+         polling = \"adaptive\"\n\
+         [[listen]]\n\
+         address = \"127.0.0.1:0\"\n\
+         [[peer]]\n\
+         name = \"sms\"\n\
+         side = \"sms\"\n\
+         address = \"{sms}\"\n\
+         [[peer]]\n\
+         name = \"im\"\n\
+         side = \"im\"\n\
+         role = \"endpoint\"\n\
+         address = \"{im}\"\n\
+         [timers]\n\
+         t1 = \"{t1_ms}ms\"\n\
+         t2 = \"{t2_ms}ms\"\n\
+         sync_deadline = \"{deadline_ms}ms\"\n\
+         [capacity]\n\
+         rate = {rate}\n\
+         open = {open}\n",
+        driver = arguments.driver.name(),
+        // A sender that was held up catches up: planned for the average, the tables would be full.
+        rate = u64::from(arguments.rate) * 2,
+        open = arguments.rate.max(4_096),
+    )
+}
+
+/// Everything that runs at once.
+struct Stage {
+    run: Run,
+    clock: Clock,
+    sms: Sms,
+    im: Im,
+    tally: Arc<Tally>,
+    accounts: Option<Arc<ArrayQueue<Account>>>,
+    ledger: Ledger,
+}
+
+impl Stage {
+    /// Takes accounts and shows progress until everything is settled.
+    fn play(&mut self, screen: &mut Screen<'_>) -> io::Result<()> {
+        let last_ns = self.run.due_ns(self.run.messages);
+        let latest_ns = last_ns + self.run.timers.f_ms() * 1_000_000 + GRACE_NS;
+        loop {
+            let now = self.clock.now_ns();
+            self.take_accounts();
+            screen.frame(now, &self.progress(now))?;
+            if self.sms.is_done() && (self.is_settled() || now > latest_ns) {
+                break;
+            }
+            self.clock.sleep_until(now + TURN_NS);
+        }
+        self.clock.sleep_until(self.clock.now_ns() + LINGER_NS);
+        self.take_accounts();
+        screen.end(&self.progress(self.clock.now_ns()))
+    }
+
+    /// Whether every message that the engine accepted has its account.
+    fn is_settled(&self) -> bool {
+        let accepted = self.tally.counters.read(Counter::MessagesAccepted);
+        u64::try_from(self.ledger.settled).unwrap_or(u64::MAX) >= accepted
+    }
+
+    fn take_accounts(&mut self) {
+        let Some(accounts) = &self.accounts else { return };
+        while let Some(account) = accounts.pop() {
+            let report = match account.report {
+                Report::Silence => None,
+                Report::Response(status) | Report::Refused(status, _) => Some(status),
+            };
+            let decided_ns = account.decided.since(account.arrived);
+            let call_id = account.sms_call_id.octets();
+            self.ledger.note(call_id, account.verdict.letter(), report, decided_ns);
+        }
+    }
+
+    fn progress(&self, now_ns: u64) -> Progress {
+        let watch = self.sms.watch();
+        let sent = watch.sent.load(Ordering::Relaxed);
+        let answered = watch.answered.load(Ordering::Relaxed);
+        let settled = answered + watch.timed_out.load(Ordering::Relaxed);
+        let end_ns = self.run.due_ns(self.run.messages);
+        Progress {
+            at: Duration::from_nanos(now_ns),
+            permille: (now_ns.min(end_ns) * 1_000 / end_ns.max(1)).min(1_000),
+            sent,
+            answered,
+            open: sent.saturating_sub(settled),
+            late: watch.late.load(Ordering::Relaxed),
+            verdicts: u64::try_from(self.ledger.settled).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Stops the actors and judges.
+    fn sum_up(self) -> io::Result<Summary> {
+        let strays = self.sms.watch().strays.load(Ordering::Relaxed)
+            + self.im.watch().strays.load(Ordering::Relaxed);
+        let (submissions, truths) = (self.sms.finish()?, self.im.finish()?);
+        let records = Records {
+            run: self.run,
+            submissions: &submissions,
+            truths: &truths,
+            ledger: &self.ledger,
+            counters: &self.tally.counters,
+            strays,
+        };
+        Ok(records.sum_up())
+    }
+}
+
+/// One look at a run.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    at: Duration,
+    permille: u64,
+    sent: u64,
+    answered: u64,
+    open: u64,
+    late: u64,
+    verdicts: u64,
+}
+
+/// Where progress is shown: one line that is rewritten on a terminal, else a line now and then.
+pub struct Screen<'a> {
+    to: &'a mut dyn Write,
+    paint: Paint,
+    rewrites: bool,
+    next_ns: u64,
+    before: (Duration, u64),
+    rate: u64,
+}
+
+impl<'a> Screen<'a> {
+    /// Shows progress on `to`, which is standard error.
+    pub fn new(to: &'a mut dyn Write, terminal: Terminal) -> Self {
+        let paint = if terminal.error { Paint::Colours } else { Paint::Plain };
+        let rewrites = io::IsTerminal::is_terminal(&io::stderr());
+        Self { to, paint, rewrites, next_ns: 0, before: (Duration::ZERO, 0), rate: 0 }
+    }
+
+    fn head(
+        &mut self,
+        arguments: &Arguments,
+        service: &Service,
+        [sms, engine, im]: [SocketAddr; 3],
+    ) -> io::Result<()> {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let kernel: Vec<&str> = release.trim().splitn(3, '.').take(2).collect();
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        writeln!(
+            self.to,
+            "roger {}  kernel {}  {}  {cpus} cpus   loopback only, {} s, nothing is written\n\n  \
+             sms {sms} --MESSAGE--> engine {engine} --MESSAGE--> im {im}\n  {}\n",
+            env!("CARGO_PKG_VERSION"),
+            kernel.join("."),
+            driver(service),
+            arguments.seconds,
+            self.paint.dim("<-- the final response is the delivery report --")
+        )
+    }
+
+    fn frame(&mut self, now_ns: u64, progress: &Progress) -> io::Result<()> {
+        if now_ns < self.next_ns {
+            return Ok(());
+        }
+        self.next_ns = now_ns + if self.rewrites { FRAME_NS } else { LINE_NS };
+        let (at, sent) = self.before;
+        let elapsed = progress.at.saturating_sub(at);
+        // Half a second at least, so that the figure can be read.
+        if elapsed.as_millis() >= 500 {
+            let count = u128::from(progress.sent.saturating_sub(sent));
+            let rate = count * 1_000_000 / elapsed.as_micros().max(1);
+            self.rate = u64::try_from(rate).unwrap_or(u64::MAX);
+            self.before = (progress.at, progress.sent);
+        }
+        let line = self.line(progress);
+        if self.rewrites {
+            write!(self.to, "\r  {line}\x1b[K")?;
+        } else {
+            writeln!(self.to, "  {line}")?;
+        }
+        self.to.flush()
+    }
+
+    /// A line that is rewritten must fit a narrow terminal; one that stays may say more.
+    fn line(&self, progress: &Progress) -> String {
+        let seconds = progress.at.as_secs();
+        let clock = format!("{:02}:{:02}", seconds / 60, seconds % 60);
+        let percent = progress.permille / 10;
+        let pace = if progress.permille < 1_000 {
+            format!("{} msg/s", grouped(self.rate))
+        } else {
+            String::from("last timers")
+        };
+        let (open, late) = (grouped(progress.open), grouped(progress.late));
+        if self.rewrites {
+            let bar = self.paint.good(&bar(progress.permille));
+            return format!(
+                "{clock} {bar} {percent:>3}%  {pace:>13}  open {open}  late sends {late}"
+            );
+        }
+        format!(
+            "{clock} {percent:>3}%  {pace:>13}   sent {}   reports {}   verdicts {}   open {open}   \
+             late sends {late}",
+            grouped(progress.sent),
+            grouped(progress.answered),
+            grouped(progress.verdicts)
+        )
+    }
+
+    /// The last look, whenever it comes.
+    fn end(&mut self, progress: &Progress) -> io::Result<()> {
+        self.next_ns = 0;
+        self.frame(0, progress)?;
+        writeln!(self.to, "{}", if self.rewrites { "\n" } else { "" })
+    }
+}
+
+/// Which driver it is, and why not the other one.
+fn driver(service: &Service) -> String {
+    match service.refusal() {
+        None => service.kind().to_string(),
+        Some(refusal) => format!("{} (io_uring is refused: {refusal})", service.kind()),
+    }
+}
+
+/// Twenty cells, the last of them in eighths.
+fn bar(permille: u64) -> String {
+    const CELLS: usize = 20;
+    const PARTS: [&str; 9] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+    let eighths = usize::try_from(permille.min(1_000)).unwrap_or(0) * CELLS * 8 / 1_000;
+    let mut text = "█".repeat(eighths / 8);
+    text.push_str(PARTS[eighths % 8]);
+    let filled = text.chars().count();
+    text.push_str(&" ".repeat(CELLS - filled));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::summary::tests::Case;
+    use crate::load::truth::Outcome;
+
+    #[test]
+    fn the_exit_code_says_whether_all_was_right() {
+        let mut case = Case::new();
+        assert_eq!(exit(&case.sum_up()), Exit::Ok);
+        case.retell(Outcome::Accepted, 'D');
+        assert_eq!(exit(&case.sum_up()), Exit::Failed);
+        assert_eq!(exit(&Summary::default()), Exit::Failed);
+    }
+
+    #[test]
+    fn the_bar_fills_and_keeps_its_width() {
+        for permille in 0..=1_100 {
+            assert_eq!(bar(permille).chars().count(), 20);
+        }
+        assert_eq!(bar(0).trim(), "");
+        assert!(bar(500).starts_with("██████████ "));
+        assert_eq!(bar(1_000), "█".repeat(20));
+    }
+
+    #[test]
+    fn the_configuration_of_the_demo_is_right_at_every_rate() {
+        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        for rate in [1, 5_000, 1_000_000] {
+            for driver in [Driver::Auto, Driver::Uring, Driver::Mmsg] {
+                let arguments = Arguments { rate, seconds: 1, driver, seed: 1, json: false };
+                let text = config_text(&arguments, address(5_061), address(5_062));
+                let config = Config::parse(&text, "demo").unwrap();
+                assert_eq!(u64::from(config.timers.t1_ms) * 64, Timers::SHORT.f_ms());
+                assert_eq!(config.peers.len(), 2);
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_progress_is_a_line_now_and_then() {
+        let mut written = Vec::new();
+        let terminal = Terminal { output: false, error: false };
+        let mut screen = Screen::new(&mut written, terminal);
+        screen.rewrites = false;
+        for second in 0..5 {
+            let progress = Progress {
+                at: Duration::from_secs(second),
+                permille: second * 250,
+                sent: second * 5_000,
+                answered: 0,
+                open: 7,
+                late: 0,
+                verdicts: 0,
+            };
+            screen.frame(second * 1_000_000_000, &progress).unwrap();
+            if second == 4 {
+                screen.end(&Progress { open: 0, ..progress }).unwrap();
+            }
+        }
+        let text = String::from_utf8(written).unwrap();
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.contains("open 0"), "{text}");
+        assert!(text.contains("5,000 msg/s"), "{text}");
+        assert!(text.contains("last timers"), "{text}");
+        assert!(!text.contains(['\r', '\x1b']), "{text}");
+    }
+}
