@@ -444,3 +444,35 @@ fn an_attempt_that_never_left_is_answered_by_nobody() {
     assert!(bench.wait_ms(400).is_empty());
     assert_eq!(bench.give(IM, &answer(&second.text, "486 Busy Here"))[0].status(), 486);
 }
+
+#[test]
+fn who_has_the_place_of_a_closed_message_is_not_taken_for_it() {
+    let mut bench = Bench::new();
+    let first = bench.give(SBC, &message(1)).remove(0);
+    let now = bench.now;
+    bench.engine.on_unreachable(endpoint(IM), first.text.as_bytes(), now);
+    assert_eq!(bench.engine.next_deadline(), None);
+    let second = bench.give(SBC, &message(2)).remove(0);
+    bench.give(IM, &answer(&first.text, "200 OK"));
+    assert_eq!(bench.count(Counter::LateDelivered), 1);
+    bench.engine.on_unreachable(endpoint(IM), first.text.as_bytes(), now);
+    assert_eq!(bench.count(Counter::IcmpForeign), 1);
+    bench.engine.on_sent(first.owner.unwrap(), Err(SendError::NoRoute), now);
+    // 100 was sent for the second, and not for the first.
+    assert!(bench.wait_ms(4_000).iter().any(|(_, left)| left.text.starts_with("SIP/2.0 100 ")));
+    assert!(bench.give(SBC, &message(1)).is_empty());
+    assert_eq!(bench.give(SBC, &message(2))[0].status(), 100);
+    assert_eq!(bench.give(IM, &answer(&second.text, "200 OK"))[0].status(), 200);
+}
+
+#[test]
+fn a_request_that_comes_back_with_another_route_is_a_spiral() {
+    let mut bench = Bench::new();
+    let onward = bench.give(SBC, &message(1)).remove(0);
+    let via = "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKback\r\n";
+    let back = onward.text.replacen("Via:", &format!("{via}Via:"), 1);
+    let routed = back.replacen("Via:", "Route: <sip:10.0.0.5;lr>\r\nVia:", 1);
+    assert_eq!(bench.give(SBC, &back)[0].status(), 482);
+    let routed = routed.replace("z9hG4bKback", "z9hG4bKrouted");
+    assert_eq!(bench.give(SBC, &routed)[0].to, IM.parse().unwrap());
+}
