@@ -30,6 +30,27 @@ first=$(count "$fewer") second=$(count "$more")
 each=$(((second - first) / (more - fewer)))
 echo "relay in the engine: $each instructions a message"
 
+# Where the instructions are, per message: in a function with all it calls, and in it alone. What
+# was inlined from other files counts to the function it was inlined into.
+spent() {
+    local kind
+    for kind in "with what it calls" "alone"; do
+        echo "instructions a message, $kind:"
+        callgrind_annotate --auto=no --threshold=100 \
+            --inclusive="$([[ $kind == alone ]] && echo no || echo yes)" "$scratch/$more" |
+            awk -v messages="$more" -v inclusive="$([[ $kind == alone ]] || echo 1)" '
+                /^ *[0-9][0-9,]* \(/ && !/PROGRAM TOTALS/ {
+                    count = $1; gsub(",", "", count)
+                    sub(/^[^)]*\)  */, ""); sub(/ \[[^\]]*\]$/, "")
+                    if (!match($0, /[^:]:[^:]/)) next
+                    name = substr($0, RSTART + 2)
+                    sum[name] = inclusive && sum[name] > count ? sum[name] : sum[name] + count
+                }
+                END { for (name in sum) printf "%9d  %s\n", sum[name] / messages, name }' |
+            sort -rn | head -n 30
+    done
+}
+
 case ${1-} in
 --accept)
     echo "$each" > "$accepted"
@@ -38,12 +59,12 @@ case ${1-} in
     limit=$(($(cat "$accepted") * 105 / 100))
     echo "accepted: $(cat "$accepted"), limit $limit"
     if ((each > limit)); then
-        callgrind_annotate --auto=no "$scratch/$more" | head -n 50
+        spent
         echo "more than accepted: make it cheaper, or say why not and run perf/instructions.sh --accept"
         exit 1
     fi
     ;;
 *)
-    callgrind_annotate --auto=no "$scratch/$more" | grep -v '^$' | head -n 50
+    spent
     ;;
 esac

@@ -85,13 +85,20 @@ class Directory:
         shutil.rmtree(self.path)
 
 
+# tshark takes datagrams to these ports for a traceroute and says so in an expert note.
+TRACEROUTE = range(33_434, 33_700)
+
+
 def free_ports(family, count):
     """Ports that nobody has now. They are held together, so that they differ."""
     kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
-    held = [socket.socket(kind, socket.SOCK_DGRAM) for _ in range(count)]
-    for each in held:
-        each.bind((LOOPBACK[family], 0))
-    ports = [each.getsockname()[1] for each in held]
+    held, ports = [], []
+    while len(ports) < count:
+        held.append(socket.socket(kind, socket.SOCK_DGRAM))
+        held[-1].bind((LOOPBACK[family], 0))
+        port = held[-1].getsockname()[1]
+        if port not in TRACEROUTE:
+            ports.append(port)
     for each in held:
         each.close()
     return ports
