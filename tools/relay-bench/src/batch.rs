@@ -28,7 +28,8 @@ const ADDRESS_SIZE: usize = size_of::<libc::sockaddr_in6>();
 /// Octets of the control message that carries the length of a segment.
 const CONTROL_SIZE: usize = 24;
 
-/// A socket address as the kernel writes it.
+/// A socket address as the kernel writes it. The default one is none: a datagram to it goes where
+/// its socket is connected to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Address {
     octets: [u8; ADDRESS_SIZE],
@@ -95,10 +96,19 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Allocates everything that receiving ever needs.
+    /// Allocates everything that receiving from anybody ever needs.
     pub fn new() -> Self {
+        let mut inbox = Self::for_connected();
+        for (header, address) in inbox.headers.iter_mut().zip(&mut inbox.addresses) {
+            header.msg_hdr.msg_name = address.as_mut_ptr().cast();
+        }
+        inbox
+    }
+
+    /// The same for a connected socket, where nobody needs to be told the source.
+    pub fn for_connected() -> Self {
         let mut octets: Box<[_]> = (0..BATCH_SIZE).map(|_| [0; DATAGRAM_SIZE_MAX]).collect();
-        let mut addresses: Box<[_]> = (0..BATCH_SIZE).map(|_| [0; ADDRESS_SIZE]).collect();
+        let addresses = (0..BATCH_SIZE).map(|_| [0; ADDRESS_SIZE]).collect();
         let mut iovecs: Box<[_]> = octets
             .iter_mut()
             .map(|buffer| libc::iovec {
@@ -108,10 +118,8 @@ impl Inbox {
             .collect();
         let headers = iovecs
             .iter_mut()
-            .zip(&mut addresses)
-            .map(|(iovec, address)| {
+            .map(|iovec| {
                 let mut header = empty_header();
-                header.msg_hdr.msg_name = address.as_mut_ptr().cast();
                 header.msg_hdr.msg_iov = iovec;
                 header.msg_hdr.msg_iovlen = 1;
                 header
@@ -123,7 +131,10 @@ impl Inbox {
     /// Receives what is there, at most [`BATCH_SIZE`] datagrams; returns how many.
     pub fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> io::Result<usize> {
         for header in &mut self.headers {
-            header.msg_hdr.msg_namelen = libc::socklen_t::try_from(ADDRESS_SIZE).unwrap_or(0);
+            header.msg_hdr.msg_namelen = match header.msg_hdr.msg_name.is_null() {
+                true => 0,
+                false => libc::socklen_t::try_from(ADDRESS_SIZE).unwrap_or(0),
+            };
         }
         let flags = match wait {
             Wait::Never => libc::MSG_DONTWAIT,
@@ -170,7 +181,7 @@ impl Inbox {
         &self.octets[index][..len.min(DATAGRAM_SIZE_MAX)]
     }
 
-    /// Where it came from.
+    /// Where it came from; nothing from a connected socket.
     pub fn source(&self, index: usize) -> Address {
         let len = self.headers[..self.filled][index].msg_hdr.msg_namelen;
         Address { octets: self.addresses[index], len: u8::try_from(len).unwrap_or(0) }
@@ -314,7 +325,10 @@ impl Outbox {
         iovec.iov_base = self.octets[head.at..].as_mut_ptr().cast();
         iovec.iov_len = last.at + last.len - head.at;
         let header = &mut self.headers[piece].msg_hdr;
-        header.msg_name = self.datagrams[first].to.octets.as_mut_ptr().cast();
+        header.msg_name = match head.to.len {
+            0 => ptr::null_mut(),
+            _ => self.datagrams[first].to.octets.as_mut_ptr().cast(),
+        };
         header.msg_namelen = libc::socklen_t::from(head.to.len);
         header.msg_iov = iovec;
         header.msg_iovlen = 1;
@@ -394,6 +408,22 @@ mod tests {
         let lengths: Vec<_> = plain.iter().map(|datagram| (datagram[0], datagram.len())).collect();
         assert_eq!(lengths, [(1, 600), (2, 600), (3, 500), (4, 600), (5, 700)]);
         assert_eq!(received(Aggregation::Trains), plain);
+    }
+
+    #[test]
+    fn connected_sockets_need_no_addresses() {
+        let (one, other) = pair();
+        one.connect(other.local_addr().unwrap()).unwrap();
+        other.connect(one.local_addr().unwrap()).unwrap();
+        let mut out = Outbox::new();
+        out.push(Address::default(), |slot| {
+            slot[..2].copy_from_slice(b"ok");
+            2
+        });
+        out.send(&one, Aggregation::Trains).unwrap();
+        let mut inbox = Inbox::for_connected();
+        assert_eq!(inbox.receive(&other, Wait::ForOne).unwrap(), 1);
+        assert_eq!((inbox.octets(0), inbox.source(0)), (&b"ok"[..], Address::default()));
     }
 
     #[test]

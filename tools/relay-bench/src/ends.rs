@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -73,7 +73,6 @@ pub(crate) struct Ends {
     pub(crate) tally: Tally,
     sms: Side,
     im: Side,
-    target: Address,
     template: Template,
     /// The status line and what follows the Via header fields of an answer, up to its To-tag.
     status_line: Vec<u8>,
@@ -92,15 +91,19 @@ struct Side {
 }
 
 impl Side {
-    fn new(socket: UdpSocket, aggregation: Aggregation) -> Self {
-        Self { socket, inbox: Inbox::new(), out: Outbox::new(), aggregation }
+    /// Both sides are connected to the system under test, which sends from where it listens: that
+    /// spares the driver a route and an address for every packet.
+    fn new(at: SocketAddr, target: SocketAddr, aggregation: Aggregation) -> io::Result<Self> {
+        let socket = bind(at)?;
+        socket.connect(target)?;
+        Ok(Self { socket, inbox: Inbox::for_connected(), out: Outbox::new(), aggregation })
     }
 
-    fn push(&mut self, to: Address, fill: impl FnOnce(&mut [u8]) -> usize) -> io::Result<()> {
+    fn push(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> io::Result<()> {
         if self.out.free() == 0 {
             self.send()?;
         }
-        self.out.push(to, fill);
+        self.out.push(Address::default(), fill);
         Ok(())
     }
 
@@ -118,9 +121,8 @@ impl Ends {
     ) -> Result<Self, Box<dyn std::error::Error>> {
         Ok(Self {
             tally: Tally::new()?,
-            sms: Side::new(bind(arguments.sms)?, aggregation),
-            im: Side::new(bind(arguments.im)?, aggregation),
-            target: arguments.target.into(),
+            sms: Side::new(arguments.sms, arguments.target, aggregation)?,
+            im: Side::new(arguments.im, arguments.target, aggregation)?,
             template: Template::of(message).ok_or("the message cannot be read")?,
             status_line: format!("SIP/2.0 {} Answered\r\n", arguments.answer).into_bytes(),
             places: std::iter::repeat_n(None, usize::from(places)).collect(),
@@ -186,7 +188,7 @@ impl Ends {
         self.places[usize::from(place)] = Some(Outstanding { number: self.number, due, sent: at });
         self.record_lateness(at.saturating_duration_since(due));
         let (template, number) = (&self.template, self.number);
-        self.sms.push(self.target, |slot| template.write(number, place, slot))
+        self.sms.push(|slot| template.write(number, place, slot))
     }
 
     fn turn(&mut self, at: Instant) -> io::Result<()> {
@@ -220,10 +222,9 @@ impl Ends {
         };
         self.tally.relayed += 1;
         let to = found.to.of(request);
-        let source = self.im.inbox.source(index);
         let (status_line, out) = (&self.status_line, &mut self.im.out);
         // A batch that was received fits the batch that is sent.
-        out.push(source, |slot| {
+        out.push(Address::default(), |slot| {
             let mut writer = Writer::new(slot);
             writer
                 .put(status_line)
@@ -270,7 +271,7 @@ impl Ends {
                 outstanding.sent = at;
                 self.tally.retransmitted += 1;
                 let (template, number) = (&self.template, outstanding.number);
-                self.sms.push(self.target, |slot| template.write(number, place, slot))?;
+                self.sms.push(|slot| template.write(number, place, slot))?;
             }
         }
         Ok(())
