@@ -1,0 +1,429 @@
+//! The engine as the world sees it, with room for one planted bug between the two.
+//!
+//! A simulator that finds nothing proves nothing until it is shown to find something. So each
+//! [`Bug`] does at the boundary what a mistake inside the engine would do: it drops, doubles,
+//! changes or invents what crosses. Production code has no part in it. (Guards that only the
+//! inside can lose are tried by the mutants beside this crate.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use roger::delivery::{Account, Verdict as Decided};
+use roger::engine::{Engine, Serving, Setup};
+use roger::metrics::Tally;
+use roger::packet::{
+    Arrival, Departure, Departures, Endpoint, Flow, Owner, SendError, Sent, Slot, SocketId,
+};
+use roger::time::Instant;
+
+use crate::air::Packet;
+use crate::chance::Chance;
+use crate::swarm::{MS, Swarm};
+use crate::text::{Key, Text, parameter, without_top_via};
+
+/// One mistake, planted at the boundary.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bug {
+    /// A report leaves twice.
+    ReportTwice,
+    /// A report never leaves although it is accounted for.
+    ReportLost,
+    /// 480 and 486 are taken for 200.
+    BusyAsDelivered,
+    /// A positive response is passed on after the deadline has decided.
+    LatePassedOn,
+    /// 503 is answered and the message sent on all the same.
+    RefusedButSent,
+    /// A retransmission after the final response is taken for a new message.
+    FinishedForgotten,
+    /// Responses are matched by something that two messages share.
+    ResponsesSwapped,
+    /// Timers fire early.
+    TimerEarly,
+    /// A slot is not given back.
+    SlotKept,
+    /// An account is lost.
+    AccountLost,
+    /// An account is told twice.
+    AccountTwice,
+    /// An account tells another verdict than its evidence proves.
+    AccountChanged,
+    /// 202 goes on as 200.
+    AcceptedAsDelivered,
+    /// Two reports go to each other's client.
+    ReportsSwapped,
+    /// An ICMP error after the first transmission is reported as a failure.
+    UnreachableAsFailure,
+    /// An IM server that restarts gets what it has had in a new transaction.
+    CrashRepeats,
+    /// A retransmission of ours has a branch of its own.
+    RetransmittedAsNew,
+    /// Nobody looks where a response comes from.
+    SourceIgnored,
+    /// Nobody looks at the CSeq of a response.
+    CseqIgnored,
+    /// A provisional response counts as delivery.
+    ProvisionalAsDelivered,
+    /// The kernel's refusal of a first transmission goes unheard.
+    RefusalUnheard,
+    /// An error that proves nothing counts as proof that nothing has left.
+    ErrorAsRefusal,
+    /// The body loses its last octet.
+    BodyCut,
+    /// 100 is sent at once.
+    TryingAtOnce,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 24] = [
+        Self::ReportTwice,
+        Self::ReportLost,
+        Self::BusyAsDelivered,
+        Self::LatePassedOn,
+        Self::RefusedButSent,
+        Self::FinishedForgotten,
+        Self::ResponsesSwapped,
+        Self::TimerEarly,
+        Self::SlotKept,
+        Self::AccountLost,
+        Self::AccountTwice,
+        Self::AccountChanged,
+        Self::AcceptedAsDelivered,
+        Self::ReportsSwapped,
+        Self::UnreachableAsFailure,
+        Self::CrashRepeats,
+        Self::RetransmittedAsNew,
+        Self::SourceIgnored,
+        Self::CseqIgnored,
+        Self::ProvisionalAsDelivered,
+        Self::RefusalUnheard,
+        Self::ErrorAsRefusal,
+        Self::BodyCut,
+        Self::TryingAtOnce,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+/// What the driver is about to send.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) departure: Departure,
+    pub(crate) octets: Rc<[u8]>,
+    pub(crate) slot: Option<Slot>,
+    /// A bug keeps it from leaving.
+    pub(crate) swallowed: bool,
+}
+
+/// The engine, and what a bug has to remember.
+#[derive(Debug)]
+pub(crate) struct Boundary {
+    pub(crate) engine: Engine,
+    bug: Option<Bug>,
+    chance: Chance,
+    deadline: u64,
+    servers: Vec<Endpoint>,
+    request_socket: SocketId,
+    requests: BTreeMap<Key, (Flow, u64, Rc<[u8]>)>,
+    told: BTreeSet<Key>,
+    went: BTreeMap<Box<str>, (Flow, Rc<[u8]>)>,
+    invented: Vec<Outgoing>,
+    account: Option<Account>,
+    minted: u64,
+}
+
+impl Boundary {
+    pub(crate) fn new(
+        setup: Setup,
+        tally: Arc<Tally>,
+        swarm: &Swarm,
+        bug: Option<Bug>,
+        chance: Chance,
+    ) -> Self {
+        Self {
+            request_socket: setup.request_socket_v4.unwrap_or_default(),
+            engine: Engine::new(setup, tally, Instant(0)),
+            bug,
+            chance,
+            deadline: swarm.deadline(),
+            servers: swarm.places.servers.iter().map(|server| server.addresses[0]).collect(),
+            requests: BTreeMap::new(),
+            told: BTreeSet::new(),
+            went: BTreeMap::new(),
+            invented: Vec::new(),
+            account: None,
+            minted: 0,
+        }
+    }
+
+    /// Whether `bug` is planted and strikes now: not each time, so that it has to be looked for.
+    fn strikes(&mut self, bug: Bug) -> bool {
+        self.bug == Some(bug) && self.chance.one_in(4)
+    }
+
+    pub(crate) fn on_burst(
+        &mut self,
+        packets: &mut [(Packet, Flow)],
+        now: u64,
+        out: &mut Departures,
+    ) {
+        if self.bug.is_some() {
+            for (packet, flow) in packets.iter_mut() {
+                self.on_incoming(packet, flow, now);
+            }
+            self.swap_responses(packets);
+        }
+        let arrivals: Vec<Arrival<'_>> = packets
+            .iter()
+            .map(|(packet, flow)| Arrival {
+                flow: *flow,
+                at: Instant(now),
+                octets: &packet.octets,
+                truncated: packet.truncated,
+            })
+            .collect();
+        self.engine.on_burst(&arrivals, out);
+    }
+
+    pub(crate) fn on_sent(&mut self, owner: Owner, sent: Sent, now: u64) {
+        let sent = match sent {
+            Err(error) if error.nothing_left() && self.strikes(Bug::RefusalUnheard) => Ok(()),
+            Err(SendError::Other(_)) if self.strikes(Bug::ErrorAsRefusal) => {
+                Err(SendError::NoRoute)
+            }
+            same => same,
+        };
+        self.engine.on_sent(owner, sent, Instant(now));
+    }
+
+    pub(crate) fn on_unreachable(&mut self, remote: Endpoint, quoted: &[u8], now: u64) {
+        if self.strikes(Bug::UnreachableAsFailure)
+            && let Some(key) = Text::read(quoted).and_then(|text| text.key_below())
+        {
+            self.invent(&key, "500 Server Internal Error");
+        }
+        self.engine.on_unreachable(remote, quoted, Instant(now));
+    }
+
+    pub(crate) fn on_tick(&mut self, now: u64, out: &mut Departures) -> usize {
+        let early = if self.bug == Some(Bug::TimerEarly) { 300 * MS } else { 0 };
+        self.engine.on_tick(Instant(now + early), out)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.engine.next_deadline().map(|deadline| deadline.0)
+    }
+
+    pub(crate) fn serve(&mut self, serving: Serving) {
+        self.engine.serve(serving);
+    }
+
+    /// An IM server is back.
+    pub(crate) fn on_restart(&mut self) {
+        if self.bug == Some(Bug::CrashRepeats)
+            && let Some((flow, octets)) = self.went.values().next_back().cloned()
+        {
+            let octets = self.with_other_branch(&octets);
+            self.invented.push(invented(flow, octets));
+        }
+    }
+
+    pub(crate) fn pop_account(&mut self) -> Option<Account> {
+        let mut account = self.account.take().or_else(|| self.engine.pop_account())?;
+        if self.strikes(Bug::AccountLost) {
+            return self.pop_account();
+        }
+        if self.strikes(Bug::AccountTwice) {
+            self.account = Some(account);
+        }
+        if account.verdict == Decided::Temporary && self.strikes(Bug::AccountChanged) {
+            account.verdict = Decided::Permanent;
+        }
+        Some(account)
+    }
+
+    /// Whether the driver gives this slot back, as it should.
+    pub(crate) fn gives_back(&mut self) -> bool {
+        !(self.bug == Some(Bug::SlotKept) && self.chance.one_in(200))
+    }
+
+    /// What leaves in the place of what the engine wants to leave.
+    pub(crate) fn on_outgoing(&mut self, mut list: Vec<Outgoing>, now: u64) -> Vec<Outgoing> {
+        if self.bug.is_none() {
+            return list;
+        }
+        for outgoing in &mut list {
+            self.on_departure(outgoing, now);
+        }
+        if self.bug == Some(Bug::ReportsSwapped) {
+            let finals: Vec<usize> = (0..list.len())
+                .filter(|at| Text::read(&list[*at].octets).and_then(|text| text.status()).is_some())
+                .collect();
+            if let [first, .., last] = finals[..] {
+                let remote = list[first].departure.flow.remote;
+                list[first].departure.flow.remote = list[last].departure.flow.remote;
+                list[last].departure.flow.remote = remote;
+            }
+        }
+        list.append(&mut self.invented);
+        list
+    }
+
+    fn on_departure(&mut self, outgoing: &mut Outgoing, now: u64) {
+        let octets = outgoing.octets.clone();
+        let Some(text) = Text::read(&octets) else { return };
+        let Some(key) = text.key() else { return };
+        if let Some(status) = text.status() {
+            self.on_response_out(outgoing, status, &key);
+            return;
+        }
+        let again = self.went.contains_key(&key.branch);
+        if again && self.strikes(Bug::RetransmittedAsNew) {
+            outgoing.octets = self.with_other_branch(&octets);
+        }
+        if self.strikes(Bug::BodyCut) && !text.body.is_empty() {
+            outgoing.octets = octets[..octets.len() - 1].into();
+        }
+        if self.strikes(Bug::TryingAtOnce)
+            && let Some(below) = text.key_below()
+            && !again
+        {
+            self.invent(&below, "100 Trying");
+        }
+        let _ = now;
+        self.went.insert(key.branch, (outgoing.departure.flow, octets));
+    }
+
+    fn on_response_out(&mut self, outgoing: &mut Outgoing, status: u16, key: &Key) {
+        if status < 200 {
+            return;
+        }
+        self.told.insert(key.clone());
+        if self.strikes(Bug::ReportTwice) {
+            self.invented.push(invented(outgoing.departure.flow, outgoing.octets.clone()));
+        }
+        if self.strikes(Bug::ReportLost) && outgoing.departure.owner.is_some() {
+            outgoing.swallowed = true;
+        }
+        if status == 202 && self.strikes(Bug::AcceptedAsDelivered) {
+            outgoing.octets = with_status(&outgoing.octets, "200 OK");
+        }
+        if status == 503
+            && self.strikes(Bug::RefusedButSent)
+            && let Some((_, _, request)) = self.requests.get(key)
+        {
+            let via =
+                format!("\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKbug{}", self.minted);
+            self.minted += 1;
+            let request = String::from_utf8_lossy(request).replacen("\r\n", &(via + "\r\n"), 1);
+            let flow =
+                Flow { remote: self.servers[0], local: [0; 16], socket: self.request_socket };
+            self.invented.push(invented(flow, request.into_bytes().into()));
+        }
+    }
+
+    fn on_incoming(&mut self, packet: &mut Packet, flow: &mut Flow, now: u64) {
+        let octets = packet.octets.clone();
+        let Some(text) = Text::read(&octets) else { return };
+        let Some(key) = text.key() else { return };
+        let Some(status) = text.status() else {
+            if self.told.contains(&key) && self.strikes(Bug::FinishedForgotten) {
+                packet.octets = replaced(&octets, &key.branch, &format!("{}b", key.branch));
+            }
+            self.requests.entry(key).or_insert((*flow, now, octets));
+            return;
+        };
+        if matches!(status, 480 | 486) && self.strikes(Bug::BusyAsDelivered)
+            || status < 200 && self.strikes(Bug::ProvisionalAsDelivered)
+        {
+            packet.octets = with_status(&octets, "200 OK");
+        }
+        if let Some((to, request)) = self.went.get(&key.branch).cloned() {
+            if flow.remote != to.remote && self.strikes(Bug::SourceIgnored) {
+                flow.remote = to.remote;
+            }
+            if let (Some(had), Some(sent)) =
+                (text.value("CSeq"), Text::read(&request).and_then(|text| text.value("CSeq")))
+                && had != sent
+                && self.strikes(Bug::CseqIgnored)
+            {
+                packet.octets = replaced(&octets, had, sent);
+            }
+        }
+        if (200..300).contains(&status)
+            && let Some(below) = text.key_below()
+            && !self.told.contains(&below)
+            && self.requests.get(&below).is_some_and(|(_, at, _)| now > at + self.deadline)
+            && self.strikes(Bug::LatePassedOn)
+            && let Some((client, _, _)) = self.requests.get(&below)
+            && let Some(rest) = without_top_via(&octets)
+        {
+            self.invented.push(invented(*client, rest.into()));
+        }
+    }
+
+    /// Swaps the topmost Vias of two responses in one burst.
+    fn swap_responses(&self, packets: &mut [(Packet, Flow)]) {
+        if self.bug != Some(Bug::ResponsesSwapped) {
+            return;
+        }
+        let branch = |packet: &Packet| {
+            let text = Text::read(&packet.octets)?;
+            text.status().filter(|status| *status >= 200)?;
+            Some(parameter(text.vias().next()?, "branch")?.to_owned())
+        };
+        let found: Vec<(usize, String)> = packets
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (packet, _))| Some((at, branch(packet)?)))
+            .collect();
+        if let [(one, first), .., (other, last)] = &found[..] {
+            packets[*one].0.octets = replaced(&packets[*one].0.octets, first, last);
+            packets[*other].0.octets = replaced(&packets[*other].0.octets, last, first);
+        }
+    }
+
+    /// Makes up a response to a request.
+    fn invent(&mut self, key: &Key, status: &str) {
+        let Some((flow, _, request)) = self.requests.get(key) else { return };
+        let Some(text) = Text::read(request) else { return };
+        let vias: Vec<&str> = text.vias().map(str::trim).collect();
+        let field = |name| text.value(name).unwrap_or("");
+        let response = format!(
+            "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+             Content-Length: 0\r\n\r\n",
+            vias.join("\r\nVia: "),
+            field("From"),
+            field("To"),
+            field("Call-ID"),
+            field("CSeq"),
+        );
+        self.invented.push(invented(*flow, response.into_bytes().into()));
+    }
+
+    fn with_other_branch(&mut self, octets: &[u8]) -> Rc<[u8]> {
+        self.minted += 1;
+        let branch = Text::read(octets).and_then(|text| text.key()).map(|key| key.branch);
+        replaced(octets, &branch.unwrap_or_default(), &format!("z9hG4bKbug{}", self.minted))
+    }
+}
+
+fn invented(flow: Flow, octets: Rc<[u8]>) -> Outgoing {
+    let departure = Departure { flow, ..Departure::default() };
+    Outgoing { departure, octets, slot: None, swallowed: false }
+}
+
+fn replaced(octets: &[u8], old: &str, new: &str) -> Rc<[u8]> {
+    String::from_utf8_lossy(octets).replacen(old, new, 1).into_bytes().into()
+}
+
+fn with_status(octets: &[u8], status: &str) -> Rc<[u8]> {
+    let text = String::from_utf8_lossy(octets);
+    let rest = text.split_once("\r\n").map_or("", |(_, rest)| rest);
+    format!("SIP/2.0 {status}\r\n{rest}").into_bytes().into()
+}

@@ -1,0 +1,766 @@
+//! What truly happened at the boundary of the engine, datagram by datagram, and what must never
+//! happen there. It is written from the octets alone, with the naive reader of [`crate::text`].
+
+use core::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use roger::delivery::Account;
+use roger::packet::{Departure, Endpoint, SendError, Sent, SocketId};
+
+use crate::air::{Grade, Packet};
+use crate::judge;
+use crate::sms::{Expect, Transaction};
+use crate::swarm::{MS, SECOND, Swarm};
+use crate::text::{Key, Text, without_top_via};
+
+/// An invariant that was broken, in words.
+pub(crate) type Verdict<T> = Result<T, String>;
+
+/// One accepted message.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) key: Key,
+    /// The request as it arrived.
+    pub(crate) request: Rc<[u8]>,
+    /// When it arrived.
+    pub(crate) arrived: u64,
+    /// Whether the request was damaged on its way to us.
+    pub(crate) tainted: bool,
+    /// Which host on the SMS side it came from.
+    pub(crate) client: Option<usize>,
+    /// How many servers there are to try.
+    pub(crate) servers_max: usize,
+    pub(crate) attempts: Vec<Attempt>,
+    /// What arrived about it, in order.
+    pub(crate) proofs: Vec<Proof>,
+    /// When 100 was sent first.
+    pub(crate) trying_at: Option<u64>,
+    /// The report: when, which status, and which octets.
+    pub(crate) told: Option<Told>,
+    /// How the kernel refused the report.
+    pub(crate) told_refused: Option<SendError>,
+    /// Its account, once it is there.
+    pub(crate) account: Option<Account>,
+}
+
+/// One client transaction of ours.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) server: Endpoint,
+    pub(crate) branch: Box<str>,
+    pub(crate) octets: Rc<[u8]>,
+    /// When it was transmitted.
+    pub(crate) sent: Vec<u64>,
+    /// When the kernel said that the first transmission has not left.
+    pub(crate) refused: Option<u64>,
+}
+
+/// Something that arrived about a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    pub(crate) at: u64,
+    pub(crate) what: What,
+    /// Whether it must count; else it may.
+    pub(crate) certain: bool,
+    pub(crate) server: Endpoint,
+    pub(crate) octets: Rc<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum What {
+    Response(u16),
+    Unreachable,
+}
+
+/// A final response of ours towards the SMS side.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) at: u64,
+    pub(crate) status: u16,
+    pub(crate) octets: Rc<[u8]>,
+}
+
+/// A client transaction as it came to the boundary.
+#[derive(Debug)]
+struct Arrived {
+    times: u32,
+    source: Endpoint,
+    socket: SocketId,
+    len_min: usize,
+    reply_to: Option<Endpoint>,
+    expect: Option<Expect>,
+    tainted: bool,
+    foreign: bool,
+    submission: Option<usize>,
+    /// Every submission that this key ever became.
+    lives: Vec<usize>,
+    refused: Option<Told>,
+    answers: u32,
+    /// Every final response that was sent, over all lives of the key.
+    said: Vec<u16>,
+}
+
+/// Whose departure it was, for when the kernel tells how it went.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ticket {
+    Request(usize, usize),
+    Report(usize),
+    Other,
+}
+
+/// Everything that was seen at the boundary.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) submissions: Vec<Submission>,
+    clients: BTreeMap<Key, Arrived>,
+    branches: BTreeMap<Box<str>, (usize, usize)>,
+    /// Submissions without account, by Call-ID, for accounts to find.
+    waiting: BTreeMap<Box<[u8]>, Vec<usize>>,
+    /// Requests of this turn.
+    requests: Vec<(Key, Packet, Option<usize>)>,
+    /// Reports that were damaged responses, which may be repeated.
+    passed: BTreeSet<Rc<[u8]>>,
+    /// Messages about which a damaged response came in this turn.
+    doubted: Vec<usize>,
+    /// Whether something unreadable came in this turn, whose answer cannot be told from others.
+    damaged: bool,
+    /// Since when 503 is a right answer to new work, and until when.
+    pub(crate) may_refuse: bool,
+    /// Accounts so far.
+    pub(crate) accounts: u64,
+    /// A request as it was forwarded last.
+    pub(crate) overheard: Option<Rc<[u8]>>,
+}
+
+impl Ledger {
+    /// A datagram is about to be given to the engine.
+    pub(crate) fn on_arrival(
+        &mut self,
+        now: u64,
+        packet: &Packet,
+        socket: SocketId,
+        transaction: Option<&Transaction>,
+    ) {
+        if packet.octets.starts_with(b"SIP/2.0 ") {
+            return self.on_response(now, packet);
+        }
+        self.damaged |= packet.grade == Grade::Doubtful;
+        let sane = sanitised(&packet.octets);
+        let Some(key) = Text::salvage(&sane).and_then(|text| text.key()) else { return };
+        let doubtful = packet.grade == Grade::Doubtful || packet.truncated;
+        let arrived = self.clients.entry(key.clone()).or_insert_with(|| Arrived {
+            times: 0,
+            source: packet.from,
+            socket,
+            len_min: packet.octets.len(),
+            reply_to: transaction.map(|transaction| transaction.reply_to),
+            expect: transaction.map(|transaction| transaction.expect),
+            tainted: false,
+            foreign: packet.grade == Grade::Foreign,
+            submission: None,
+            lives: Vec::new(),
+            refused: None,
+            answers: 0,
+            said: Vec::new(),
+        });
+        arrived.times += 1;
+        arrived.len_min = arrived.len_min.min(packet.octets.len());
+        arrived.tainted |= doubtful;
+        if arrived.tainted {
+            for life in &arrived.lives {
+                self.submissions[*life].tainted = true;
+            }
+        }
+        self.requests.push((key, packet.clone(), transaction.map(|t| t.client)));
+    }
+
+    fn on_response(&mut self, now: u64, packet: &Packet) {
+        if matches!(packet.grade, Grade::Void | Grade::Foreign) {
+            return;
+        }
+        let Some((status, branch)) = guess(&packet.octets) else { return };
+        let Some((submission, attempt)) = self.branches.get(&branch).copied() else { return };
+        let certain = packet.grade == Grade::Sound && !self.submissions[submission].tainted;
+        if !certain {
+            self.doubted.push(submission);
+        }
+        let submission = &mut self.submissions[submission];
+        submission.proofs.push(Proof {
+            at: now,
+            what: What::Response(status),
+            certain,
+            server: submission.attempts[attempt].server,
+            octets: packet.octets.clone(),
+        });
+    }
+
+    /// An ICMP error is about to be given to the engine.
+    pub(crate) fn on_unreachable(&mut self, now: u64, quoted: &[u8], grade: Grade) {
+        let Some(branch) = branch_in(quoted) else { return };
+        let Some((submission, attempt)) = self.branches.get(&branch).copied() else { return };
+        let submission = &mut self.submissions[submission];
+        submission.proofs.push(Proof {
+            at: now,
+            what: What::Unreachable,
+            certain: grade == Grade::Sound,
+            server: submission.attempts[attempt].server,
+            octets: quoted.into(),
+        });
+    }
+
+    /// A datagram has left the engine.
+    pub(crate) fn on_departure(
+        &mut self,
+        now: u64,
+        departure: &Departure,
+        octets: &Rc<[u8]>,
+        swarm: &Swarm,
+        find: &dyn Fn(&Key) -> Option<Vec<Endpoint>>,
+    ) -> Verdict<Ticket> {
+        let sane = sanitised(octets);
+        let Some(text) = Text::read(&sane) else {
+            return Err("we sent something that nobody can read".to_owned());
+        };
+        match text.status() {
+            Some(status) => self.on_upstream(now, departure, octets, text, status, swarm),
+            None => self.on_onward(now, departure, octets, text, swarm, find),
+        }
+    }
+
+    /// A request towards the IM side.
+    fn on_onward(
+        &mut self,
+        now: u64,
+        departure: &Departure,
+        octets: &Rc<[u8]>,
+        text: Text<'_>,
+        swarm: &Swarm,
+        find: &dyn Fn(&Key) -> Option<Vec<Endpoint>>,
+    ) -> Verdict<Ticket> {
+        let server = departure.flow.remote;
+        let (Some(key), Some(below)) = (text.key(), text.key_below()) else {
+            return Err("a request of ours lacks Vias".to_owned());
+        };
+        let branch: Box<str> = key.branch.to_ascii_lowercase().into();
+        if let Some((submission, attempt)) = self.branches.get(&branch).copied() {
+            self.retransmitted(now, submission, attempt, server, octets, swarm)?;
+            return Ok(Ticket::Other);
+        }
+        let targets = find(&below);
+        let submission = match self.clients.get(&below).and_then(|arrived| arrived.submission) {
+            Some(old) if self.submissions[old].never_left() => old,
+            _ => self.accepted(now, &below, octets, server, swarm, targets.as_deref())?,
+        };
+        let record = &mut self.submissions[submission];
+        if let Some(targets) = &targets
+            && !record.tainted
+            && targets.get(record.attempts.len()) != Some(&server)
+        {
+            return Err(format!("sent to {server:?}, which is not its next hop"));
+        }
+        let attempt = record.attempts.len();
+        record.attempts.push(Attempt {
+            server,
+            branch: branch.clone(),
+            octets: octets.clone(),
+            sent: vec![now],
+            refused: None,
+        });
+        self.branches.insert(branch, (submission, attempt));
+        // Whose Route has changed is on its way, not in a loop.
+        if !record.tainted && !record.is_routed() {
+            self.overheard = Some(octets.clone());
+        }
+        Ok(Ticket::Request(submission, attempt))
+    }
+
+    /// A request of the SMS side was sent on for the first time.
+    fn accepted(
+        &mut self,
+        now: u64,
+        below: &Key,
+        octets: &Rc<[u8]>,
+        server: Endpoint,
+        swarm: &Swarm,
+        targets: Option<&[Endpoint]>,
+    ) -> Verdict<usize> {
+        // With a damaged twin in the same turn, the one that looks like the departure is meant.
+        let mut candidates = self.requests.iter().filter(|(key, ..)| key == below);
+        let Some((_, packet, client)) = candidates.next().cloned() else {
+            return Err(format!("I9: a second request for {below:?} without a new arrival"));
+        };
+        let Some(arrived) = self.clients.get_mut(below) else {
+            return Err("a request out of nothing".to_owned());
+        };
+        if arrived.foreign {
+            return Err("a stranger's request was sent on".to_owned());
+        }
+        let lenient = arrived.tainted;
+        if let Some(refused) = &arrived.refused
+            && !lenient
+            && now < refused.at + swarm.transaction()
+        {
+            return Err(format!("I10: refused with {} and yet sent on: {below:?}", refused.status));
+        }
+        if arrived.expect.is_some_and(|expect| !expect.accept) && !lenient {
+            return Err(format!("must not be sent on: {below:?}"));
+        }
+        if let Some(old) = arrived.submission
+            && !lenient
+            && !self.submissions[old].forgotten(now, swarm)
+        {
+            return Err(format!("I9: a retransmission became a second message: {below:?}"));
+        }
+        if !lenient {
+            let client = client.map(|at| &swarm.places.clients[at]);
+            judge::same_request(&packet, octets, client, server, swarm)?;
+        }
+        arrived.submission = Some(self.submissions.len());
+        arrived.lives.push(self.submissions.len());
+        arrived.answers = 0;
+        arrived.times = 1;
+        // What came damaged is found by its time alone.
+        let call_id = Text::read(&packet.octets).and_then(|text| text.value("Call-ID"));
+        let call_id = call_id.filter(|_| !lenient).unwrap_or("").as_bytes().into();
+        self.waiting.entry(call_id).or_default().push(self.submissions.len());
+        self.submissions.push(Submission {
+            key: below.clone(),
+            request: packet.octets,
+            arrived: now,
+            tainted: lenient,
+            client,
+            servers_max: targets.map_or(1, <[Endpoint]>::len),
+            attempts: Vec::new(),
+            proofs: Vec::new(),
+            trying_at: None,
+            told: None,
+            told_refused: None,
+            account: None,
+        });
+        Ok(self.submissions.len() - 1)
+    }
+
+    fn retransmitted(
+        &mut self,
+        now: u64,
+        submission: usize,
+        attempt: usize,
+        server: Endpoint,
+        octets: &Rc<[u8]>,
+        swarm: &Swarm,
+    ) -> Verdict<()> {
+        let record = &mut self.submissions[submission];
+        let done =
+            record.proofs.iter().any(|proof| proof.at < now && proof.certain && proof.ends());
+        let attempt = &mut record.attempts[attempt];
+        if attempt.octets != *octets || attempt.server != server {
+            return Err(format!("{}: a retransmission differs", attempt.branch));
+        }
+        if done {
+            return Err(format!("{}: retransmitted after its end", attempt.branch));
+        }
+        let before = attempt.sent.len();
+        let interval =
+            (u64::from(swarm.t1_ms) << (before - 1).min(16)).min(swarm.t2_ms.into()) * MS;
+        if attempt.sent.last().is_some_and(|last| now < last + interval) {
+            return Err(format!("{}: timer E came early", attempt.branch));
+        }
+        if now > attempt.sent[0] + swarm.transaction() + slack(swarm) {
+            return Err(format!("{}: retransmitted after timer F", attempt.branch));
+        }
+        attempt.sent.push(now);
+        Ok(())
+    }
+
+    /// A response towards the SMS side.
+    fn on_upstream(
+        &mut self,
+        now: u64,
+        departure: &Departure,
+        octets: &Rc<[u8]>,
+        text: Text<'_>,
+        status: u16,
+        swarm: &Swarm,
+    ) -> Verdict<Ticket> {
+        let key = text.key();
+        if let Some(ticket) = self.passed_on_damaged(now, key.as_ref(), octets, status) {
+            return Ok(ticket);
+        }
+        let Some(arrived) = Self::client(&mut self.clients, key.as_ref()) else {
+            let known = self.damaged || self.passed.contains(octets);
+            return if known { Ok(Ticket::Other) } else { Err("an answer to nobody".to_owned()) };
+        };
+        let flow = departure.flow;
+        if !arrived.tainted {
+            let expected =
+                arrived.reply_to.unwrap_or(Endpoint { port: flow.remote.port, ..arrived.source });
+            if flow.remote != expected || flow.socket != arrived.socket {
+                return Err(format!(
+                    "I7: {key:?} answered at {:?} instead of {expected:?}",
+                    flow.remote
+                ));
+            }
+        }
+        if arrived.foreign && octets.len() > arrived.len_min {
+            return Err("more octets to a stranger than from it".to_owned());
+        }
+        if status >= 200 {
+            arrived.said.push(status);
+        }
+        if arrived.tainted {
+            let lives = arrived.lives.clone();
+            return Ok(self.answered_tainted(now, &lives, octets, status));
+        }
+        // Timer J is a lower bound: for a while the answer may be repeated or forgotten.
+        let known = arrived.submission.filter(|at| {
+            let record = &self.submissions[*at];
+            let open = record.told.is_none()
+                && record.account.is_none()
+                && (status < 200 || record.is_proved(now, status, octets).is_ok());
+            let same = record.told.as_ref().is_some_and(|told| told.status == status);
+            open || same || !record.forgotten(now, swarm)
+        });
+        if known.is_none() {
+            arrived.submission = None;
+        }
+        if let Some(submission) = known {
+            if status >= 200 {
+                arrived.answers += 1;
+                if arrived.answers > arrived.times && !arrived.tainted {
+                    return Err(format!("{key:?}: more answers than requests"));
+                }
+            }
+            return self.reported(now, submission, octets, status, swarm);
+        }
+        Self::refused(now, arrived, octets, status, self.may_refuse)
+            .map_err(|error| format!("{error}: {key:?}"))?;
+        Ok(Ticket::Other)
+    }
+
+    /// An answer to a client transaction of which a damaged copy came: which of them it is about
+    /// cannot be told for certain, so whatever can be true is.
+    fn answered_tainted(
+        &mut self,
+        now: u64,
+        lives: &[usize],
+        octets: &Rc<[u8]>,
+        status: u16,
+    ) -> Ticket {
+        for index in lives.iter().copied() {
+            let record = &mut self.submissions[index];
+            if status == 100 && record.account.is_none() {
+                record.trying_at.get_or_insert(now);
+            }
+            if status >= 200
+                && record.told.is_none()
+                && record.is_proved(now, status, octets).is_ok()
+            {
+                record.told = Some(Told { at: now, status, octets: octets.clone() });
+                return Ticket::Report(index);
+            }
+        }
+        Ticket::Other
+    }
+
+    /// A response whose Via was damaged on its way to us goes on as it came.
+    fn passed_on_damaged(
+        &mut self,
+        now: u64,
+        key: Option<&Key>,
+        octets: &Rc<[u8]>,
+        status: u16,
+    ) -> Option<Ticket> {
+        let direct = key.and_then(|key| self.clients.get(key)).and_then(|at| at.submission);
+        let proved = |index: usize| {
+            let record = &self.submissions[index];
+            record.told.is_none()
+                && record.is_proved(now, status, octets).is_ok()
+                && record.proofs.iter().any(|proof| proof.at == now && proof.holds(octets))
+        };
+        if status < 200 || direct.is_some_and(proved) {
+            return None;
+        }
+        let index = self.doubted.iter().copied().find(|index| proved(*index))?;
+        self.submissions[index].told = Some(Told { at: now, status, octets: octets.clone() });
+        self.passed.insert(octets.clone());
+        Some(Ticket::Report(index))
+    }
+
+    fn client<'a>(
+        clients: &'a mut BTreeMap<Key, Arrived>,
+        key: Option<&Key>,
+    ) -> Option<&'a mut Arrived> {
+        clients.get_mut(key?)
+    }
+
+    /// An answer of our own to a request that was not accepted.
+    fn refused(
+        now: u64,
+        arrived: &mut Arrived,
+        octets: &Rc<[u8]>,
+        status: u16,
+        may_refuse: bool,
+    ) -> Verdict<()> {
+        let right = arrived.expect.is_none_or(|expect| {
+            expect.answer.contains(&status) || (status == 503 && expect.accept && may_refuse)
+        });
+        if arrived.foreign && status != 403 {
+            return Err(format!("a stranger was answered {status}"));
+        }
+        if !right {
+            return Err(format!("refused with {status}"));
+        }
+        arrived.answers += 1;
+        if arrived.answers > arrived.times {
+            return Err("more answers than requests".to_owned());
+        }
+        match &arrived.refused {
+            Some(first) if first.status != status && !octets.starts_with(b"SIP/2.0 200 ") => {
+                // OPTIONS tells how things are at the moment.
+                let options = arrived.expect.is_some_and(|expect| expect.answer.contains(&503));
+                if options {
+                    Ok(())
+                } else {
+                    Err(format!("I9: first {}, then {status}", first.status))
+                }
+            }
+            Some(first) if first.status == status && first.octets != *octets => {
+                Err(format!("I9: two different {status}"))
+            }
+            Some(_) => Ok(()),
+            None => {
+                arrived.refused = Some(Told { at: now, status, octets: octets.clone() });
+                Ok(())
+            }
+        }
+    }
+
+    /// A response about an accepted message.
+    fn reported(
+        &mut self,
+        now: u64,
+        index: usize,
+        octets: &Rc<[u8]>,
+        status: u16,
+        swarm: &Swarm,
+    ) -> Verdict<Ticket> {
+        let record = &mut self.submissions[index];
+        let key = &record.key;
+        if status < 200 {
+            if status != 100 {
+                return Err(format!("{key:?}: provisional response {status} (RFC 4320)"));
+            }
+            if now < record.arrived + judge::trying(swarm) {
+                return Err(format!("{key:?}: 100 before its time (RFC 4320)"));
+            }
+            if record.told.is_some() || record.account.is_some() {
+                return Err(format!("{key:?}: 100 after the end"));
+            }
+            record.trying_at.get_or_insert(now);
+            return Ok(Ticket::Other);
+        }
+        if let Some(told) = &record.told {
+            if !record.damaged_report() && !judge::same_answer(&told.octets, octets) {
+                let [first, again] = [&told.octets, octets].map(|o| String::from_utf8_lossy(o));
+                return Err(format!("I2: {key:?}: first {first:?}, then {again:?}"));
+            }
+            return Ok(Ticket::Other);
+        }
+        if let Some(account) = &record.account {
+            return Err(format!("{key:?}: {status} after {:?}", account.verdict));
+        }
+        record.is_proved(now, status, octets)?;
+        record.told = Some(Told { at: now, status, octets: octets.clone() });
+        Ok(Ticket::Report(index))
+    }
+
+    /// The kernel told how a departure went.
+    pub(crate) fn on_sent(&mut self, now: u64, ticket: Ticket, sent: Sent) {
+        match (ticket, sent) {
+            (Ticket::Request(submission, attempt), Err(error)) if error.nothing_left() => {
+                self.submissions[submission].attempts[attempt].refused = Some(now);
+            }
+            (Ticket::Report(submission), Err(error)) => {
+                self.submissions[submission].told_refused = Some(error);
+            }
+            (Ticket::Request(..) | Ticket::Report(_) | Ticket::Other, _) => {}
+        }
+    }
+
+    /// The engine has closed a message.
+    pub(crate) fn on_account(
+        &mut self,
+        now: u64,
+        account: &Account,
+        swarm: &Swarm,
+    ) -> Verdict<usize> {
+        self.accounts += 1;
+        let mut complaint = String::new();
+        for call_id in [account.sms_call_id.octets(), b""] {
+            let Some(waiting) = self.waiting.get_mut(call_id) else { continue };
+            for at in 0..waiting.len() {
+                let index = waiting[at];
+                match judge::account(account, &self.submissions[index], now, swarm) {
+                    Ok(()) => {
+                        waiting.swap_remove(at);
+                        self.submissions[index].account = Some(*account);
+                        return Ok(index);
+                    }
+                    Err(error) => {
+                        let key = &self.submissions[index].key;
+                        let _ = write!(complaint, "{}: {error}; ", key.branch);
+                    }
+                }
+            }
+        }
+        if complaint.is_empty() {
+            let call_id = String::from_utf8_lossy(account.sms_call_id.octets());
+            complaint = format!("I1: an account too many: {call_id}");
+        }
+        Err(complaint)
+    }
+
+    /// A turn is over: every sound request of it had a reaction.
+    pub(crate) fn on_turn_end(&mut self) -> Verdict<()> {
+        self.damaged = false;
+        self.doubted.clear();
+        let requests = core::mem::take(&mut self.requests);
+        for (key, packet, _) in &requests {
+            let arrived = &self.clients[key];
+            let Some(expect) = arrived.expect else { continue };
+            let lenient = arrived.tainted || expect.silence || self.may_refuse || arrived.foreign;
+            let reacted = arrived.submission.is_some() || arrived.refused.is_some();
+            if !lenient && !reacted && packet.grade == Grade::Sound {
+                return Err(format!("a request was lost in silence: {key:?}"));
+            }
+        }
+        self.requests = requests;
+        self.requests.clear();
+        Ok(())
+    }
+
+    /// How many submissions have no account.
+    pub(crate) fn open(&self) -> usize {
+        self.waiting.values().map(Vec::len).sum()
+    }
+
+    /// Whether a request was ever accepted.
+    pub(crate) fn was_accepted(&self, key: &Key) -> bool {
+        self.submissions.iter().any(|submission| submission.key == *key)
+    }
+
+    /// Whether this final response was sent to a client transaction.
+    pub(crate) fn has_said(&self, key: &Key, status: u16) -> bool {
+        self.clients.get(key).is_some_and(|arrived| arrived.said.contains(&status))
+    }
+}
+
+impl Submission {
+    /// Whether every transmission so far was refused by the kernel.
+    pub(crate) fn never_left(&self) -> bool {
+        !self.attempts.is_empty()
+            && self.account.is_none()
+            && self.attempts.iter().all(|attempt| attempt.refused.is_some())
+    }
+
+    /// Whether the report may be a response that was damaged on its way to us.
+    fn damaged_report(&self) -> bool {
+        let at = self.told.as_ref().map(|told| told.at);
+        self.tainted || self.proofs.iter().any(|proof| !proof.certain && Some(proof.at) == at)
+    }
+
+    fn is_routed(&self) -> bool {
+        Text::read(&self.request).is_none_or(|text| text.value("Route").is_some())
+    }
+
+    /// Whether timer J has run out, so that its retransmission is a new request.
+    fn forgotten(&self, now: u64, swarm: &Swarm) -> bool {
+        let limit = self.arrived + swarm.deadline().min(swarm.transaction());
+        let ended = self.proofs.iter().find(|proof| proof.ends()).map_or(limit, |proof| proof.at);
+        let end = match (&self.told, &self.account) {
+            (Some(told), _) => told.at,
+            (None, Some(account)) => account.decided.0,
+            (None, None) => ended.min(limit),
+        };
+        now >= end + swarm.transaction()
+    }
+
+    /// A report must be a response that arrived in this very turn, less our Via; or 500 where the
+    /// request has never left.
+    fn is_proved(&self, now: u64, status: u16, octets: &[u8]) -> Verdict<()> {
+        if status == 500 && self.never_left() {
+            return Ok(());
+        }
+        let here = self.proofs.iter().filter(|proof| proof.at == now);
+        let mut seen = false;
+        for proof in here {
+            let What::Response(from) = proof.what else { continue };
+            if from != status && (from, status) != (503, 500) {
+                continue;
+            }
+            seen = true;
+            let expected = without_top_via(&proof.octets);
+            if !proof.certain
+                || expected.is_some_and(|rest| judge::same_response(&rest, octets, from))
+            {
+                return Ok(());
+            }
+        }
+        if seen {
+            return Err(format!(
+                "I7: {:?}: the octets of {status} are not those that came",
+                self.key
+            ));
+        }
+        Err(format!("I3: {:?}: {status} without proof", self.key))
+    }
+}
+
+impl Proof {
+    /// Whether all that matters in these octets stands in it, damaged or not.
+    fn holds(&self, octets: &[u8]) -> bool {
+        let lines = octets.split(|octet| *octet == b'\n').skip(1);
+        lines
+            .filter(|line| line.len() > 2 && !line.to_ascii_lowercase().starts_with(b"v"))
+            .all(|line| self.octets.windows(line.len()).any(|window| window == line))
+    }
+
+    /// Whether it ends the client transaction.
+    pub(crate) fn ends(&self) -> bool {
+        match self.what {
+            What::Response(status) => status >= 200,
+            What::Unreachable => true,
+        }
+    }
+}
+
+/// How late a timer may be seen: the granularity of the wheel, the lag of a turn, a standstill.
+pub(crate) fn slack(swarm: &Swarm) -> u64 {
+    let stall = swarm.faults.stalls * 10 * SECOND;
+    50 * MS + 3 * swarm.faults.lag + 2 * swarm.faults.hold + stall
+}
+
+/// Damaged octets in a form that can be read at all.
+fn sanitised(octets: &Rc<[u8]>) -> Rc<[u8]> {
+    if octets.is_ascii() {
+        return octets.clone();
+    }
+    octets.iter().map(|octet| if octet.is_ascii() { *octet } else { b'?' }).collect()
+}
+
+/// Status and topmost branch of a response, however damaged.
+fn guess(octets: &[u8]) -> Option<(u16, Box<str>)> {
+    let status = core::str::from_utf8(octets.get(8..11)?).ok()?.parse().ok()?;
+    Some((status, branch_in(octets)?))
+}
+
+/// The first branch of RFC 3261, in lower case: hexadecimal digits have none.
+fn branch_in(octets: &[u8]) -> Option<Box<str>> {
+    let cookie =
+        |at: &usize| octets[*at..].get(..7).is_some_and(|c| c.eq_ignore_ascii_case(b"z9hG4bK"));
+    let at = (0..octets.len()).find(cookie)?;
+    let rest = &octets[at..];
+    let len = rest.iter().position(|octet| !octet.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    Some(rest[..len].iter().map(|octet| char::from(octet.to_ascii_lowercase())).collect())
+}

@@ -1,0 +1,73 @@
+//! The deterministic simulator: the third driver of the engine.
+//!
+//! It fills the same [`roger::packet::Arrival`]s as the kernel does and takes the same
+//! [`roger::packet::Departures`], in one thread, with a clock and a network of its own. Everything
+//! that happens follows from one number, so a run that fails can be run again.
+//!
+//! ```text
+//!   sms (clients) --+                                       +-- im (servers, users)
+//!                   +--> air --> world --> boundary --> engine
+//!   strangers ------+    time    turns     one bug,         +-- the kernel: sent, refused, late
+//!                        faults            if planted
+//!                                  |
+//!                               ledger  what truly happened, octet by octet
+//!                               judge   what must have been decided, by a table of its own
+//! ```
+//!
+//! Three things make its judgement worth something. The actors and the judge read and write SIP
+//! with naive string code and never with the engine's parser. The judge knows the truth: what
+//! every IM user has really seen, and what every client was really told. And it is tested itself:
+//! each [`Bug`] planted at the boundary must be found, and so must the mutants of the engine's
+//! sources in `mutants/`.
+//!
+//! A run has two parts: faults on, where nothing wrong may happen (safety), then faults off,
+//! where everything must come to its end (liveness). Each fault is armed in one run of four.
+#![expect(clippy::disallowed_macros, reason = "a tool is cold code")]
+
+mod air;
+mod boundary;
+mod chance;
+mod digest;
+mod im;
+mod judge;
+mod ledger;
+mod sms;
+mod swarm;
+mod text;
+mod world;
+
+pub use self::boundary::Bug;
+
+/// What came of one seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// One number over every octet that was sent and every account that was told.
+    pub digest: u64,
+    /// Messages that were accepted.
+    pub messages: u64,
+    /// Datagrams that left.
+    pub datagrams: u64,
+    /// How much time passed in the simulated world.
+    pub simulated_ns: u64,
+    /// The first invariant that broke.
+    pub violation: Option<String>,
+    /// The last things that happened, if they were asked for.
+    pub trace: Vec<String>,
+}
+
+/// Runs one seed, with a bug planted if one is given.
+pub fn run(seed: u64, bug: Option<Bug>) -> Outcome {
+    world::World::new(seed, bug, false).run()
+}
+
+/// Runs one seed again and keeps the end of its story.
+pub fn explain(seed: u64, bug: Option<Bug>) -> Outcome {
+    world::World::new(seed, bug, true).run()
+}
+
+/// The first of these seeds at which something breaks.
+pub fn find(seeds: impl IntoIterator<Item = u64>, bug: Bug) -> Option<Outcome> {
+    seeds.into_iter().map(|seed| run(seed, Some(bug))).find(|outcome| outcome.violation.is_some())
+}

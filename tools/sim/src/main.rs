@@ -1,0 +1,125 @@
+//! `sim SEED`, `sim A..B`, `sim --bugs`, `sim --bug NAME A..B`: runs seeds and says what broke.
+#![expect(clippy::print_stdout, reason = "a command prints")]
+#![expect(clippy::print_stderr, reason = "a command says what went wrong")]
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::process::ExitCode;
+
+use sim::{Bug, Outcome};
+
+const USAGE: &str = "usage: sim SEED            one seed with the end of its story
+       sim A..B            seeds A to B-1, a summary, the first failing one with its story
+       sim --each A..B     one line per seed
+       sim --bugs [A..B]   each planted bug over these seeds (0..1000) until it is found
+       sim --bug NAME A..B one planted bug";
+
+/// The seed that is running, for whoever dies of a panic.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+fn main() -> ExitCode {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        eprintln!("seed {} panicked:", SEED.load(Ordering::Relaxed));
+        before(panic);
+    }));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["--bugs"] => Some(bugs(&(0..1_000))),
+        ["--bugs", seeds] => range(seeds).map(|seeds| bugs(&seeds)),
+        ["--each", seeds] => range(seeds).map(each),
+        ["--bug", name, seeds] => {
+            let bug = Bug::ALL.into_iter().find(|bug| bug.name() == name);
+            bug.and_then(|bug| range(seeds).map(|seeds| swarm(seeds, Some(bug))))
+        }
+        [seeds] => match seeds.parse() {
+            Ok(seed) => Some(one(seed, None)),
+            Err(_) => range(seeds).map(|seeds| swarm(seeds, None)),
+        },
+        _ => None,
+    };
+    done.unwrap_or_else(|| {
+        eprintln!("{USAGE}");
+        ExitCode::from(2)
+    })
+}
+
+fn range(text: &str) -> Option<Range<u64>> {
+    let (from, to) = text.split_once("..")?;
+    Some(from.parse().ok()?..to.parse().ok()?)
+}
+
+/// One seed, told in full.
+fn one(seed: u64, bug: Option<Bug>) -> ExitCode {
+    SEED.store(seed, Ordering::Relaxed);
+    let outcome = sim::explain(seed, bug);
+    for line in &outcome.trace {
+        println!("{line}");
+    }
+    println!("{}", summary(&outcome));
+    if outcome.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Many seeds, up to the first that fails.
+fn swarm(seeds: Range<u64>, bug: Option<Bug>) -> ExitCode {
+    let (mut runs, mut messages, mut datagrams, mut digest) = (0_u64, 0, 0, 0_u64);
+    for seed in seeds {
+        SEED.store(seed, Ordering::Relaxed);
+        let outcome = sim::run(seed, bug);
+        if outcome.violation.is_some() {
+            return one(seed, bug);
+        }
+        runs += 1;
+        messages += outcome.messages;
+        datagrams += outcome.datagrams;
+        digest = digest.rotate_left(1) ^ outcome.digest;
+    }
+    println!(
+        "{runs} seeds, {messages} messages, {datagrams} datagrams sent, digest {digest:016x}: no invariant broken"
+    );
+    ExitCode::SUCCESS
+}
+
+/// One line per seed, whatever came of it.
+fn each(seeds: Range<u64>) -> ExitCode {
+    let mut failed = 0_u64;
+    for seed in seeds {
+        SEED.store(seed, Ordering::Relaxed);
+        let outcome = sim::run(seed, None);
+        failed += u64::from(outcome.violation.is_some());
+        println!("{}", summary(&outcome));
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every planted bug, and the seed that finds it.
+fn bugs(seeds: &Range<u64>) -> ExitCode {
+    let mut missed = 0_u32;
+    for bug in Bug::ALL {
+        match sim::find(seeds.clone(), bug) {
+            Some(outcome) => {
+                let violation = outcome.violation.unwrap_or_default();
+                let end = violation.char_indices().nth(110).map_or(violation.len(), |(at, _)| at);
+                println!("{:24} seed {:>4}  {}", bug.name(), outcome.seed, &violation[..end]);
+            }
+            None => {
+                missed += 1;
+                println!("{:24} NOT FOUND", bug.name());
+            }
+        }
+    }
+    println!("{} planted, {missed} missed", Bug::ALL.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let Outcome { seed, digest, messages, datagrams, simulated_ns, violation, .. } = outcome;
+    let seconds = simulated_ns / 1_000_000_000;
+    let verdict = violation.as_deref().unwrap_or("no invariant broken");
+    [
+        format_args!("seed {seed}: digest {digest:016x}, {messages} messages, ").to_string(),
+        format_args!("{datagrams} datagrams sent, {seconds} s simulated: {verdict}").to_string(),
+    ]
+    .concat()
+}
