@@ -29,7 +29,7 @@ use self::peers::Peers;
 pub use self::record::MESSAGES_MAX;
 use self::record::{OPEN_MESSAGE_SIZE, Record};
 use self::request::Asked;
-pub use self::setup::{Peer, Serving, Setup, Strangers, Timers};
+pub use self::setup::{Host, Peer, Serving, Setup, Strangers, Timers};
 use crate::delivery::Account;
 use crate::limits::{
     ACCOUNTS_MAX, BURST_SIZE, DATAGRAM_SIZE_MAX, KEPT_MAX, REFUSED_SHARE, REQUEST_SMALL_SIZE,
@@ -65,6 +65,8 @@ pub struct Engine {
     scratch: Box<[u8; SLOT_SIZE]>,
     pause: Pause,
     serving: Serving,
+    /// How far the search for messages to abandon has come.
+    abandoned_to: u32,
     tally: Arc<Tally>,
 }
 
@@ -125,6 +127,7 @@ impl Engine {
             scratch: Box::new([0; SLOT_SIZE]),
             pause: Pause::new(now),
             serving: Serving::Open,
+            abandoned_to: 0,
             setup,
             tally,
         }

@@ -47,16 +47,12 @@ impl Peers {
         Some(self.by_endpoint[found].1)
     }
 
-    /// The first address of the IM-side peer that has this host name.
-    pub(super) fn named(&self, host: &[u8], port: u16) -> Option<Endpoint> {
-        let named = |peer: &&Peer| {
-            peer.im
-                && peer
-                    .hosts
-                    .iter()
-                    .any(|(name, at)| *at == port && name.as_bytes().eq_ignore_ascii_case(host))
-        };
-        self.list.iter().find(named)?.addresses.first().copied()
+    /// What IM-side peers have behind this host name.
+    pub(super) fn named(&self, host: &[u8], port: u16) -> impl Iterator<Item = Endpoint> {
+        let hosts = self.list.iter().filter(|peer| peer.im).flat_map(|peer| &peer.hosts);
+        hosts
+            .filter(move |at| at.port == port && at.name.as_bytes().eq_ignore_ascii_case(host))
+            .map(|at| at.endpoint)
     }
 
     /// What is configured about a peer.
@@ -69,6 +65,7 @@ impl Peers {
 mod tests {
     use super::*;
     use crate::delivery::Role;
+    use crate::engine::setup::Host;
     use std::net::SocketAddr;
 
     fn peer(name: &str, addresses: &[&str]) -> Peer {
@@ -79,7 +76,10 @@ mod tests {
             role: Role::Proxy,
             trusted: false,
             addresses: addresses.iter().map(|text| endpoint(text)).collect(),
-            hosts: Box::new([("Im.Example".into(), 5060)]),
+            hosts: Box::new([
+                Host { name: "Im.Example".into(), port: 5060, endpoint: endpoint(addresses[0]) },
+                Host { name: "b.example".into(), port: 5060, endpoint: endpoint("10.0.0.9:5060") },
+            ]),
         }
     }
 
@@ -106,7 +106,9 @@ mod tests {
     #[test]
     fn names_are_compared_without_case_and_with_their_port() {
         let peers = Peers::new(Box::new([peer("a", &["10.0.0.1:5060"])]));
-        assert_eq!(peers.named(b"im.example", 5060), Some(endpoint("10.0.0.1:5060")));
-        assert_eq!(peers.named(b"im.example", 5061), None);
+        let named = |host: &[u8], port| peers.named(host, port).collect::<Vec<_>>();
+        assert_eq!(named(b"im.example", 5060), [endpoint("10.0.0.1:5060")]);
+        assert_eq!(named(b"B.example", 5060), [endpoint("10.0.0.9:5060")], "each its own");
+        assert!(named(b"im.example", 5061).is_empty());
     }
 }

@@ -130,7 +130,10 @@ impl Engine {
     fn resolve(&self, host: &[u8], port: u16) -> Option<Endpoint> {
         match uri::host_address(host) {
             Some(ip) => Some(Endpoint { ip, port }),
-            None => self.peers.named(host, port),
+            None => {
+                let reachable = |at: &Endpoint| self.request_socket(*at).is_some();
+                self.peers.named(host, port).find(reachable)
+            }
         }
     }
 

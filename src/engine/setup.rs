@@ -70,8 +70,19 @@ pub struct Peer {
     /// Its addresses. A source is the peer whose address and port it has, else the only peer
     /// that has its address.
     pub addresses: Box<[Endpoint]>,
-    /// Host names by which a Route or a Request-URI may name it, with their port.
-    pub hosts: Box<[(Box<str>, u16)]>,
+    /// Host names by which a Route or a Request-URI may name it, and what each stands for.
+    pub hosts: Box<[Host]>,
+}
+
+/// A name that was resolved at the start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    /// The host name, which has no case.
+    pub name: Box<str>,
+    /// The port that goes with it.
+    pub port: u16,
+    /// One of the addresses behind it.
+    pub endpoint: Endpoint,
 }
 
 /// The base values of RFC 3261 section 17.1.2.2, in milliseconds.

@@ -145,10 +145,10 @@ impl Engine {
     /// known.
     pub fn abandon(&mut self, now: Instant, limit: usize) -> u32 {
         let mut ended = 0;
-        for index in 0..self.records.capacity() {
-            if ended == limit || self.records.is_empty() {
-                break;
-            }
+        while ended < limit && !self.records.is_empty() {
+            // Each call goes on where the last one stopped; nothing is accepted in between.
+            let index = self.abandoned_to;
+            self.abandoned_to = (index + 1) % self.records.capacity();
             let Some(handle) = self.records.handle_at(index) else { continue };
             let Some(record) = self.records.get_mut(handle) else { continue };
             if let Some(verdict) = record.message.observe(Evidence::Shutdown) {

@@ -92,13 +92,24 @@ fn peer(peer: &crate::config::Peer) -> engine::Peer {
         role: peer.role,
         trusted: peer.trusted,
         addresses: addresses.map(|&address| Endpoint::from(address)).collect(),
-        hosts: peer.places.iter().filter_map(|place| host(&place.written)).collect(),
+        hosts: peer.places.iter().flat_map(hosts).collect(),
     }
 }
 
 /// A name with its port; nothing for an address.
 fn host(written: &HostPort) -> Option<(Box<str>, u16)> {
     written.literal().is_none().then(|| (written.host.as_str().into(), written.port))
+}
+
+/// A name with each of its addresses; nothing where an address was written.
+fn hosts(place: &crate::config::Place) -> impl Iterator<Item = engine::Host> {
+    place.addresses.iter().filter(|_| place.written.literal().is_none()).map(|&address| {
+        engine::Host {
+            name: place.written.host.as_str().into(),
+            port: place.written.port,
+            endpoint: Endpoint::from(address),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -172,7 +183,15 @@ mod tests {
         let [smsc, im] = &*setup.peers else { panic!("two peers") };
         assert!(smsc.sms && !smsc.im && smsc.trusted && smsc.hosts.is_empty());
         assert!(!im.sms && im.im && !im.trusted);
-        assert_eq!(*im.hosts, [(Box::from("im.example.net"), 5_080)]);
+        let named = |text: &str| engine::Host {
+            name: "im.example.net".into(),
+            port: 5_080,
+            endpoint: endpoint(text),
+        };
+        assert_eq!(
+            *im.hosts,
+            ["192.0.2.19:5080", "192.0.2.20:5080", "[2001:db8::20]:5080"].map(named)
+        );
         let addresses =
             ["192.0.2.19:5080", "192.0.2.20:5080", "[2001:db8::20]:5080", "127.0.0.1:5081"];
         assert_eq!(*im.addresses, addresses.map(endpoint));

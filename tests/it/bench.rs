@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use roger::delivery::{Account, Role};
-use roger::engine::{Engine, Peer, Setup, Strangers, Timers};
+use roger::engine::{Engine, Host, Peer, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::TIMERS_PER_TURN_MAX;
 use roger::metrics::{Counter, Tally};
@@ -29,7 +29,7 @@ pub(crate) fn setup() -> Setup {
         role,
         trusted: true,
         addresses: Box::new([endpoint(address)]),
-        hosts: Box::new([(host.into(), 5070)]),
+        hosts: Box::new([Host { name: host.into(), port: 5070, endpoint: endpoint(address) }]),
     };
     Setup {
         worker: WorkerId(0),

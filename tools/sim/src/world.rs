@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use roger::delivery::{Role, Verdict as Decided};
-use roger::engine::{Peer, Serving, Setup, Strangers, Timers};
+use roger::engine::{Host, Peer, Serving, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::{
     BURST_SIZE, SLOTS_EVIDENCE, SLOTS_MAX, SLOTS_REFUSALS, SLOTS_WORK, TIMERS_PER_TURN_MAX,
@@ -653,7 +653,12 @@ fn setup(swarm: &Swarm, seed: u64) -> Setup {
         role: server.role,
         trusted: server.trusted,
         addresses: server.addresses.clone().into(),
-        hosts: [(format!("im{index}.example").into(), 5060)].into(),
+        hosts: [Host {
+            name: format!("im{index}.example").into(),
+            port: 5060,
+            endpoint: server.addresses[0],
+        }]
+        .into(),
     });
     let request_sockets = if swarm.single_port { [0, 1] } else { [2, 3] };
     Setup {
