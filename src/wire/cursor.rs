@@ -28,8 +28,32 @@ impl Class {
 
     /// Whether the octet belongs to it.
     pub(super) fn has(self, octet: u8) -> bool {
-        CLASSES.get(usize::from(octet)).is_some_and(|classes| classes & self.0 != 0)
+        classes_at(octet) & self.0 != 0
     }
+
+    /// Whether all of these octets belong to it.
+    pub(super) fn has_all(self, octets: &[u8]) -> bool {
+        visited(octets.len());
+        octets.iter().all(|&octet| self.has(octet))
+    }
+
+    /// How many octets at the front belong to it: eight at a time while all eight do.
+    #[inline]
+    fn run(self, octets: &[u8]) -> usize {
+        let (chunks, _) = octets.as_chunks::<8>();
+        let of_all = |chunk: &[u8; 8]| chunk.iter().fold(self.0, |all, &o| all & classes_at(o));
+        let whole = chunks.iter().take_while(|chunk| of_all(chunk) != 0).count();
+        let count = whole.wrapping_mul(8);
+        count.wrapping_add(self.run_few(octets.get(count..).unwrap_or_default()))
+    }
+
+    fn run_few(self, octets: &[u8]) -> usize {
+        octets.iter().position(|&octet| !self.has(octet)).unwrap_or(octets.len())
+    }
+}
+
+fn classes_at(octet: u8) -> u8 {
+    CLASSES.get(usize::from(octet)).copied().unwrap_or_default()
 }
 
 /// The classes of each octet.
@@ -91,74 +115,109 @@ const fn classes_of(octet: u8) -> u8 {
     classes
 }
 
-/// A position in octets that only rises.
+/// What is left of some octets, and where that is. It only gets less.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor<'a> {
-    octets: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    end: usize,
 }
 
 impl<'a> Cursor<'a> {
     /// Before the octet at `at`; the octets end at `end`.
     pub(super) fn new(octets: &'a [u8], at: usize, end: usize) -> Self {
-        Self { octets: octets.get(..end).unwrap_or(octets), at }
+        match octets.get(at..end) {
+            Some(rest) => Self { rest, end },
+            None => Self { rest: &[], end: octets.len() },
+        }
     }
 
     /// Where it stands.
     pub(super) const fn at(&self) -> usize {
-        self.at
+        self.end.wrapping_sub(self.rest.len())
     }
 
-    /// The next octet, which stays.
-    pub(super) fn peek(&self) -> Option<u8> {
-        self.octets.get(self.at).copied()
+    /// What is left.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Whether nothing is left.
     pub(super) const fn is_at_end(&self) -> bool {
-        self.at >= self.octets.len()
+        self.rest.is_empty()
     }
 
-    /// The octets from `at` to where it stands.
-    pub(super) fn since(&self, at: usize) -> &'a [u8] {
-        self.octets.get(at..self.at).unwrap_or_default()
+    /// The octets between where it stood earlier and where it stands.
+    pub(super) fn since(&self, earlier: &Self) -> &'a [u8] {
+        earlier.rest.get(..earlier.rest.len().wrapping_sub(self.rest.len())).unwrap_or_default()
     }
 
-    /// What is left.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.octets.get(self.at..).unwrap_or_default()
+    /// The next octet, which stays.
+    pub(super) const fn peek(&self) -> Option<u8> {
+        match self.rest {
+            [octet, ..] => Some(*octet),
+            [] => None,
+        }
     }
 
     /// Passes this octet if it is the next one.
     pub(super) fn eat(&mut self, octet: u8) -> bool {
-        let eaten = self.peek() == Some(octet);
-        if eaten {
-            self.pass(1);
+        match self.rest {
+            [next, rest @ ..] if *next == octet => {
+                visited(1);
+                self.rest = rest;
+                true
+            }
+            _ => false,
         }
-        eaten
     }
 
     /// Passes these octets if they come next.
-    pub(super) fn eat_all(&mut self, octets: &[u8]) -> bool {
-        let eaten = self.rest().starts_with(octets);
-        if eaten {
-            self.pass(octets.len());
+    pub(super) fn eat_all<const N: usize>(&mut self, octets: &[u8; N]) -> bool {
+        match self.rest.split_first_chunk::<N>() {
+            Some((next, rest)) if next == octets => {
+                visited(N);
+                self.rest = rest;
+                true
+            }
+            _ => false,
         }
-        eaten
+    }
+
+    /// Passes all octets of a class.
+    #[inline]
+    pub(super) fn take(&mut self, class: Class) -> &'a [u8] {
+        let count = class.run(self.rest);
+        visited(count);
+        let (taken, rest) = self.rest.split_at_checked(count).unwrap_or_default();
+        self.rest = rest;
+        taken
+    }
+
+    /// Passes all octets of a class, of which there are few.
+    pub(super) fn take_few(&mut self, class: Class) -> &'a [u8] {
+        let count = class.run_few(self.rest);
+        visited(count);
+        let (taken, rest) = self.rest.split_at_checked(count).unwrap_or_default();
+        self.rest = rest;
+        taken
     }
 
     /// Passes all octets of a class; says how many there were.
     pub(super) fn skip(&mut self, class: Class) -> usize {
-        let rest = self.rest();
-        let count = rest.iter().position(|&octet| !class.has(octet)).unwrap_or(rest.len());
-        self.pass(count);
-        count
+        self.take(class).len()
+    }
+
+    /// Passes that many octets.
+    pub(super) fn pass(&mut self, count: usize) {
+        visited(count);
+        self.rest = self.rest.get(count..).unwrap_or_default();
     }
 
     /// Passes white space and folding.
     pub(super) fn skip_lws(&mut self) {
-        if self.peek().is_some_and(|octet| octet <= b' ') {
-            self.skip(Class::LWS);
+        while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] = self.rest {
+            visited(1);
+            self.rest = rest;
         }
     }
 
@@ -169,39 +228,93 @@ impl<'a> Cursor<'a> {
             return false;
         }
         loop {
-            self.skip(Class::QUOTED);
-            if self.eat(b'"') {
-                return true;
-            }
-            // quoted-pair: any ASCII character but CR and LF, NUL included.
-            if !self.eat(b'\\') {
-                return false;
-            }
-            match self.peek() {
-                Some(0..=0x7F) if self.peek() != Some(b'\r') && self.peek() != Some(b'\n') => {
-                    self.pass(1);
+            self.take(Class::QUOTED);
+            match self.rest {
+                [b'"', rest @ ..] => {
+                    visited(1);
+                    self.rest = rest;
+                    return true;
                 }
-                Some(_) | None => return false,
+                // quoted-pair: any ASCII character but CR and LF, NUL included.
+                [b'\\', octet @ 0..=0x7F, rest @ ..] if !matches!(octet, b'\r' | b'\n') => {
+                    visited(2);
+                    self.rest = rest;
+                }
+                _ => return false,
             }
         }
     }
 
     /// Passes decimal digits; their value, saturated at `u64::MAX`; none if there is no digit.
     pub(super) fn number(&mut self) -> Option<u64> {
-        let mut value: u64 = 0;
-        let start = self.at;
-        while let Some(octet @ b'0'..=b'9') = self.peek() {
-            value = value.saturating_mul(10).saturating_add(u64::from(octet & 0x0F));
-            self.pass(1);
+        let mut value: Option<u64> = None;
+        while let [octet @ b'0'..=b'9', rest @ ..] = self.rest {
+            let digit = u64::from(octet & 0x0F);
+            value = Some(value.unwrap_or(0).saturating_mul(10).saturating_add(digit));
+            visited(1);
+            self.rest = rest;
         }
-        (self.at != start).then_some(value)
+        value
     }
+}
 
-    fn pass(&mut self, count: usize) {
-        visited(count);
-        // `at` never exceeds the length of a slice, which is less than half of `usize::MAX`.
-        self.at = self.at.wrapping_add(count);
+/// Where an octet first stands.
+#[inline]
+pub(super) fn find(octets: &[u8], octet: u8) -> Option<usize> {
+    let wanted = u64::from(octet).wrapping_mul(LOW_BITS);
+    first(octets, |other| other == octet, |word| lowest_below(word ^ wanted, 1))
+}
+
+/// Where an octet below space first stands: a control character.
+#[inline]
+pub(super) fn find_control(octets: &[u8]) -> Option<usize> {
+    first(octets, |octet| octet < b' ', |word| lowest_below(word, 0x20))
+}
+
+/// Where an octet that is wanted first stands. Sixteen octets are asked without a branch between
+/// them, which compilers turn into a comparison of all at once; then the words that they are.
+#[inline(always)]
+fn first(
+    octets: &[u8],
+    is: impl Fn(u8) -> bool,
+    within: impl Fn(u64) -> Option<usize>,
+) -> Option<usize> {
+    let (chunks, tail) = octets.as_chunks::<16>();
+    let mut at: usize = 0;
+    for chunk in chunks {
+        if chunk.iter().fold(false, |any, &octet| any | is(octet)) {
+            visited(at);
+            let (low, high) = halves(chunk);
+            let found = within(low).or_else(|| Some(within(high)?.wrapping_add(8)));
+            return found.map(|found| found.wrapping_add(at));
+        }
+        at = at.wrapping_add(16);
     }
+    visited(at);
+    Some(at.wrapping_add(tail.iter().position(|&octet| is(octet))?))
+}
+
+/// The two words of sixteen octets, the first octet lowest.
+#[expect(clippy::cast_possible_truncation, reason = "each half is taken")]
+pub(super) const fn halves(octets: &[u8; 16]) -> (u64, u64) {
+    let both = u128::from_le_bytes(*octets);
+    (both as u64, (both >> 64) as u64)
+}
+
+/// The first `len` octets of a word; the others are zero.
+#[expect(clippy::cast_possible_truncation, reason = "less than eight")]
+pub(super) const fn masked(word: u64, len: usize) -> u64 {
+    if len >= 8 { word } else { word & !(u64::MAX << (len as u32).wrapping_mul(8)) }
+}
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = LOW_BITS << 7;
+
+/// The index of the first of eight octets that is below a bound of at most 128. The subtraction
+/// borrows from the octets above the first one that is, never from those below it.
+pub(super) const fn lowest_below(octets: u64, bound: u64) -> Option<usize> {
+    let below = octets.wrapping_sub(LOW_BITS.wrapping_mul(bound)) & !octets & HIGH_BITS;
+    if below == 0 { None } else { Some((below.trailing_zeros() >> 3) as usize) }
 }
 
 /// Counts work in octets, in tests only.
@@ -274,6 +387,43 @@ mod tests {
             assert_eq!(Class::LWS.has(octet), b" \t\r\n".contains(&octet), "{octet}");
             assert!(!Class::URI.has(octet) || octet.is_ascii_graphic(), "{octet}");
             assert!(!token || Class::VALUE.has(octet), "{octet}");
+        }
+    }
+
+    #[test]
+    fn octets_are_found_as_a_loop_finds_them() {
+        let mut octets: Vec<u8> = (0..200_u8).map(|octet| octet.wrapping_mul(31) | 0x80).collect();
+        for at in 0..octets.len() {
+            for found in [0, 1, 0x1F, 0x20, b':', 0x7F, 0x80] {
+                let before = core::mem::replace(&mut octets[at], found);
+                for from in 0..12 {
+                    let rest = &octets[from..];
+                    assert_eq!(find(rest, found), rest.iter().position(|&octet| octet == found));
+                    assert_eq!(find_control(rest), rest.iter().position(|&octet| octet < 0x20));
+                }
+                octets[at] = before;
+            }
+        }
+        // What lies behind a hit does not move it, though the subtraction borrows from there.
+        assert_eq!(find(b"aaa:;aaaa", b':'), Some(3));
+        assert_eq!(find_control(b"abc\x1f \x20!aaa"), Some(3));
+        assert_eq!(find_control(b"abc \x20!\x1faaa"), Some(6));
+    }
+
+    #[test]
+    fn runs_end_where_a_loop_ends_them() {
+        for at in 0..40 {
+            for octet in [b'a', b' ', b'<', b';', b'%', 0, 0xFF] {
+                let mut octets = [b'b'; 40];
+                octets[at] = octet;
+                for len in 0..=octets.len() {
+                    for class in [Class::TOKEN, Class::VALUE, Class::URI, Class::WORD, Class::HOST]
+                    {
+                        let naive = octets[..len].iter().take_while(|&&o| class.has(o)).count();
+                        assert_eq!(class.run(&octets[..len]), naive);
+                    }
+                }
+            }
         }
     }
 

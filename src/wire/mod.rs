@@ -66,15 +66,11 @@ impl Span {
         self.at.saturating_add(self.len)
     }
 
-    /// From one position to another. What is parsed is never longer than `u16` can say.
-    fn between(at: usize, end: usize) -> Self {
-        Self { at: narrow(at), len: narrow(end.saturating_sub(at)) }
+    /// From one position to another.
+    #[expect(clippy::cast_possible_truncation, reason = "no more than u16::MAX octets are read")]
+    const fn between(at: usize, end: usize) -> Self {
+        Self { at: at as u16, len: end.wrapping_sub(at) as u16 }
     }
-}
-
-/// A position or a length as it is kept in a [`Span`].
-fn narrow(position: usize) -> u16 {
-    u16::try_from(position).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(super) fn value(cursor: &mut Cursor<'_>) -> Result<Address, Malformed> {
                 return Err(Malformed { expected: "a parameter", at: cursor.at() });
             }
         };
-        if parameter.is(b"tag") {
+        if parameter.is(b"tag\0\0\0\0\0") {
             let value = parameter.value;
             if value.is_empty() || value.starts_with(b"\"") || !address.tag.is_empty() {
                 return Err(Malformed { expected: "one tag", at: parameter.at });
@@ -55,7 +55,7 @@ fn eat_uri(cursor: &mut Cursor<'_>) -> Option<Span> {
         _ => {}
     }
     let mut ahead = *cursor;
-    if ahead.skip(Class::TOKEN) == 0 {
+    if ahead.take_few(Class::TOKEN).is_empty() {
         return None;
     }
     if ahead.peek() == Some(b':') {

@@ -292,11 +292,11 @@ impl Reader<'_> {
         let number_end = cursor.at();
         cursor.skip_lws();
         let method_at = cursor.at();
-        let method_len = cursor.skip(Class::TOKEN);
+        let method = cursor.take(Class::TOKEN);
         match number.filter(|number| *number < 1 << 31) {
-            Some(number) if method_at > number_end && method_len > 0 && cursor.is_at_end() => {
+            Some(number) if method_at > number_end && !method.is_empty() && cursor.is_at_end() => {
                 self.section.fields.cseq = number;
-                self.section.fields.cseq_method = Method::of(cursor.since(method_at));
+                self.section.fields.cseq_method = Method::of(method);
                 self.section.cseq_method_name = Span::between(method_at, cursor.at());
             }
             Some(_) | None => self.wrong(wrong::CSEQ, field.at),

@@ -6,7 +6,9 @@
 
 use memchr::memchr3;
 
-use crate::wire::cursor::{Class, Cursor, visited};
+use crate::wire::cursor::{
+    Class, Cursor, find, find_control, halves, lowest_below, masked, visited,
+};
 use crate::wire::{Malformed, Span};
 
 /// The header fields that mean something here.
@@ -33,32 +35,85 @@ pub(super) enum Name {
 }
 
 impl Name {
-    /// Names are compared without case; each has one length, some a compact form (section 7.3.3).
+    /// Names are compared without case; some have a compact form (section 7.3.3).
     fn of(name: &[u8]) -> Self {
-        let (candidate, text): (Self, &[u8]) = match (name.len(), name.first()) {
-            (1, Some(letter)) => return Self::of_compact(*letter),
-            (2, _) => (Self::To, b"To"),
-            (3, _) => (Self::Via, b"Via"),
-            (4, Some(b'F' | b'f')) => (Self::From, b"From"),
-            (4, _) => (Self::CSeq, b"CSeq"),
-            (5, _) => (Self::Route, b"Route"),
-            (7, Some(b'R' | b'r')) => (Self::Require, b"Require"),
-            (7, Some(b'P' | b'p')) => (Self::Privacy, b"Privacy"),
-            (7, _) if name.get(1) == Some(&b'a') || name.get(1) == Some(&b'A') => {
-                (Self::CallId, b"Call-ID")
+        let mut words = [0; 16];
+        match words.get_mut(..name.len()) {
+            Some(room) => {
+                room.copy_from_slice(name);
+                Self::of_words(name.len(), halves(&words))
             }
-            (7, _) => (Self::Contact, b"Contact"),
-            (9, _) => (Self::Timestamp, b"Timestamp"),
-            (11, _) => (Self::RetryAfter, b"Retry-After"),
-            (12, Some(b'M' | b'm')) => (Self::MaxForwards, b"Max-Forwards"),
-            (12, Some(b'R' | b'r')) => (Self::RecordRoute, b"Record-Route"),
-            (12, _) => (Self::ContentType, b"Content-Type"),
-            (13, _) => (Self::ProxyRequire, b"Proxy-Require"),
-            (14, _) => (Self::ContentLength, b"Content-Length"),
-            (19, _) => (Self::PAssertedIdentity, b"P-Asserted-Identity"),
-            (_, _) => return Self::Other,
-        };
-        if name.eq_ignore_ascii_case(text) { candidate } else { Self::Other }
+            None if name.eq_ignore_ascii_case(b"P-Asserted-Identity") => Self::PAssertedIdentity,
+            None => Self::Other,
+        }
+    }
+
+    /// The same for names of at most 16 octets, which stand at the front of two words. A bit set in
+    /// each octet makes letters small, and makes no other octet a letter; CR becomes a hyphen, but
+    /// is in no name.
+    #[inline(always)]
+    fn of_words(len: usize, (first, second): (u64, u64)) -> Self {
+        const fn word(text: &[u8; 8]) -> u64 {
+            u64::from_le_bytes(*text)
+        }
+        const COMPACT_C: u64 = word(b"c\0\0\0\0\0\0\0");
+        const COMPACT_F: u64 = word(b"f\0\0\0\0\0\0\0");
+        const COMPACT_I: u64 = word(b"i\0\0\0\0\0\0\0");
+        const COMPACT_L: u64 = word(b"l\0\0\0\0\0\0\0");
+        const COMPACT_M: u64 = word(b"m\0\0\0\0\0\0\0");
+        const COMPACT_T: u64 = word(b"t\0\0\0\0\0\0\0");
+        const COMPACT_V: u64 = word(b"v\0\0\0\0\0\0\0");
+        const TO: u64 = word(b"to\0\0\0\0\0\0");
+        const VIA: u64 = word(b"via\0\0\0\0\0");
+        const CSEQ: u64 = word(b"cseq\0\0\0\0");
+        const FROM: u64 = word(b"from\0\0\0\0");
+        const ROUTE: u64 = word(b"route\0\0\0");
+        const CALL_ID: u64 = word(b"call-id\0");
+        const CONTACT: u64 = word(b"contact\0");
+        const PRIVACY: u64 = word(b"privacy\0");
+        const REQUIRE: u64 = word(b"require\0");
+        const MAX_FORW: u64 = word(b"max-forw");
+        const ARDS: u64 = word(b"ards\0\0\0\0");
+        const CONTENT_: u64 = word(b"content-");
+        const LENGTH: u64 = word(b"length\0\0");
+        const TYPE: u64 = word(b"type\0\0\0\0");
+        const RECORD_R: u64 = word(b"record-r");
+        const OUTE: u64 = word(b"oute\0\0\0\0");
+        const PROXY_RE: u64 = word(b"proxy-re");
+        const QUIRE: u64 = word(b"quire\0\0\0");
+        const TIMESTAM: u64 = word(b"timestam");
+        const P: u64 = word(b"p\0\0\0\0\0\0\0");
+        const RETRY_AF: u64 = word(b"retry-af");
+        const TER: u64 = word(b"ter\0\0\0\0\0");
+        let small = 0x2020_2020_2020_2020;
+        let (first, second) =
+            (masked(first | small, len), masked(second | small, len.saturating_sub(8)));
+        if len < 8 {
+            return match first {
+                VIA | COMPACT_V => Self::Via,
+                FROM | COMPACT_F => Self::From,
+                TO | COMPACT_T => Self::To,
+                CALL_ID | COMPACT_I => Self::CallId,
+                CSEQ => Self::CSeq,
+                COMPACT_L => Self::ContentLength,
+                COMPACT_C => Self::ContentType,
+                CONTACT | COMPACT_M => Self::Contact,
+                ROUTE => Self::Route,
+                PRIVACY => Self::Privacy,
+                REQUIRE => Self::Require,
+                _ => Self::Other,
+            };
+        }
+        match (first, second) {
+            (MAX_FORW, ARDS) => Self::MaxForwards,
+            (CONTENT_, LENGTH) => Self::ContentLength,
+            (CONTENT_, TYPE) => Self::ContentType,
+            (RECORD_R, OUTE) => Self::RecordRoute,
+            (PROXY_RE, QUIRE) => Self::ProxyRequire,
+            (TIMESTAM, P) => Self::Timestamp,
+            (RETRY_AF, TER) => Self::RetryAfter,
+            _ => Self::Other,
+        }
     }
 
     /// Whether every response has it.
@@ -81,23 +136,10 @@ impl Name {
             | Self::Other => false,
         }
     }
-
-    const fn of_compact(letter: u8) -> Self {
-        match letter.to_ascii_lowercase() {
-            b'c' => Self::ContentType,
-            b'f' => Self::From,
-            b'i' => Self::CallId,
-            b'l' => Self::ContentLength,
-            b'm' => Self::Contact,
-            b't' => Self::To,
-            b'v' => Self::Via,
-            _ => Self::Other,
-        }
-    }
 }
 
 /// One header field, folding included.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Field {
     /// Which one.
     pub(super) name: Name,
@@ -146,10 +188,55 @@ pub(super) enum Step {
 /// # Errors
 ///
 /// A CR or LF by itself.
+#[inline(always)]
 pub(super) fn step(octets: &[u8], at: usize) -> Result<Step, Malformed> {
+    match usual(octets.get(at..).unwrap_or_default(), at) {
+        Some(field) => Ok(Step::Field(field)),
+        None => unusual(octets, at),
+    }
+}
+
+/// A header field as they all are: a name that the colon follows, and a line without control
+/// characters. It is read in words of eight octets.
+#[inline(always)]
+fn usual(rest: &[u8], at: usize) -> Option<Field> {
+    let words = halves(rest.first_chunk::<16>()?);
+    let line_len = find_control(rest)?;
+    let (line, behind) = rest.split_at_checked(line_len)?;
+    if !matches!(behind, [b'\r', b'\n', next, ..] if !matches!(next, b' ' | b'\t')) {
+        return None;
+    }
+    let colons = 0x3A3A_3A3A_3A3A_3A3A;
+    let name_len = match (lowest_below(words.0 ^ colons, 1), lowest_below(words.1 ^ colons, 1)) {
+        (Some(len), _) => len,
+        (None, Some(len)) => len.wrapping_add(8),
+        (None, None) => find(line, b':')?,
+    };
+    let (written, [_, value @ ..]) = line.split_at_checked(name_len)? else { return None };
+    let name = if name_len < 16 { Name::of_words(name_len, words) } else { Name::of(written) };
+    let known = name != Name::Other || Class::TOKEN.has_all(written);
+    if !known || name_len == 0 {
+        return None;
+    }
+    let mut value = value;
+    while let [b' ', rest @ ..] = value {
+        visited(0);
+        value = rest;
+    }
+    let line_end = at.wrapping_add(line_len);
+    let value_at = line_end.wrapping_sub(value.len());
+    let value_end = value_at.wrapping_add(trimmed_len(value));
+    let next = line_end.wrapping_add(2);
+    Some(Field { name, at, value_at, value_end, next, well_formed: true })
+}
+
+/// A step of any kind: folding, white space before the colon, long names, empty lines, errors.
+#[inline(never)]
+fn unusual(octets: &[u8], at: usize) -> Result<Step, Malformed> {
     let mut cursor = Cursor::new(octets, at, octets.len());
-    let name_len = cursor.skip(Class::TOKEN);
-    let name = Name::of(cursor.since(at));
+    let name = cursor.take(Class::TOKEN);
+    let name_len = name.len();
+    let name = Name::of(name);
     // HCOLON allows white space before the colon. What matters is that the field is known by its
     // name afterwards and not by the octets in front of the colon.
     while cursor.eat(b' ') || cursor.eat(b'\t') {}
@@ -224,6 +311,12 @@ fn line_end(octets: &[u8], at: usize) -> Result<Option<LineEnd>, Malformed> {
 ///
 /// A CR or LF by itself, or no end at all.
 pub(super) fn start_line_end(octets: &[u8]) -> Result<LineEnd, Malformed> {
+    if let Some(at) = find_control(octets)
+        && let Some([b'\r', b'\n', next, ..]) = octets.get(at..)
+        && !matches!(next, b' ' | b'\t')
+    {
+        return Ok(LineEnd { at, folded: false, nul: false });
+    }
     match line_end(octets, 0)? {
         Some(end) if !end.folded => Ok(end),
         Some(_) | None => Err(Malformed { expected: "a start line on one line", at: 0 }),
@@ -336,6 +429,27 @@ mod tests {
             assert_eq!(field(text).name, name, "{text:?}");
             assert!(field(text).well_formed, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_read_in_words_is_what_is_read_in_octets() {
+        let starts =
+            ["Via", "Content-Length", "Fifteen-Octets1", "Sixteen-Octets-2", "\u{e9}", "", "a b"];
+        for start in starts {
+            for colon in [":", ": ", "  : ", ":\t", "::", ""] {
+                for value in
+                    ["", "x", "a long value that takes more than one word", "x \t", "\0", "\u{1}"]
+                {
+                    for end in ["\r\n", "\r\n\r\n", "\r\n ", "\r\n folded\r\n", "\n", "\r", ""] {
+                        let text = [start, colon, value, end, "To: <sip:a@b>;tag=c\r\n"].concat();
+                        let Some(field) = usual(text.as_bytes(), 0) else { continue };
+                        let Ok(Step::Field(other)) = unusual(text.as_bytes(), 0) else { panic!() };
+                        assert_eq!(field, other, "{text:?}");
+                    }
+                }
+            }
+        }
+        assert!(usual(b"Via: a\r\nCSeq: 1 MESSAGE\r\n", 0).is_some());
     }
 
     #[test]

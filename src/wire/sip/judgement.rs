@@ -107,7 +107,7 @@ fn rfc_4475_is_judged_rightly() {
             // 3.1.1.7: long, and well formed.
             ("longreq", Take(Invite)),
             // 3.1.2.7: "reasonable always to reject".
-            ("ltgtruri", Answer(400, "Malformed Request-Line")),
+            ("ltgtruri", Answer(400, "Malformed Request-URI")),
             // 3.1.1.6: "should accept this request as well formed".
             ("lwsdisp", Take(Options)),
             // 3.1.2.8: "should respond with a 400".

@@ -1,14 +1,15 @@
 //! The `;name=value` lists behind Via values and addresses (RFC 3261 section 7.3.1).
 
 use super::{Class, Cursor};
+use crate::wire::cursor::masked;
 
 /// One parameter; the cursor stands behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parameter<'a> {
     /// Its semicolon.
     pub(super) at: usize,
-    /// Its name.
-    pub(super) name: &'a [u8],
+    /// Its name in small letters, if that has at most eight octets.
+    name: u64,
     /// Its value with the quotes, if it has any; empty when absent.
     pub(super) value: &'a [u8],
     /// Where the value begins.
@@ -16,9 +17,9 @@ pub(super) struct Parameter<'a> {
 }
 
 impl Parameter<'_> {
-    /// Names are compared without case.
-    pub(super) fn is(&self, name: &[u8]) -> bool {
-        self.name.eq_ignore_ascii_case(name)
+    /// Names are compared without case. The name is given with zeros behind it.
+    pub(super) const fn is(&self, name: &[u8; 8]) -> bool {
+        self.name == u64::from_le_bytes(*name)
     }
 }
 
@@ -36,6 +37,7 @@ pub(super) enum Next<'a> {
 }
 
 /// Reads `SEMI name [ EQUAL value ]`, with white space around the separators.
+#[inline(always)]
 pub(super) fn next<'a>(cursor: &mut Cursor<'a>) -> Next<'a> {
     cursor.skip_lws();
     let at = cursor.at();
@@ -47,27 +49,51 @@ pub(super) fn next<'a>(cursor: &mut Cursor<'a>) -> Next<'a> {
         };
     }
     cursor.skip_lws();
-    let name_at = cursor.at();
-    if cursor.skip(Class::TOKEN) == 0 {
+    let front = cursor.rest().first_chunk::<8>().copied();
+    let name = cursor.take_few(Class::TOKEN);
+    if name.is_empty() {
         return Next::Malformed;
     }
-    let name = cursor.since(name_at);
-    // White space belongs to the parameter only if an equals sign follows.
-    let mut ahead = *cursor;
-    ahead.skip_lws();
-    if !ahead.eat(b'=') {
-        let value_at = cursor.at();
-        return Next::Parameter(Parameter { at, name, value: &[], value_at });
-    }
-    ahead.skip_lws();
-    *cursor = ahead;
-    let value_at = cursor.at();
-    let read = match cursor.peek() {
-        Some(b'"') => cursor.eat_quoted(),
-        Some(_) | None => cursor.skip(Class::VALUE) > 0,
+    let name = match front {
+        Some(front) => small_word(front, name.len()),
+        None => small_word(padded(name), name.len()),
     };
-    if !read {
-        return Next::Malformed;
+    if !cursor.eat(b'=') {
+        // White space belongs to the parameter only if an equals sign follows.
+        let mut ahead = *cursor;
+        ahead.skip_lws();
+        if !ahead.eat(b'=') {
+            let value_at = cursor.at();
+            return Next::Parameter(Parameter { at, name, value: &[], value_at });
+        }
+        *cursor = ahead;
     }
-    Next::Parameter(Parameter { at, name, value: cursor.since(value_at), value_at })
+    cursor.skip_lws();
+    let value_at = cursor.at();
+    let mut value = cursor.take(Class::VALUE);
+    if value.is_empty() {
+        let before = *cursor;
+        if !cursor.eat_quoted() {
+            return Next::Malformed;
+        }
+        value = cursor.since(&before);
+    }
+    Next::Parameter(Parameter { at, name, value, value_at })
+}
+
+/// A name of at most eight octets in one word, in small letters; no such word for a longer one.
+const fn small_word(front: [u8; 8], len: usize) -> u64 {
+    // The bit makes letters small, and makes no other octet of a token a letter.
+    let small = u64::from_le_bytes(front) | 0x2020_2020_2020_2020;
+    if len > 8 { 0 } else { masked(small, len) }
+}
+
+/// What stands before the last eight octets of a header field.
+#[cold]
+fn padded(name: &[u8]) -> [u8; 8] {
+    let mut front = [0; 8];
+    for (room, octet) in front.iter_mut().zip(name) {
+        *room = *octet;
+    }
+    front
 }

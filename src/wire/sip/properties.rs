@@ -583,7 +583,7 @@ fn mutate(chance: &mut Chance, octets: &mut Vec<u8>) {
 }
 
 /// The most work per octet, and beside it, in visits of a cursor.
-const VISITS_PER_OCTET: u64 = 6;
+const VISITS_PER_OCTET: u64 = 8;
 
 fn assert_linear(octets: &[u8], shown: &str) {
     let visits = count_visits(|| _ = parse(octets));

@@ -3,6 +3,7 @@
 use super::wrong::{self, Wrong};
 use super::{Class, Cursor, Malformed, Method, Span, uri};
 use crate::limits::SIP_URI_SIZE_MAX;
+use crate::wire::cursor::find;
 
 /// A request line that names a method and a version of SIP.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +38,12 @@ pub(super) fn request_line(octets: &[u8], end: usize) -> Result<RequestLine, Mal
         return Err(Malformed { expected: "a space behind the method", at: cursor.at() });
     }
     let uri_at = cursor.at();
-    cursor.skip(Class::URI);
-    let uri_end = cursor.at();
-    let uri = Span::between(uri_at, uri_end);
-    if cursor.eat(b' ') && cursor.rest().eq_ignore_ascii_case(b"SIP/2.0") {
-        let wrong = request_uri(octets.get(uri_at..uri_end).unwrap_or_default());
-        return Ok(RequestLine { method, method_name, uri, wrong });
+    let rest = cursor.rest();
+    if let Some((written, version)) = find(rest, b' ').and_then(|len| rest.split_at_checked(len))
+        && version.eq_ignore_ascii_case(b" SIP/2.0")
+    {
+        let uri = Span::between(uri_at, uri_at.wrapping_add(written.len()));
+        return Ok(RequestLine { method, method_name, uri, wrong: request_uri(written) });
     }
     let line = octets.get(..end).unwrap_or_default();
     let (uri, wrong) = unusual(line, uri_at)?;

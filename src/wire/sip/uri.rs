@@ -2,9 +2,8 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use memchr::memchr;
-
 use super::{Class, Cursor, Malformed};
+use crate::wire::cursor::find;
 
 /// The scheme of a URI.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,7 +40,7 @@ impl<'a> Uri<'a> {
     /// The value of a parameter, empty if it has none; `None` if the parameter is not there.
     pub fn param(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.params.split(|&octet| octet == b';').skip(1).find_map(|param| {
-            let (found, value) = match memchr(b'=', param) {
+            let (found, value) = match find(param, b'=') {
                 Some(at) => (param.get(..at)?, param.get(at.saturating_add(1)..)?),
                 None => (param, param.get(param.len()..)?),
             };
@@ -80,12 +79,10 @@ pub(super) fn eat_scheme(cursor: &mut Cursor<'_>) -> Option<Scheme> {
     if cursor.eat_all(b"sip:") {
         return Some(Scheme::Sip);
     }
-    let at = cursor.at();
-    if !cursor.peek().is_some_and(|octet| octet.is_ascii_alphabetic()) {
+    let name = cursor.take(Class::TOKEN);
+    if !name.first().is_some_and(u8::is_ascii_alphabetic) {
         return None;
     }
-    cursor.skip(Class::TOKEN);
-    let name = cursor.since(at);
     if !name.iter().all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(octet)) {
         return None;
     }
@@ -113,26 +110,29 @@ fn sip(scheme: Scheme, octets: &[u8], at: usize) -> Result<Uri<'_>, Malformed> {
     let mut uri = empty(scheme);
     let rest = octets.get(at..).unwrap_or_default();
     let mut host_at = at;
-    if let Some(len) = memchr(b'@', rest) {
+    if let Some(len) = find(rest, b'@') {
         let userinfo = rest.get(..len).unwrap_or_default();
-        let user_len = memchr(b':', userinfo).unwrap_or(len);
+        let user_len = find(userinfo, b':').unwrap_or(len);
         uri.user = userinfo.get(..user_len).unwrap_or_default();
         host_at = at.saturating_add(len).saturating_add(1);
-        if uri.user.is_empty() || memchr(b'@', octets.get(host_at..).unwrap_or_default()).is_some()
-        {
+        if uri.user.is_empty() || find(octets.get(host_at..).unwrap_or_default(), b'@').is_some() {
             return Err(Malformed { expected: "a user, and one @ behind it", at });
         }
     }
-    let mut cursor = Cursor::new(octets, host_at, octets.len());
+    let before = Cursor::new(octets, host_at, octets.len());
+    let mut cursor = before;
     eat_host(&mut cursor).ok_or(Malformed { expected: "a host", at: host_at })?;
-    uri.host = cursor.since(host_at);
+    uri.host = cursor.since(&before);
     if cursor.eat(b':') {
         let port = cursor.number().and_then(|port| u16::try_from(port).ok());
         let malformed = Malformed { expected: "a port", at: cursor.at() };
         uri.port = Some(port.filter(|port| *port > 0).ok_or(malformed)?);
     }
     let tail = cursor.rest();
-    let params_len = memchr(b'?', tail).unwrap_or(tail.len());
+    if tail.is_empty() {
+        return Ok(uri);
+    }
+    let params_len = find(tail, b'?').unwrap_or(tail.len());
     uri.params = tail.get(..params_len).unwrap_or_default();
     uri.headers = tail.get(params_len..).unwrap_or_default();
     let mut params = uri.params.split(|&octet| octet == b';');
@@ -148,7 +148,7 @@ fn sip(scheme: Scheme, octets: &[u8], at: usize) -> Result<Uri<'_>, Malformed> {
 
 /// `telephone-subscriber` (RFC 3966 section 3), its number not looked into further.
 fn tel(rest: &[u8], at: usize) -> Result<Uri<'_>, Malformed> {
-    let number_len = memchr(b';', rest).unwrap_or(rest.len());
+    let number_len = find(rest, b';').unwrap_or(rest.len());
     let number = rest.get(..number_len).unwrap_or_default();
     let digits = number.strip_prefix(b"+").unwrap_or(number);
     let phone_digit = |octet: &u8| octet.is_ascii_hexdigit() || b"*#-.()".contains(octet);
@@ -161,7 +161,7 @@ fn tel(rest: &[u8], at: usize) -> Result<Uri<'_>, Malformed> {
 
 fn escapes_are_whole(octets: &[u8]) -> bool {
     let mut rest = octets;
-    while let Some(at) = memchr(b'%', rest) {
+    while let Some(at) = find(rest, b'%') {
         rest = rest.get(at.saturating_add(1)..).unwrap_or_default();
         let [high, low, ..] = rest else { return false };
         if !high.is_ascii_hexdigit() || !low.is_ascii_hexdigit() {
@@ -178,10 +178,10 @@ pub(super) fn eat_host(cursor: &mut Cursor<'_>) -> Option<()> {
     }
     let rest = cursor.rest();
     let window = rest.get(..rest.len().min(IPV6_REFERENCE_LEN_MAX)).unwrap_or_default();
-    let len = memchr(b']', window)?.saturating_add(1);
-    let reference = rest.get(..len)?;
-    host_address(reference)?;
-    cursor.eat_all(reference).then_some(())
+    let len = find(window, b']')?.saturating_add(1);
+    host_address(rest.get(..len)?)?;
+    cursor.pass(len);
+    Some(())
 }
 
 /// `[0000:0000:0000:0000:0000:0000:255.255.255.255]` has 48 octets; one more for the third colon
@@ -195,11 +195,6 @@ pub fn host_address(host: &[u8]) -> Option<[u8; 16]> {
         [b'0'..=b'9', ..] => Some(ipv4(host)?.to_ipv6_mapped().octets()),
         _ => None,
     }
-}
-
-/// Whether this is an address, IPv6 without brackets.
-pub(super) fn is_address(text: &[u8]) -> bool {
-    ipv4(text).is_some() || ipv6(text).is_some()
 }
 
 fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
@@ -359,6 +354,6 @@ mod tests {
             assert_eq!(host_address(name.as_bytes()), None, "{name}");
         }
         let long = [b":::".as_slice(), &[b'.'; 100]].concat();
-        assert!(!is_address(&long));
+        assert_eq!(ipv6(&long), None);
     }
 }

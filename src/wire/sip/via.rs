@@ -131,8 +131,7 @@ fn sent_protocol(cursor: &mut Cursor<'_>, via: &mut Via) -> Option<bool> {
 }
 
 fn token<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    let at = cursor.at();
-    (cursor.skip(Class::TOKEN) > 0).then(|| cursor.since(at))
+    Some(cursor.take_few(Class::TOKEN)).filter(|token| !token.is_empty())
 }
 
 fn slash(cursor: &mut Cursor<'_>) -> Option<()> {
@@ -172,25 +171,27 @@ fn parameters(cursor: &mut Cursor<'_>, via: &mut Via) -> Option<usize> {
         };
         let written = Span::between(parameter.at, cursor.at());
         let value = parameter.value;
-        if parameter.is(b"branch") {
+        if parameter.is(b"branch\0\0") {
             if !via.branch.is_empty() || value.is_empty() || value.starts_with(b"\"") {
                 return None;
             }
             via.branch = Span::between(parameter.value_at, cursor.at());
-        } else if parameter.is(b"rport") {
+        } else if parameter.is(b"rport\0\0\0") {
             if via.rport || !(value.is_empty() || value.iter().all(u8::is_ascii_digit)) {
                 return None;
             }
             via.rport = true;
             via.rport_written = written;
         } else if parameter.is(b"received") {
-            let address = value.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
-            // RFC 5118 section 4.5: with or without brackets.
-            if !via.received.is_empty() || !uri::is_address(address.unwrap_or(value)) {
+            // RFC 5118 section 4.5: an IPv6 address with or without brackets. It is believed of
+            // nobody and replaced in what we forward, so that its octets are all that matters.
+            let of_address =
+                |o: &u8| o.is_ascii_hexdigit() || matches!(o, b'.' | b':' | b'[' | b']');
+            if !via.received.is_empty() || value.is_empty() || !value.iter().all(of_address) {
                 return None;
             }
             via.received = written;
-        } else if parameter.is(b"maddr") {
+        } else if parameter.is(b"maddr\0\0\0") {
             if maddr || value.is_empty() {
                 return None;
             }
