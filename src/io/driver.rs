@@ -114,14 +114,23 @@ impl Driver {
     ///
     /// Returns why the wanted driver cannot be had; [`Choice::Auto`] fails only if `mmsg` does.
     pub fn open(sockets: Vec<UdpSocket>, choice: Choice, tally: Arc<Tally>) -> io::Result<Self> {
+        Self::with_buffers(sockets, choice, tally, RECEIVE_BUFFERS)
+    }
+
+    pub(super) fn with_buffers(
+        sockets: Vec<UdpSocket>,
+        choice: Choice,
+        tally: Arc<Tally>,
+        buffers: usize,
+    ) -> io::Result<Self> {
         let locals = socket::take(sockets)?;
         let (backend, refusal) = match choice {
             Choice::Mmsg => (Backend::Mmsg(Mmsg::open(locals, tally)?), None),
             Choice::Uring => {
-                let ready = Uring::prepare(&locals, RECEIVE_BUFFERS)?;
+                let ready = Uring::prepare(&locals, buffers)?;
                 (Backend::Uring(Uring::open(ready, locals, tally)), None)
             }
-            Choice::Auto => match Uring::prepare(&locals, RECEIVE_BUFFERS) {
+            Choice::Auto => match Uring::prepare(&locals, buffers) {
                 Ok(ready) => (Backend::Uring(Uring::open(ready, locals, tally)), None),
                 Err(refusal) => (Backend::Mmsg(Mmsg::open(locals, tally)?), Some(refusal)),
             },

@@ -52,7 +52,7 @@ use super::token::Token;
 use super::waker::Waker;
 use crate::limits::{BURST_SIZE, RECEIVE_BUFFERS, SLOTS_MAX, SOCKETS_MAX};
 use crate::metrics::{Counter, Tally};
-use crate::packet::{Arrival, Departures, JournalSeq, SendError, Sent, SocketId};
+use crate::packet::{Arrival, Departures, JournalSeq, SendError, Sent, Slot, SocketId};
 use crate::time::Instant;
 
 /// One send for each slot, one receive for each socket, the waker and the cancel.
@@ -90,6 +90,20 @@ pub(super) struct Uring {
     held: Held,
     errors: ErrorQueues,
     tally: Arc<Tally>,
+}
+
+/// What the kernel says about an operation.
+#[derive(Clone, Copy, Debug)]
+struct Completion {
+    user_data: u64,
+    result: i32,
+    flags: u32,
+}
+
+impl From<&cqueue::Entry> for Completion {
+    fn from(entry: &cqueue::Entry) -> Self {
+        Self { user_data: entry.user_data(), result: entry.result(), flags: entry.flags() }
+    }
 }
 
 /// How the datagram of a slot is addressed.
@@ -207,17 +221,11 @@ impl Uring {
     pub(super) fn submit(&mut self, out: &mut Departures, committed: JournalSeq) -> usize {
         let mut taken = 0;
         while let Some(slot) = out.pop(committed) {
-            taken += 1;
-            let flow = out.departure(&slot).flow;
-            let octets = out.octets(&slot);
+            self.address(&slot, out);
+            let socket = out.departure(&slot).flow.socket;
             let index = self.held.put(slot);
-            let local = &self.locals[usize::from(flow.socket.0)];
-            let letter = &mut self.letters[usize::from(index)];
-            letter.repeated = false;
-            letter.envelope.address(&flow, local);
-            letter.part =
-                libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
-            self.push_send(index, flow.socket);
+            self.push_send(index, socket);
+            taken += 1;
         }
         if !self.ring.submission().is_empty() {
             self.enter(self.filled.len() < BURST_SIZE);
@@ -288,7 +296,7 @@ impl Uring {
             let mut completions = [const { MaybeUninit::uninit() }; COMPLETIONS_AT_ONCE];
             let completions = self.ring.completion().fill(&mut completions);
             for completion in &*completions {
-                work += self.on_completion(completion, at, out, on);
+                work += self.on_completion(&completion.into(), at, out, on);
             }
             if completions.len() < COMPLETIONS_AT_ONCE {
                 return work;
@@ -298,13 +306,13 @@ impl Uring {
 
     fn on_completion(
         &mut self,
-        completion: &cqueue::Entry,
+        completion: &Completion,
         at: Instant,
         out: &mut Departures,
         on: &mut impl FnMut(Event<'_>, &mut Departures),
     ) -> usize {
-        match Token::decode(completion.user_data()) {
-            Some(Token::Send(index)) => self.on_sent(index, completion.result(), at, out, on),
+        match Token::decode(completion.user_data) {
+            Some(Token::Send(index)) => self.on_sent(index, completion.result, at, out, on),
             Some(Token::Receive(socket)) if usize::from(socket.0) < self.locals.len() => {
                 self.on_received(socket, completion);
                 0
@@ -393,10 +401,10 @@ impl Uring {
     }
 
     /// A multishot receive has taken a datagram, or has ended, or both.
-    fn on_received(&mut self, socket: SocketId, completion: &cqueue::Entry) {
-        let result = completion.result();
+    fn on_received(&mut self, socket: SocketId, completion: &Completion) {
+        let result = completion.result;
         let counters = &self.tally.counters;
-        if let Some(buffer) = cqueue::buffer_select(completion.flags()) {
+        if let Some(buffer) = cqueue::buffer_select(completion.flags) {
             let len = usize::try_from(result).unwrap_or_default();
             match self.buffers.filled(socket, buffer, len) {
                 Some(filled) => self.filled.push_back(filled),
@@ -414,7 +422,7 @@ impl Uring {
                 }
             }
         }
-        if !cqueue::more(completion.flags()) {
+        if !cqueue::more(completion.flags) {
             counters.add(Counter::ReceiveRearmed);
             self.armed[usize::from(socket.0)] = false;
         }
@@ -484,6 +492,17 @@ impl Uring {
             let read = opcode::Read::new(types::Fixed(len_u32(WAKER_FILE)), word, 8);
             self.push(&read.build().user_data(Token::Wake.encode()));
         }
+    }
+
+    /// Writes where the departure goes, and where its octets are.
+    fn address(&mut self, slot: &Slot, out: &Departures) {
+        let flow = out.departure(slot).flow;
+        let octets = out.octets(slot);
+        let letter = &mut self.letters[usize::from(slot.index())];
+        letter.envelope.address(&flow, &self.locals[usize::from(flow.socket.0)]);
+        letter.part.iov_base = octets.as_ptr().cast_mut().cast();
+        letter.part.iov_len = octets.len();
+        letter.repeated = false;
     }
 
     fn push_send(&mut self, index: u16, socket: SocketId) {
@@ -585,3 +604,6 @@ fn entered(result: io::Result<usize>) {
         errno => panic!("io_uring_enter failed with errno {errno:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

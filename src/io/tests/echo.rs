@@ -6,7 +6,7 @@ use crate::limits::DATAGRAM_SIZE_MAX;
 #[test]
 fn datagrams_come_and_go_over_both_families() {
     for choice in choices() {
-        for ip in ["127.0.0.1:0", "[::1]:0"] {
+        for ip in families() {
             let ours = bind(&spec(ip)).unwrap();
             let local = address(&ours);
             let peer = UdpSocket::bind(ip).unwrap();
@@ -35,10 +35,10 @@ fn datagrams_come_and_go_over_both_families() {
 #[test]
 fn the_longest_datagram_comes_whole_and_a_longer_one_says_that_it_was_cut() {
     for choice in choices() {
-        let ours = bind(&spec("127.0.0.1:0")).unwrap();
+        let ours = bind(&spec(LOCALHOST_V4)).unwrap();
         let local = address(&ours);
         let mut worker = Worker::new(choice, vec![ours]);
-        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
         for len in [0, 1, DATAGRAM_SIZE_MAX, DATAGRAM_SIZE_MAX + 1, 65_507] {
             let octets: Vec<u8> = (0..=250).cycle().take(len).collect();
             peer.send_to(&octets, local).unwrap();

@@ -3,6 +3,13 @@
 #![expect(clippy::disallowed_macros, reason = "tests may allocate")]
 
 mod echo;
+mod errors;
+mod load;
+mod refusal;
+mod room;
+mod seccomp;
+mod sockets;
+mod wait;
 
 use core::net::SocketAddr;
 use std::net::UdpSocket;
@@ -43,6 +50,18 @@ fn choices() -> Vec<Choice> {
             vec![Choice::Mmsg]
         }
     }
+}
+
+const LOCALHOST_V4: &str = "127.0.0.1:0";
+const LOCALHOST_V6: &str = "[::1]:0";
+
+/// The families that this machine has.
+fn families() -> Vec<&'static str> {
+    let mut families = vec![LOCALHOST_V4];
+    if UdpSocket::bind(LOCALHOST_V6).is_ok() {
+        families.push(LOCALHOST_V6);
+    }
+    families
 }
 
 fn spec(address: &str) -> SocketSpec {
