@@ -29,7 +29,8 @@ pub(super) struct Name(pub(super) [u8; NAME_SIZE]);
 impl Name {
     pub(super) const EMPTY: Self = Self([0; NAME_SIZE]);
 
-    /// Writes `endpoint` and says how many octets that took.
+    /// Writes `endpoint` and says how many octets that took. An [`Endpoint`] has no scope, so a
+    /// link-local address is not reached.
     pub(super) fn write(&mut self, endpoint: Endpoint) -> u32 {
         let port = endpoint.port.to_be_bytes();
         let Some(v4) = Ipv6Addr::from_octets(endpoint.ip).to_ipv4_mapped() else {

@@ -29,6 +29,13 @@ pub(super) struct Filled {
     len: usize,
 }
 
+impl Filled {
+    /// No buffer at all; it is not to be given.
+    pub(super) const fn nothing() -> Self {
+        Self { socket: SocketId(0), buffer: 0, len: 0 }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Buffers {
     ring: Mapping,

@@ -11,6 +11,7 @@ use super::driver::Event;
 use super::len_u32;
 use super::socket::Local;
 use crate::limits::{ICMP_PER_TURN_MAX, SOCKETS_MAX};
+use crate::metrics::{Counter, Tally};
 use crate::packet::{Departures, Endpoint, SocketId};
 use crate::time::Instant;
 
@@ -46,6 +47,7 @@ impl ErrorQueues {
     pub(super) fn read(
         &mut self,
         locals: &[Local],
+        tally: &Tally,
         at: Instant,
         out: &mut Departures,
         on: &mut impl FnMut(Event<'_>, &mut Departures),
@@ -58,9 +60,15 @@ impl ErrorQueues {
                     *suspected = false;
                     break;
                 };
-                if let Some(remote) = entry.unreachable {
-                    let quoted = &self.quoted[..entry.len];
-                    on(Event::Unreachable { remote, quoted, at }, out);
+                match (entry.meaning, entry.remote) {
+                    (Meaning::Failed, Some(remote)) => {
+                        let quoted = &self.quoted[..entry.len];
+                        on(Event::Unreachable { remote, quoted, at }, out);
+                    }
+                    (Meaning::Failed, None) | (Meaning::Ignored, _) => {
+                        tally.counters.add(Counter::IcmpIgnored);
+                    }
+                    (Meaning::Refused, _) => {}
                 }
                 left -= 1;
                 work += 1;
@@ -76,8 +84,20 @@ impl ErrorQueues {
 }
 
 struct Entry {
-    unreachable: Option<Endpoint>,
+    remote: Option<Endpoint>,
+    meaning: Meaning,
     len: usize,
+}
+
+/// What an entry of the error queue means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Meaning {
+    /// The datagram has not arrived.
+    Failed,
+    /// It came from ICMP and is to be ignored.
+    Ignored,
+    /// The local kernel's own record of a send that it refused.
+    Refused,
 }
 
 fn take(local: &Local, quoted: &mut [u8; QUOTED_SIZE]) -> Option<Entry> {
@@ -99,25 +119,28 @@ fn take(local: &Local, quoted: &mut [u8; QUOTED_SIZE]) -> Option<Entry> {
     let len = usize::try_from(len).ok()?;
     let error = control::read(&control.0[..header.msg_controllen.min(CONTROL_SIZE)]).error;
     let remote = address::read(&name.0[..(header.msg_namelen as usize).min(NAME_SIZE)]);
-    let unreachable = if error.is_some_and(fails_sending) { remote } else { None };
-    Some(Entry { unreachable, len: len.min(QUOTED_SIZE) })
+    let meaning = error.map_or(Meaning::Refused, meaning);
+    Some(Entry { remote, meaning, len: len.min(QUOTED_SIZE) })
 }
 
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_SIZE]);
 
 /// RFC 3261 section 18.4, in the numbers of RFC 792 and RFC 4443.
-const fn fails_sending(error: ExtendedError) -> bool {
+const fn meaning(error: ExtendedError) -> Meaning {
     const UNREACHABLE_V4: u8 = 3;
     const FRAGMENTATION_NEEDED: u8 = 4;
     const PARAMETER_PROBLEM_V4: u8 = 12;
     const UNREACHABLE_V6: u8 = 1;
     const PARAMETER_PROBLEM_V6: u8 = 4;
     match (error.origin, error.kind) {
-        (libc::SO_EE_ORIGIN_ICMP, UNREACHABLE_V4) => error.code != FRAGMENTATION_NEEDED,
-        (libc::SO_EE_ORIGIN_ICMP, PARAMETER_PROBLEM_V4) => true,
-        (libc::SO_EE_ORIGIN_ICMP6, UNREACHABLE_V6 | PARAMETER_PROBLEM_V6) => true,
-        _ => false,
+        (libc::SO_EE_ORIGIN_ICMP, UNREACHABLE_V4) if error.code == FRAGMENTATION_NEEDED => {
+            Meaning::Ignored
+        }
+        (libc::SO_EE_ORIGIN_ICMP, UNREACHABLE_V4 | PARAMETER_PROBLEM_V4)
+        | (libc::SO_EE_ORIGIN_ICMP6, UNREACHABLE_V6 | PARAMETER_PROBLEM_V6) => Meaning::Failed,
+        (libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6, _) => Meaning::Ignored,
+        _ => Meaning::Refused,
     }
 }
 
@@ -129,20 +152,20 @@ mod tests {
     fn rfc_3261_18_4_says_which_icmp_errors_are_failures() {
         const V4: u8 = libc::SO_EE_ORIGIN_ICMP;
         const V6: u8 = libc::SO_EE_ORIGIN_ICMP6;
-        let of = |origin, kind, code| fails_sending(ExtendedError { origin, kind, code });
+        let of = |origin, kind, code| meaning(ExtendedError { origin, kind, code });
         for code in [0, 1, 2, 3, 5, 9, 10, 13] {
-            assert!(of(V4, 3, code), "unreachable, code {code}");
+            assert_eq!(of(V4, 3, code), Meaning::Failed, "unreachable, code {code}");
         }
-        assert!(of(V4, 12, 0), "parameter problem");
-        assert!(!of(V4, 3, 4), "fragmentation needed");
-        assert!(!of(V4, 4, 0), "source quench");
-        assert!(!of(V4, 11, 0), "time exceeded");
+        assert_eq!(of(V4, 12, 0), Meaning::Failed, "parameter problem");
+        assert_eq!(of(V4, 3, 4), Meaning::Ignored, "fragmentation needed");
+        assert_eq!(of(V4, 4, 0), Meaning::Ignored, "source quench");
+        assert_eq!(of(V4, 11, 0), Meaning::Ignored, "time exceeded");
         for code in 0..=6 {
-            assert!(of(V6, 1, code), "unreachable, code {code}");
+            assert_eq!(of(V6, 1, code), Meaning::Failed, "unreachable, code {code}");
         }
-        assert!(of(V6, 4, 1), "parameter problem");
-        assert!(!of(V6, 2, 0), "packet too big");
-        assert!(!of(V6, 3, 0), "time exceeded");
-        assert!(!of(libc::SO_EE_ORIGIN_LOCAL, 3, 3), "not from ICMP");
+        assert_eq!(of(V6, 4, 1), Meaning::Failed, "parameter problem");
+        assert_eq!(of(V6, 2, 0), Meaning::Ignored, "packet too big");
+        assert_eq!(of(V6, 3, 0), Meaning::Ignored, "time exceeded");
+        assert_eq!(of(libc::SO_EE_ORIGIN_LOCAL, 3, 3), Meaning::Refused, "not from ICMP");
     }
 }

@@ -7,6 +7,7 @@
 //! driver is dropped.
 #![expect(unsafe_code, reason = "system calls on arrays of headers")]
 
+use core::fmt;
 use core::ptr;
 use core::slice;
 use std::collections::VecDeque;
@@ -19,18 +20,17 @@ use super::clock;
 use super::control::CONTROL_SIZE;
 use super::driver::Event;
 use super::error_queue::ErrorQueues;
-use super::len_u32;
 use super::memory::Mapping;
 use super::receive::{BUFFER_STRIDE, CONTROL_AT, NAME_AT, NOTHING, PAYLOAD_AT};
 use super::send::{Envelope, Held, Repeated, refusal, repeat};
 use super::socket::Local;
 use super::waker::Waker;
+use super::{len_u32, touched};
 use crate::limits::{BURST_SIZE, DATAGRAM_SIZE_MAX, SLOTS_MAX, SOCKETS_MAX};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Arrival, Departures, JournalSeq, SendError, Sent, SocketId};
 use crate::time::Instant;
 
-#[derive(Debug)]
 pub(super) struct Mmsg {
     locals: Box<[Local]>,
     waker: Waker,
@@ -52,7 +52,6 @@ pub(super) struct Mmsg {
 }
 
 /// Headers of one system call, each of one part.
-#[derive(Debug)]
 struct Batch {
     headers: Box<[libc::mmsghdr]>,
     parts: Box<[libc::iovec]>,
@@ -72,7 +71,7 @@ impl Batch {
 
 impl Mmsg {
     pub(super) fn open(locals: Box<[Local]>, tally: Arc<Tally>) -> io::Result<Self> {
-        let queues = locals.iter().map(|_| VecDeque::with_capacity(SLOTS_MAX)).collect();
+        let queues = locals.iter().map(|_| touched(SLOTS_MAX, || 0)).collect();
         let mut mmsg = Self {
             locals,
             waker: Waker::new()?,
@@ -84,7 +83,7 @@ impl Mmsg {
             envelopes: core::iter::repeat_n(Envelope::EMPTY, BURST_SIZE).collect(),
             held: Held::new(),
             queues,
-            finished: VecDeque::with_capacity(SLOTS_MAX),
+            finished: touched(SLOTS_MAX, || (0, Ok(()))),
             errors: ErrorQueues::new(),
             tally,
         };
@@ -114,7 +113,7 @@ impl Mmsg {
             work += count;
         }
         if self.errors.is_suspected() {
-            work += self.errors.read(&self.locals, clock::now(), out, on);
+            work += self.errors.read(&self.locals, &self.tally, clock::now(), out, on);
         }
         work
     }
@@ -384,6 +383,15 @@ impl Mmsg {
         } else {
             out.release(slot);
         }
+    }
+}
+
+impl fmt::Debug for Mmsg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mmsg")
+            .field("locals", &self.locals)
+            .field("outstanding", &self.held.count())
+            .finish_non_exhaustive()
     }
 }
 

@@ -46,6 +46,8 @@ mod token;
 mod uring;
 mod waker;
 
+use std::collections::VecDeque;
+
 pub(crate) use self::clock::now;
 pub use self::driver::{Choice, Driver, Event, Kind, Polling};
 pub use self::socket::{SocketSpec, bind, bind_in};
@@ -56,6 +58,13 @@ pub use self::waker::Waker;
 const fn len_u32(len: usize) -> u32 {
     assert!(len <= u32::MAX as usize);
     len as u32
+}
+
+/// A queue with room for `len`, of which every octet has been touched.
+fn touched<T>(len: usize, value: impl FnMut() -> T) -> VecDeque<T> {
+    let mut queue: VecDeque<T> = core::iter::repeat_with(value).take(len).collect();
+    queue.clear();
+    queue
 }
 
 #[cfg(test)]

@@ -116,7 +116,6 @@ pub(super) struct Local {
 impl Local {
     fn new(id: SocketId, socket: UdpSocket) -> io::Result<Self> {
         let address = socket.local_addr()?;
-        socket.set_nonblocking(true)?;
         Ok(Self {
             id,
             ip: Endpoint::from(address).ip,

@@ -44,12 +44,12 @@ use super::clock;
 use super::control::CONTROL_SIZE;
 use super::driver::Event;
 use super::error_queue::ErrorQueues;
-use super::len_u32;
 use super::receive::{NAME_ROOM, NOTHING};
 use super::send::{Envelope, Held, Repeated, refusal, repeat};
 use super::socket::Local;
 use super::token::Token;
 use super::waker::Waker;
+use super::{len_u32, touched};
 use crate::limits::{BURST_SIZE, RECEIVE_BUFFERS, SLOTS_MAX, SOCKETS_MAX};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Arrival, Departures, JournalSeq, SendError, Sent, Slot, SocketId};
@@ -178,7 +178,7 @@ impl Uring {
             waker,
             waker_armed: false,
             armed: [false; SOCKETS_MAX],
-            filled: VecDeque::with_capacity(RECEIVE_BUFFERS),
+            filled: touched(RECEIVE_BUFFERS, Filled::nothing),
             held: Held::new(),
             errors: ErrorQueues::new(),
             tally,
@@ -209,7 +209,7 @@ impl Uring {
         let mut work = self.complete(at, out, on);
         work += self.burst(arrivals_max, at, out, on);
         if self.errors.is_suspected() {
-            work += self.errors.read(&self.locals, at, out, on);
+            work += self.errors.read(&self.locals, &self.tally, at, out, on);
         }
         self.arm();
         if !self.ring.submission().is_empty() {

@@ -102,6 +102,8 @@ pub enum Counter {
     IcmpMatched,
     /// ICMP errors that quote nothing of ours.
     IcmpForeign,
+    /// ICMP errors that are no failure of sending (RFC 3261 section 18.4), ignored.
+    IcmpIgnored,
     /// Sends refused by the local kernel.
     SendRefused,
     /// Sends that met somebody else's pending error and were done again.
@@ -139,7 +141,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 64] = [
+    pub const ALL: [Self; 65] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::MessagesAccepted,
@@ -189,6 +191,7 @@ impl Counter {
         Self::DroppedTruncated,
         Self::IcmpMatched,
         Self::IcmpForeign,
+        Self::IcmpIgnored,
         Self::SendRefused,
         Self::SendRepeated,
         Self::SendShort,
@@ -258,6 +261,7 @@ impl Counter {
             Self::DroppedTruncated => "dropped_truncated",
             Self::IcmpMatched => "icmp_matched",
             Self::IcmpForeign => "icmp_foreign",
+            Self::IcmpIgnored => "icmp_ignored",
             Self::SendRefused => "send_refused",
             Self::SendRepeated => "send_repeated",
             Self::SendShort => "send_short",

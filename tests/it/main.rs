@@ -8,4 +8,16 @@ mod bench;
 mod breaker;
 mod config_check;
 mod cut_through;
+mod demo_short;
 mod io_allocations;
+mod run_process;
+mod service;
+mod snapshot;
+mod sockets;
+mod status_render;
+mod status_socket;
+mod tidy;
+
+#[global_allocator]
+static ALLOCATOR: roger::store::CountingAllocator<std::alloc::System> =
+    roger::store::CountingAllocator(std::alloc::System);

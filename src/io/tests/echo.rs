@@ -55,7 +55,7 @@ fn the_longest_datagram_comes_whole_and_a_longer_one_says_that_it_was_cut() {
 #[test]
 fn a_send_that_the_kernel_refuses_is_told_and_counted_whatever_the_errno() {
     for choice in choices() {
-        let ours = bind(&spec("127.0.0.1:0")).unwrap();
+        let ours = bind(&spec(LOCALHOST_V4)).unwrap();
         let mut worker = Worker::new(choice, vec![ours]);
         worker.push_to("127.0.0.1:0".parse().unwrap(), b"to no port", Some(1));
         worker.push_to("127.0.0.1:0".parse().unwrap(), b"to no port", None);

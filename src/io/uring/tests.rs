@@ -180,3 +180,31 @@ fn each_end_of_a_receive_is_counted_and_it_is_armed_again() {
         assert!(rig.uring.armed[0]);
     }
 }
+
+#[test]
+fn a_completion_queue_that_overflows_loses_nothing() {
+    let Some(mut rig) = Rig::new() else { return };
+    let count = COMPLETIONS + 500;
+    for _ in 0..count {
+        if rig.uring.ring.submission().is_full() {
+            rig.uring.enter(false);
+        }
+        rig.uring.push(&opcode::Nop::new().build());
+    }
+    rig.uring.enter(false);
+    let local = rig.uring.locals[0].socket.local_addr().unwrap();
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"hello", local).unwrap();
+    while rig.count(Counter::DatagramsIn) == 0 {
+        rig.reap();
+    }
+    assert_eq!(rig.count(Counter::CompletionsUnknown), count as u64);
+    assert!(rig.count(Counter::CompletionOverflows) > 0);
+}
+
+#[test]
+fn closing_ends_every_operation() {
+    let Some(mut rig) = Rig::new() else { return };
+    assert_eq!(rig.uring.outstanding(), 2, "a receive and the waker");
+    assert!(rig.uring.close());
+    assert_eq!(rig.uring.outstanding(), 0);
+}
