@@ -151,6 +151,15 @@ class System:
 
 
 def measure(name, seconds, options):
+    """One run; another one when neighbours took too much of either core."""
+    for _ in range(options.tries):
+        result = attempt(name, seconds, options)
+        if max(result["waited"], result["driver_waited"]) <= options.disturbed:
+            break
+    return result
+
+
+def attempt(name, seconds, options):
     with tempfile.TemporaryDirectory(prefix="relay-") as directory:
         system = System(name, pathlib.Path(directory), options)
         log = open(system.directory / "log", "w+")
@@ -175,7 +184,8 @@ def measure(name, seconds, options):
             stop(process)
     rate, cpu = result["per_second"], result["cpu_us"] or float("nan")
     print(f"{name:17} {seconds:3} s  {rate:9,.0f}/s  {cpu:7.2f} us ({result['user_us']:.2f} user)"
-          f"  busy {result['busy']:.2f}  {result['statuses']}", flush=True)
+          f"  busy {result['busy']:.2f} waited {result['waited']:.2f}"
+          f" driver {result['driver_waited']:.2f}  {result['statuses']}", flush=True)
     return result
 
 
@@ -237,6 +247,7 @@ def results_table(results, systems):
             spread([each["user_us"] for each in own]),
             spread([each["per_second"] / 1e3 for each in own], 1),
             spread([each["busy"] for each in own]),
+            spread([max(each["waited"], each["driver_waited"]) for each in own]),
             spread([each["latency_us"]["p50"] for each in own], 0),
             spread([each["latency_us"]["p99"] for each in own], 0),
             spread([each["involuntary"] for each in own], 0),
@@ -247,7 +258,8 @@ def results_table(results, systems):
                 default="-"),
         ])
     return table(
-        ["system", "runs", "CPU us/message", "of it user", "k messages/s", "busy", "p50 us",
+        ["system", "runs", "CPU us/message", "of it user", "k messages/s", "busy", "disturbed",
+         "p50 us",
          "p99 us", "involuntary", "statuses", "sent again", "unanswered or wrong",
          "allocations"], rows)
 
@@ -315,6 +327,9 @@ def main():
     parser.add_argument("--window", type=int, default=64)
     parser.add_argument("--rate", type=int, help="open loop: messages per second")
     parser.add_argument("--memory", type=int, default=4096, help="MiB of Kamailio's shared memory")
+    parser.add_argument("--disturbed", type=float, default=0.2,
+                        help="share of a core that neighbours may take from a run")
+    parser.add_argument("--tries", type=int, default=3, help="how often a disturbed run is tried")
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--record", type=pathlib.Path, help="where the record goes",
                         default=ROOT / "perf" / "record" / f"{datetime.date.today()}-relay.md")

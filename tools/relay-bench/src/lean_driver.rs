@@ -75,8 +75,11 @@ struct Outcome {
     user_us: Option<f64>,
     /// How much of the window it was on a processor: near 1 when it is saturated and single.
     busy: Option<f64>,
+    /// How much of the window it had work and no processor, which neighbours had instead.
+    waited: Option<f64>,
     involuntary: Option<u64>,
     driver_busy: f64,
+    driver_waited: f64,
     driver_involuntary: u64,
     window: u16,
     rate: Option<u32>,
@@ -145,8 +148,10 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         cpu_us,
         user_us: cpu_us.zip(peer).map(|(cpu, peer)| cpu * peer.user_share()),
         busy: peer.map(|peer| ratio(peer.cpu_ns, seconds.as_secs_f64()) / 1e9),
+        waited: peer.map(|peer| ratio(peer.waited_ns, seconds.as_secs_f64()) / 1e9),
         involuntary: peer.map(|peer| peer.involuntary),
         driver_busy: ratio(myself.cpu_ns, seconds.as_secs_f64()) / 1e9,
+        driver_waited: ratio(myself.waited_ns, seconds.as_secs_f64()) / 1e9,
         driver_involuntary: myself.involuntary,
         window: arguments.window,
         rate: arguments.rate,

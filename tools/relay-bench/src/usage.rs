@@ -9,6 +9,8 @@ use std::path::Path;
 pub struct Usage {
     /// Nanoseconds on a processor, user and system together.
     pub cpu_ns: u64,
+    /// Nanoseconds that a thread had work and no processor: what neighbours took.
+    pub waited_ns: u64,
     /// Clock ticks in user space, sampled.
     pub user_ticks: u64,
     /// Clock ticks in the kernel, sampled.
@@ -29,6 +31,7 @@ impl Usage {
     pub const fn since(self, earlier: Self) -> Self {
         Self {
             cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+            waited_ns: self.waited_ns.saturating_sub(earlier.waited_ns),
             user_ticks: self.user_ticks.saturating_sub(earlier.user_ticks),
             system_ticks: self.system_ticks.saturating_sub(earlier.system_ticks),
             involuntary: self.involuntary.saturating_sub(earlier.involuntary),
@@ -55,7 +58,10 @@ impl Usage {
     }
 
     fn add_task(&mut self, task: &Path) -> io::Result<()> {
-        self.cpu_ns += first_number(&fs::read_to_string(task.join("schedstat"))?);
+        let schedule = fs::read_to_string(task.join("schedstat"))?;
+        let mut times = schedule.split_whitespace().map(first_number);
+        self.cpu_ns += times.next().unwrap_or(0);
+        self.waited_ns += times.next().unwrap_or(0);
         let stat = fs::read_to_string(task.join("stat"))?;
         // The name of the program stands in parentheses and may hold anything.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
