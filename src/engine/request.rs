@@ -22,6 +22,9 @@ pub(super) struct Asked<'a> {
     pub fingerprint: Fingerprint,
 }
 
+/// How long an open message is found by its retransmissions if nothing ends it: half an hour.
+const OPEN_MS: u32 = 1_800_000;
+
 impl Engine {
     pub(super) fn on_request(&mut self, asked: Asked<'_>, peer: Option<u8>, out: &mut Departures) {
         let Some(peer) = peer else {
@@ -118,9 +121,11 @@ impl Engine {
         let Ok(handle) = self.records.insert(record) else {
             unreachable!("a record was free when the room was looked at");
         };
-        // Longer than the life of any record: two attempts and the deadline.
+        // Timer J does not run before the end (RFC 3261 section 17.2.2): what ends the record puts
+        // another entry in the place of this one. It outlasts any standstill of the process, after
+        // which retransmissions are read before the timers of their records.
         let now = asked.arrival.at;
-        let end = now.plus_ms(4 * self.setup.timers.transaction_ms() + self.setup.sync_deadline_ms);
+        let end = now.plus_ms(OPEN_MS);
         let entry = Entry::Open(handle.index).encode();
         if self.transactions.put(asked.fingerprint, entry, now, end).is_err() {
             self.records.remove(handle);
