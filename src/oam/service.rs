@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU8, Ordering};
+use core::time::Duration;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::UdpSocket;
@@ -261,7 +262,7 @@ fn bound(config: &Config) -> Result<Bound, StartError> {
     let single_port = config.requests == Requests::SinglePort;
     for listener in &config.listeners {
         let first = bound.first_of(listener.address.is_ipv4()).is_none();
-        let socket = bind(&spec(listener.address))
+        let socket = patiently(|| bind(&spec(listener.address)))
             .map_err(|error| StartError::Bind(listener.address, error))?;
         let advertise = listener.advertise.clone();
         bound.add(socket, listener.address, advertise, single_port && first)?;
@@ -277,6 +278,25 @@ fn bound(config: &Config) -> Result<Bound, StartError> {
     }
     Ok(bound)
 }
+
+/// Tries for a while to have an address that is in use: a ring keeps its sockets until the kernel
+/// has torn it down, which may be a moment after its process has ended, and a process that is
+/// restarted at once would find its own port taken.
+#[expect(clippy::disallowed_methods, reason = "the control thread may sleep")]
+fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..BIND_TRIES {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                std::thread::sleep(BIND_PAUSE);
+            }
+            bound => return bound,
+        }
+    }
+    bind()
+}
+
+const BIND_TRIES: u32 = 40;
+const BIND_PAUSE: Duration = Duration::from_millis(50);
 
 const fn spec(address: SocketAddr) -> SocketSpec {
     SocketSpec {
@@ -332,4 +352,24 @@ fn secret() -> io::Result<HashKey> {
 fn unix_ns() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may sleep")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_given_up_in_a_moment_is_waited_for() {
+        let held = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        assert_eq!(bind(&spec(address)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let holder = std::thread::spawn(move || {
+            std::thread::sleep(2 * BIND_PAUSE);
+            drop(held);
+        });
+        let bound = patiently(|| bind(&spec(address))).unwrap();
+        assert_eq!(bound.local_addr().unwrap(), address);
+        holder.join().unwrap();
+    }
 }
