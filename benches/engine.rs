@@ -134,7 +134,8 @@ fn run(messages: u32) -> Run {
         now = Instant(now.0 + 20_000);
         burst(&mut engine, &responses, im, now, &mut out);
         leave(&mut engine, now, &mut out, |octets| {
-            checksum = checksum.rotate_left(1) ^ octets.len() as u64;
+            let some = u64::from(octets[octets.len() / 2]);
+            checksum = checksum.wrapping_mul(0x0100_0000_01B3) ^ some ^ octets.len() as u64;
         });
         engine.on_tick(now, &mut out);
     }
