@@ -1,7 +1,7 @@
 //! Messages written in place: a request forwarded, a response passed back, a request answered.
 //!
 //! Forwarding copies the octets of a message and changes only what a proxy must change (RFC 3261
-//! sections 16.6, 16.7 and 18.2.1): a handful of [`Edit`]s, made in the order in which they lie in
+//! sections 16.6, 16.7 and 18.2.1): a handful of edits, made in the order in which they lie in
 //! the message. What is between them is copied as it is, the body too. Every function returns how
 //! many octets it wrote, or `None` if the slot is too short.
 
@@ -96,7 +96,7 @@ pub fn forward_request(
         let max_forwards = With::MaxForwards(u32::from(forward.max_forwards));
         edits.add(fields.via_field.end(), 0, max_forwards);
     }
-    if forward.pop_route && fields.route_count > 0 {
+    if forward.pop_route {
         edits.remove_first(fields.route_field, fields.route, fields.route_next);
     }
     let asserted = Asserted::of(forward.strip_asserted, request.octets, fields);

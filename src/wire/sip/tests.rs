@@ -155,6 +155,69 @@ fn a_response_is_passed_back_without_its_topmost_via() {
 }
 
 #[test]
+fn what_positions_cannot_say_is_not_read() {
+    let surplus = " ".repeat(usize::from(u16::MAX) - MESSAGE.len());
+    let longest = [MESSAGE, &surplus].concat();
+    assert_eq!(request(&longest).fault, None);
+    let malformed = parse([&longest, "x"].concat().as_bytes()).map(|_| ()).unwrap_err();
+    assert_eq!(malformed.expected, "a shorter datagram");
+}
+
+#[test]
+fn trying_repeats_the_timestamp_and_gives_no_tag() {
+    let with_timestamp = MESSAGE.replace("CSeq:", "Timestamp: 54.21\r\nCSeq:");
+    let source = SOURCE;
+    let mut reply = Reply { status: 100, reason: "Trying", to_tag: 7, source, extra: Extra::None };
+    let answer = built(|slot| respond(&request(&with_timestamp), &reply, slot));
+    assert!(answer.contains("\r\nTimestamp: 54.21\r\n"), "{answer}");
+    assert!(answer.contains("\r\nTo: \"User 2\" <sip:user2@domain.com>\r\n"), "{answer}");
+    reply.status = 200;
+    let answer = built(|slot| respond(&request(&with_timestamp), &reply, slot));
+    assert!(!answer.contains("Timestamp"), "{answer}");
+}
+
+#[test]
+fn each_extra_is_one_header_field_or_what_options_asks_for() {
+    for (extra, expected) in [
+        (Extra::Allow, "Allow: MESSAGE, OPTIONS\r\n"),
+        (Extra::Capabilities, "Allow: MESSAGE, OPTIONS\r\nAccept: */*\r\nSupported: \r\n"),
+        (Extra::Unsupported(b"a, b"), "Unsupported: a, b\r\n"),
+        (Extra::Accept(b"text/plain"), "Accept: text/plain\r\n"),
+        (Extra::RetryAfter(u32::MAX), "Retry-After: 4294967295\r\n"),
+        (Extra::RetryAfter(0), "Retry-After: 0\r\n"),
+    ] {
+        let reply = Reply { status: 405, reason: "x", to_tag: u64::MAX, source: SOURCE, extra };
+        let answer = built(|slot| respond(&request(MESSAGE), &reply, slot));
+        let expected = ["CSeq: 7 MESSAGE\r\n", expected, "Content-Length: 0\r\n\r\n"].concat();
+        assert!(answer.ends_with(&expected), "{answer}");
+        assert!(answer.contains(";tag=ffffffffffffffff\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn addresses_are_written_as_the_standards_write_them() {
+    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 203, 0, 113, 255];
+    let mut v6 = [0; 16];
+    v6[..4].copy_from_slice(&[0x20, 1, 0x0D, 0xB8]);
+    v6[15] = 0x1F;
+    for (ip, expected) in [(mapped, "203.0.113.255"), (v6, "2001:db8::1f")] {
+        let source = Source { ip, port: 9 };
+        let reply = Reply { status: 200, reason: "OK", to_tag: 1, source, extra: Extra::None };
+        let answer = built(|slot| respond(&request(MESSAGE), &reply, slot));
+        let expected = [";rport=9;received=", expected, "\r\n"].concat();
+        assert!(answer.contains(&expected), "{answer}");
+    }
+}
+
+#[test]
+fn reason_phrases_are_there_for_every_status() {
+    for status in 100..700 {
+        assert!(!reason_phrase(status).is_empty());
+    }
+    assert_eq!((reason_phrase(482), reason_phrase(499)), ("Loop Detected", "Request Failure"));
+}
+
+#[test]
 fn parsed_messages_are_small() {
     assert!(size_of::<Message<'_>>() <= 300, "{}", size_of::<Message<'_>>());
     assert!(size_of::<Fields>() <= 224, "{}", size_of::<Fields>());

@@ -289,6 +289,7 @@ mod tests {
             "SIP/2.0/UDP ",
             "SIP/2.0 a.example",
             "SIP/2.0/UDPa.example",
+            "SIP/2.0/UDP[2001:db8::1]",
             "SIP/2.0/UDP ;branch=z",
             "SIP/2.0/UDP a:b",
             "SIP/2.0/UDP a:",
