@@ -90,7 +90,8 @@ pub enum Event<'a> {
 /// It stays on the thread that opened it: that thread is the one that io_uring lets submit.
 ///
 /// **The `Departures` given to `submit` are the same in every call and outlive the driver**: the
-/// kernel reads a departure's octets in its slot until the send has completed.
+/// kernel reads a departure's octets in its slot until the send has completed. Slots that the
+/// driver holds when it is dropped are not given back.
 #[derive(Debug)]
 pub struct Driver {
     backend: Backend,

@@ -242,18 +242,24 @@ impl Uring {
     }
 
     /// Submits what is queued and waits for a completion.
-    fn enter_and_wait(&self, timeout_ns: Option<u64>) {
+    fn enter_and_wait(&mut self, timeout_ns: Option<u64>) {
+        let ns = timeout_ns.unwrap_or_default();
+        let rest = u32::try_from(ns % 1_000_000_000).unwrap_or_default();
+        let timeout = types::Timespec::new().sec(ns / 1_000_000_000).nsec(rest);
+        let mut arguments = types::SubmitArgs::new();
+        if timeout_ns.is_some() {
+            arguments = arguments.timespec(&timeout);
+        }
+        let mut flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
+        if self.ring.params().is_feature_no_iowait() {
+            // An idle worker is idle: without this the system would show a core that waits for I/O.
+            flags |= EnterFlags::NO_IOWAIT;
+        }
+        let queued = len_u32(self.ring.submission().len());
         let submitter = self.ring.submitter();
-        entered(match timeout_ns {
-            None => submitter.submit_and_wait(1),
-            Some(ns) => {
-                let (seconds, rest) = (ns / 1_000_000_000, ns % 1_000_000_000);
-                let timeout = types::Timespec::new()
-                    .sec(seconds)
-                    .nsec(u32::try_from(rest).unwrap_or_default());
-                submitter.submit_with_args(1, &types::SubmitArgs::new().timespec(&timeout))
-            }
-        });
+        // SAFETY: the flags announce an argument of this type, which outlives the call together
+        // with the time that it points at; what is queued keeps the promise made when pushed.
+        entered(unsafe { submitter.enter(queued, 1, flags.bits(), Some(&arguments)) });
     }
 
     /// Enters the kernel if it has flagged work, unless enough datagrams wait already: more would
