@@ -213,7 +213,6 @@ impl Mmsg {
             }
             match errno() {
                 libc::EAGAIN => return 0,
-                libc::EINTR => {}
                 _ => {
                     self.tally.counters.add(Counter::ReceiveErrors);
                     self.errors.suspect(self.locals[index].id);
@@ -289,10 +288,13 @@ impl Mmsg {
                         let len = self.send.headers[position].msg_len as usize;
                         self.finish_front(index, Ok(len), out);
                     }
-                    // The kernel stops at the first that fails and says why at the next call only.
+                    // The kernel stops at the first that fails and does not say why. If that was an
+                    // error of another datagram, it is off the socket now.
                     failed_before = sent < count;
+                    if failed_before {
+                        self.errors.suspect(self.locals[index].id);
+                    }
                 }
-                Err(libc::EINTR) => {}
                 Err(libc::EAGAIN) => return,
                 Err(_) => {
                     self.errors.suspect(self.locals[index].id);

@@ -211,19 +211,76 @@ fn only_the_second_errno_of_a_send_is_believed() {
 
 #[test]
 fn a_send_that_finds_no_room_keeps_its_place() {
-    use libc::{EAGAIN, ECONNREFUSED, EINTR};
+    use libc::{EAGAIN, ECONNREFUSED};
     let scripts: [&[Option<i32>]; 4] = [
+        &[Some(EAGAIN)],
         &[Some(EAGAIN), Some(EAGAIN)],
-        &[Some(EINTR), Some(EAGAIN)],
         // The repetition of a failed send finds no room.
         &[Some(ECONNREFUSED), Some(EAGAIN)],
         &[Some(ECONNREFUSED), Some(EAGAIN), Some(EAGAIN)],
     ];
     for script in scripts {
-        let (sent, got, _) = sent_with(script);
+        let (sent, got, tally) = sent_with(script);
         assert_eq!(sent, [(Owner(0), Ok(())), (Owner(1), Ok(())), (Owner(2), Ok(()))]);
         assert_eq!(got, [0, 1, 2]);
+        assert_eq!(tally.counters.read(Counter::SendRepeated), 0, "room is no error");
     }
+}
+
+#[test]
+fn a_datagram_behind_an_error_is_taken_in_the_same_turn_or_the_next() {
+    for choice in choices() {
+        let ours = bind(&spec(LOCALHOST_V4)).unwrap();
+        let local = address(&ours);
+        let mut worker = Worker::new(choice, vec![ours]);
+        let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
+        let (_guard, nobody) = dead(LOCALHOST_V4);
+        worker.settle();
+        worker.push_to(nobody, b"anybody there?", None);
+        worker.submit();
+        peer.send_to(b"a datagram", local).unwrap();
+        worker.reap(BURST_SIZE);
+        if choice == Choice::Uring {
+            // The error has ended the multishot receive, and this turn has armed it again.
+            worker.reap(BURST_SIZE);
+        }
+        assert_eq!(worker.got.len(), 1, "{}", worker.summary());
+        assert_eq!(worker.unreachable.len(), 1, "{}", worker.summary());
+    }
+}
+
+#[test]
+fn a_flood_of_errors_does_not_stop_the_receiving() {
+    use crate::limits::ICMP_PER_TURN_MAX;
+    for choice in choices() {
+        let ours = bind(&spec(LOCALHOST_V4)).unwrap();
+        let local = address(&ours);
+        let mut worker = Worker::new(choice, vec![ours]);
+        let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
+        let (_guard, nobody) = dead(LOCALHOST_V4);
+        for _ in 0..3 * ICMP_PER_TURN_MAX {
+            worker.push_to(nobody, b"anybody there?", None);
+        }
+        worker.submit();
+        peer.send_to(b"a datagram", local).unwrap();
+        worker.reap(BURST_SIZE);
+        worker.reap(BURST_SIZE);
+        assert_eq!(worker.got.len(), 1, "{}", worker.summary());
+        assert!(worker.unreachable.len() < 3 * ICMP_PER_TURN_MAX, "{}", worker.summary());
+    }
+}
+
+#[test]
+fn an_error_that_no_call_has_met_ends_the_wait() {
+    let ours = bind(&spec(LOCALHOST_V4)).unwrap();
+    let twin = ours.try_clone().unwrap();
+    let mut worker = Worker::new(Choice::Mmsg, vec![ours]);
+    let (_guard, nobody) = dead(LOCALHOST_V4);
+    worker.settle();
+    worker.push_to(nobody, b"anybody there?", None);
+    worker.submit();
+    assert!(twin.take_error().unwrap().is_some());
+    worker.run_until("the error", |worker| worker.unreachable.len() == 1);
 }
 
 #[expect(unsafe_code, reason = "no safe wrapper offers these options")]

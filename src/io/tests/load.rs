@@ -85,6 +85,27 @@ fn nothing_is_lost_when_the_receive_buffers_run_out() {
 }
 
 #[test]
+fn a_receive_without_buffers_is_not_armed_before_there_are_some() {
+    if !choices().contains(&Choice::Uring) {
+        return;
+    }
+    let ours = bind(&spec(LOCALHOST_V4)).unwrap();
+    let local = address(&ours);
+    let tally = Arc::new(Tally::new(0));
+    let driver = Driver::with_buffers(vec![ours], Choice::Uring, Arc::clone(&tally), 8).unwrap();
+    let mut worker = Worker::with(driver, tally);
+    let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
+    flood(&peer, local, 20);
+    for _ in 0..50 {
+        worker.reap(0);
+        worker.submit();
+    }
+    assert_eq!(worker.count(Counter::ReceiveNoBuffers), 1);
+    worker.run_until("the flood", |worker| worker.got.len() == 20);
+    assert_eq!(numbers(&worker, &peer), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_busy_socket_does_not_starve_another() {
     for choice in choices() {
         let sockets = [(); 2].map(|()| bind(&spec(LOCALHOST_V4)).unwrap());

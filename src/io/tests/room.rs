@@ -49,8 +49,9 @@ fn what_finds_no_room_leaves_when_there_is_some() {
                 octets.extend_from_slice(&part[..len]);
             }
             if worker.turn() == 0 {
-                let until = worker.driver.now().plus_ms(20);
-                worker.driver.idle(Some(until), Polling::Wait);
+                let never = worker.driver.now().plus_ms(60_000);
+                worker.driver.idle(Some(never), Polling::Wait);
+                assert!(worker.driver.now() < never, "room ends the wait");
             }
         }
         assert!(worker.all_slots_are_free());
@@ -75,6 +76,39 @@ fn what_finds_no_room_leaves_when_there_is_some() {
             let count = counts[usize::try_from(owner.0).unwrap()];
             assert_eq!(count == SLOT_SIZE, sent.is_ok(), "{owner:?} {sent:?} {count}");
         }
+    }
+}
+
+#[test]
+fn sends_complete_while_no_arrival_is_taken() {
+    for choice in choices() {
+        let (ours, mut theirs) = narrow_connection();
+        let busy = bind(&spec(LOCALHOST_V4)).unwrap();
+        let local = address(&busy);
+        let mut worker = Worker::new(choice, vec![ours, busy]);
+        fill(&mut worker);
+        // More datagrams wait than a burst takes, and no slot is free to take them.
+        let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
+        for _ in 0..=BURST_SIZE {
+            peer.send_to(b"a datagram", local).unwrap();
+        }
+        for _ in 0..3 {
+            worker.reap(0);
+            worker.driver.idle(Some(worker.driver.now().plus_ms(1)), Polling::Wait);
+        }
+        let reader = std::thread::spawn(move || {
+            let mut part = [0; 10_000];
+            while theirs.read(&mut part).is_ok_and(|len| len > 0) {}
+        });
+        while worker.sent.len() < SLOTS_WORK {
+            worker.reap(0);
+            worker.submit();
+        }
+        assert_eq!(worker.got, []);
+        assert!(worker.all_slots_are_free());
+        worker.run_until("the datagrams", |worker| worker.got.len() == BURST_SIZE + 1);
+        drop(worker);
+        reader.join().unwrap();
     }
 }
 
