@@ -168,6 +168,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 7] = [
             (Counter::SendShort, "sends shorter than the datagram"),
             (Counter::IcmpMatched, "ICMP errors that quote a request of ours"),
             (Counter::IcmpForeign, "ICMP errors that quote nothing of ours"),
+            (Counter::IcmpIgnored, "ICMP errors that are no failure of sending"),
             (Counter::ReceiveNoBuffers, "receive buffers ran out"),
             (Counter::ReceiveErrors, "receives that ended with an error"),
             (Counter::ReceiveRearmed, "multishot receives armed again"),
