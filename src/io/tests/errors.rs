@@ -271,6 +271,24 @@ fn a_flood_of_errors_does_not_stop_the_receiving() {
 }
 
 #[test]
+fn an_error_that_a_send_has_met_is_read_without_a_wait() {
+    for choice in choices() {
+        let mut worker = Worker::new(choice, vec![bind(&spec(LOCALHOST_V4)).unwrap()]);
+        let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
+        let (_guard, nobody) = dead(LOCALHOST_V4);
+        worker.settle();
+        worker.push_to(nobody, b"anybody there?", None);
+        worker.push_to(address(&peer), b"hello", None);
+        worker.submit();
+        for _ in 0..3 {
+            worker.reap(BURST_SIZE);
+        }
+        assert_eq!(worker.unreachable.len(), 1, "{}", worker.summary());
+        assert_eq!(peer.recv(&mut [0; 100]).unwrap(), 5);
+    }
+}
+
+#[test]
 fn an_error_that_no_call_has_met_ends_the_wait() {
     let ours = bind(&spec(LOCALHOST_V4)).unwrap();
     let twin = ours.try_clone().unwrap();

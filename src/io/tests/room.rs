@@ -49,9 +49,8 @@ fn what_finds_no_room_leaves_when_there_is_some() {
                 octets.extend_from_slice(&part[..len]);
             }
             if worker.turn() == 0 {
-                let never = worker.driver.now().plus_ms(60_000);
-                worker.driver.idle(Some(never), Polling::Wait);
-                assert!(worker.driver.now() < never, "room ends the wait");
+                let until = worker.driver.now().plus_ms(20);
+                worker.driver.idle(Some(until), Polling::Wait);
             }
         }
         assert!(worker.all_slots_are_free());
@@ -76,6 +75,28 @@ fn what_finds_no_room_leaves_when_there_is_some() {
             let count = counts[usize::try_from(owner.0).unwrap()];
             assert_eq!(count == SLOT_SIZE, sent.is_ok(), "{owner:?} {sent:?} {count}");
         }
+    }
+}
+
+#[test]
+fn room_ends_the_wait() {
+    for choice in choices() {
+        let (ours, mut theirs) = narrow_connection();
+        let mut worker = Worker::new(choice, vec![ours]);
+        fill(&mut worker);
+        let before = worker.sent.len();
+        let reader = std::thread::spawn(move || {
+            let mut part = [0; 10_000];
+            while theirs.read(&mut part).is_ok_and(|len| len > 0) {}
+        });
+        let never = worker.driver.now().plus_ms(60_000);
+        worker.driver.idle(Some(never), Polling::Wait);
+        assert!(worker.driver.now() < never);
+        worker.turn();
+        worker.turn();
+        assert!(worker.sent.len() > before, "{}", worker.summary());
+        drop(worker);
+        reader.join().unwrap();
     }
 }
 
