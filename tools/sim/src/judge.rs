@@ -147,7 +147,8 @@ fn outcomes<'a>(record: &'a Submission, swarm: &Swarm) -> Vec<Outcome<'a>> {
     let timer_f = first + swarm.transaction();
     let limit = deadline.min(timer_f);
     let mut outcomes = Vec::new();
-    if record.never_left() && record.attempts.len() >= record.servers_max {
+    let all_tried = record.tainted || record.attempts.len() >= record.servers_max;
+    if record.never_left() && all_tried {
         outcomes.push(Outcome::NeverSent);
     }
     let mut closed = false;

@@ -87,7 +87,8 @@ struct Arrived {
     times: u32,
     source: Endpoint,
     socket: SocketId,
-    len_min: usize,
+    /// Octets of its longest copy.
+    len_max: usize,
     reply_to: Option<Endpoint>,
     expect: Option<Expect>,
     tainted: bool,
@@ -117,6 +118,8 @@ pub(crate) struct Ledger {
     branches: BTreeMap<Box<str>, (usize, usize)>,
     /// Submissions without account, by Call-ID, for accounts to find.
     waiting: BTreeMap<Box<[u8]>, Vec<usize>>,
+    /// When there was a turn.
+    turns: Vec<u64>,
     /// Requests of this turn.
     requests: Vec<(Key, Packet, Option<usize>)>,
     /// Reports that were damaged responses, which may be repeated.
@@ -142,7 +145,8 @@ impl Ledger {
         socket: SocketId,
         transaction: Option<&Transaction>,
     ) {
-        if packet.octets.starts_with(b"SIP/2.0 ") {
+        let version = packet.octets.get(..8);
+        if version.is_some_and(|version| version.eq_ignore_ascii_case(b"SIP/2.0 ")) {
             return self.on_response(now, packet);
         }
         self.damaged |= packet.grade == Grade::Doubtful;
@@ -153,7 +157,7 @@ impl Ledger {
             times: 0,
             source: packet.from,
             socket,
-            len_min: packet.octets.len(),
+            len_max: packet.octets.len(),
             reply_to: transaction.map(|transaction| transaction.reply_to),
             expect: transaction.map(|transaction| transaction.expect),
             tainted: false,
@@ -165,7 +169,7 @@ impl Ledger {
             said: Vec::new(),
         });
         arrived.times += 1;
-        arrived.len_min = arrived.len_min.min(packet.octets.len());
+        arrived.len_max = arrived.len_max.max(packet.octets.len());
         arrived.tainted |= doubtful;
         if arrived.tainted {
             for life in &arrived.lives {
@@ -248,9 +252,12 @@ impl Ledger {
             return Ok(Ticket::Other);
         }
         let targets = find(&below);
-        let submission = match self.clients.get(&below).and_then(|arrived| arrived.submission) {
-            Some(old) if self.submissions[old].never_left() => old,
-            _ => self.accepted(now, &below, octets, server, swarm, targets.as_deref())?,
+        let lives = self.clients.get(&below).map_or(&[][..], |arrived| &arrived.lives);
+        let goes_on =
+            |life: &&usize| self.submissions[**life].goes_on_to(server, targets.as_deref(), swarm);
+        let submission = match lives.iter().find(goes_on) {
+            Some(life) => *life,
+            None => self.accepted(now, &below, octets, server, swarm, targets.as_deref())?,
         };
         let record = &mut self.submissions[submission];
         if let Some(targets) = &targets
@@ -308,7 +315,7 @@ impl Ledger {
         }
         if let Some(old) = arrived.submission
             && !lenient
-            && !self.submissions[old].forgotten(now, swarm)
+            && !self.submissions[old].forgotten(now, swarm, &self.turns)
         {
             return Err(format!("I9: a retransmission became a second message: {below:?}"));
         }
@@ -330,7 +337,7 @@ impl Ledger {
             arrived: now,
             tainted: lenient,
             client,
-            servers_max: targets.map_or(1, <[Endpoint]>::len),
+            servers_max: targets.map_or(swarm.places.servers.len(), <[Endpoint]>::len),
             attempts: Vec::new(),
             proofs: Vec::new(),
             trying_at: None,
@@ -402,7 +409,7 @@ impl Ledger {
                 ));
             }
         }
-        if arrived.foreign && octets.len() > arrived.len_min {
+        if arrived.foreign && octets.len() > arrived.len_max {
             return Err("more octets to a stranger than from it".to_owned());
         }
         if status >= 200 {
@@ -419,7 +426,7 @@ impl Ledger {
                 && record.account.is_none()
                 && (status < 200 || record.is_proved(now, status, octets).is_ok());
             let same = record.told.as_ref().is_some_and(|told| told.status == status);
-            open || same || !record.forgotten(now, swarm)
+            open || same || !record.forgotten(now, swarm, &self.turns)
         });
         if known.is_none() {
             arrived.submission = None;
@@ -597,10 +604,15 @@ impl Ledger {
     ) -> Verdict<usize> {
         self.accounts += 1;
         let mut complaint = String::new();
-        for call_id in [account.sms_call_id.octets(), b""] {
+        // A damaged twin fits nearly every account, so it comes last.
+        let call_id = account.sms_call_id.octets();
+        for (call_id, tainted) in [(call_id, false), (call_id, true), (b"", true)] {
             let Some(waiting) = self.waiting.get_mut(call_id) else { continue };
             for at in 0..waiting.len() {
                 let index = waiting[at];
+                if self.submissions[index].tainted != tainted {
+                    continue;
+                }
                 match judge::account(account, &self.submissions[index], now, swarm) {
                     Ok(()) => {
                         waiting.swap_remove(at);
@@ -622,7 +634,8 @@ impl Ledger {
     }
 
     /// A turn is over: every sound request of it had a reaction.
-    pub(crate) fn on_turn_end(&mut self) -> Verdict<()> {
+    pub(crate) fn on_turn_end(&mut self, now: u64) -> Verdict<()> {
+        self.turns.push(now);
         self.damaged = false;
         self.doubted.clear();
         let requests = core::mem::take(&mut self.requests);
@@ -664,6 +677,17 @@ impl Submission {
             && self.attempts.iter().all(|attempt| attempt.refused.is_some())
     }
 
+    /// Whether it has not left so far and this is the next server to try.
+    fn goes_on_to(&self, server: Endpoint, targets: Option<&[Endpoint]>, swarm: &Swarm) -> bool {
+        let tried = self.attempts.len();
+        let next = match targets {
+            Some(targets) => targets.get(tried).copied(),
+            None if swarm.route_by_uri => None,
+            None => swarm.places.servers.get(tried).map(|server| server.addresses[0]),
+        };
+        self.never_left() && self.told.is_none() && next == Some(server)
+    }
+
     /// Whether the report may be a response that was damaged on its way to us.
     fn damaged_report(&self) -> bool {
         let at = self.told.as_ref().map(|told| told.at);
@@ -674,16 +698,18 @@ impl Submission {
         Text::read(&self.request).is_none_or(|text| text.value("Route").is_some())
     }
 
-    /// Whether timer J has run out, so that its retransmission is a new request.
-    fn forgotten(&self, now: u64, swarm: &Swarm) -> bool {
+    /// Whether timer J has run out, so that its retransmission is a new request. A limit only
+    /// ends a message in the first of `turns` that comes after it.
+    fn forgotten(&self, now: u64, swarm: &Swarm, turns: &[u64]) -> bool {
         let limit = self.arrived + swarm.deadline().min(swarm.transaction());
-        let ended = self.proofs.iter().find(|proof| proof.ends()).map_or(limit, |proof| proof.at);
+        let limited = turns.get(turns.partition_point(|turn| *turn < limit)).copied();
+        let proved = self.proofs.iter().find(|proof| proof.ends()).map(|proof| proof.at);
         let end = match (&self.told, &self.account) {
-            (Some(told), _) => told.at,
-            (None, Some(account)) => account.decided.0,
-            (None, None) => ended.min(limit),
+            (Some(told), _) => Some(told.at),
+            (None, Some(account)) => Some(account.decided.0),
+            (None, None) => proved.into_iter().chain(limited).min(),
         };
-        now >= end + swarm.transaction()
+        end.is_some_and(|end| now >= end + swarm.transaction())
     }
 
     /// A report must be a response that arrived in this very turn, less our Via; or 500 where the

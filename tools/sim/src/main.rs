@@ -34,7 +34,7 @@ fn main() -> ExitCode {
             bug.and_then(|bug| range(seeds).map(|seeds| swarm(seeds, Some(bug))))
         }
         [seeds] => match seeds.parse() {
-            Ok(seed) => Some(one(seed, None)),
+            Ok(seed) => Some(one(seed, None, usize::MAX)),
             Err(_) => range(seeds).map(|seeds| swarm(seeds, None)),
         },
         _ => None,
@@ -50,11 +50,14 @@ fn range(text: &str) -> Option<Range<u64>> {
     Some(from.parse().ok()?..to.parse().ok()?)
 }
 
-/// One seed, told in full.
-fn one(seed: u64, bug: Option<Bug>) -> ExitCode {
+/// Lines of the story that are told of a seed which failed among others.
+const TAIL: usize = 80;
+
+/// One seed, with the last `lines` of its story.
+fn one(seed: u64, bug: Option<Bug>, lines: usize) -> ExitCode {
     SEED.store(seed, Ordering::Relaxed);
     let outcome = sim::explain(seed, bug);
-    for line in &outcome.trace {
+    for line in outcome.trace.iter().skip(outcome.trace.len().saturating_sub(lines)) {
         println!("{line}");
     }
     println!("{}", summary(&outcome));
@@ -68,7 +71,7 @@ fn swarm(seeds: Range<u64>, bug: Option<Bug>) -> ExitCode {
         SEED.store(seed, Ordering::Relaxed);
         let outcome = sim::run(seed, bug);
         if outcome.violation.is_some() {
-            return one(seed, bug);
+            return one(seed, bug, TAIL);
         }
         runs += 1;
         messages += outcome.messages;

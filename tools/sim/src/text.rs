@@ -48,15 +48,20 @@ impl<'a> Text<'a> {
 
     /// The status code of a response.
     pub(crate) fn status(&self) -> Option<u16> {
-        let rest = self.start.strip_prefix("SIP/2.0 ")?;
+        let rest = self.start.get(8..).filter(|_| self.is_response())?;
         let code = rest.get(..3)?;
         let ends = rest.as_bytes().get(3).is_none_or(|octet| *octet == b' ');
         (ends && code.bytes().all(|octet| octet.is_ascii_digit())).then(|| code.parse().ok())?
     }
 
+    /// RFC 3261 section 7.1: the version has no case.
+    fn is_response(&self) -> bool {
+        self.start.get(..8).is_some_and(|version| version.eq_ignore_ascii_case("SIP/2.0 "))
+    }
+
     /// Whether it is a CANCEL or answers one: CANCEL shares the branch of what it cancels.
     fn is_cancel(&self) -> bool {
-        if self.start.starts_with("SIP/2.0 ") {
+        if self.is_response() {
             self.value("CSeq").is_some_and(|value| value.ends_with(" CANCEL"))
         } else {
             self.start.starts_with("CANCEL ")

@@ -327,7 +327,7 @@ impl World {
         }
         self.submit(now)?;
         self.take_accounts(now)?;
-        self.ledger.on_turn_end()?;
+        self.ledger.on_turn_end(now)?;
         self.balance()?;
         let busy = !self.inbox.is_empty() || expired == TIMERS_PER_TURN_MAX;
         if busy {
