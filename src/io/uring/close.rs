@@ -1,0 +1,57 @@
+//! How a ring ends: everything is cancelled, and memory goes when the kernel has let go of it.
+
+use core::mem::ManuallyDrop;
+
+use io_uring::{cqueue, opcode, types};
+
+use super::Uring;
+use crate::io::buffers::GROUP;
+use crate::io::token::Token;
+
+impl Uring {
+    /// How many operations are in the kernel's hands.
+    pub(super) fn outstanding(&self) -> usize {
+        let receives = self.armed.iter().filter(|armed| **armed).count();
+        self.held.count() + receives + usize::from(self.waker_armed)
+    }
+
+    /// Cancels everything and waits for the last completion; whether it came.
+    pub(super) fn close(&mut self) -> bool {
+        const ATTEMPTS: usize = 100;
+        for _ in 0..ATTEMPTS {
+            let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+            if !self.ring.submission().is_full() {
+                self.push(&cancel.user_data(Token::Cancel.encode()));
+            }
+            self.enter_and_wait(Some(10_000_000));
+            while let Some(completion) = self.ring.completion().next() {
+                match Token::decode(completion.user_data()) {
+                    Some(Token::Send(index)) => drop(self.held.take(index)),
+                    Some(Token::Receive(socket)) if !cqueue::more(completion.flags()) => {
+                        self.armed[usize::from(socket.0)] = false;
+                    }
+                    Some(Token::Wake) => self.waker_armed = false,
+                    Some(Token::Receive(_) | Token::Cancel) | None => {}
+                }
+            }
+            if self.outstanding() == 0 {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        if !self.close() {
+            return; // The memory is leaked: the kernel may still write to it.
+        }
+        let _ = self.ring.submitter().unregister_buf_ring(GROUP);
+        // SAFETY: every operation has completed, so the kernel has let go of the buffers, and
+        // nobody uses this field after `drop`.
+        unsafe { ManuallyDrop::drop(&mut self.buffers) };
+        // SAFETY: as above, for the word that the read of the waker fills.
+        unsafe { ManuallyDrop::drop(&mut self.woken) };
+    }
+}
