@@ -58,6 +58,8 @@ def arguments(description):
     parser.add_argument("--keep", action="store_true", help="leave the directory of files behind")
     options = parser.parse_args()
     options.family = options.family or [4, 6]
+    # The programs run in a directory of their own.
+    options.roger = options.roger.resolve()
     if not options.roger.exists():
         parser.error(f"{options.roger} does not exist: build it with `cargo build --release`")
     return options
