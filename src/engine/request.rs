@@ -35,6 +35,13 @@ impl Engine {
         if request.method == Method::Ack {
             return self.count(Counter::DroppedAck);
         }
+        // What was accepted or refused is known before anything is held against this copy of it: an
+        // error for a damaged copy would be a report about a message that may be delivered.
+        if request.method == Method::Message
+            && let Some(entry) = self.known(asked.fingerprint, asked.arrival.at)
+        {
+            return self.on_retransmission(asked, entry, out);
+        }
         if let Some(refusal) = flaw(request, asked.arrival.truncated) {
             return self.refuse(asked, refusal, out);
         }
@@ -61,9 +68,6 @@ impl Engine {
     }
 
     fn on_message(&mut self, asked: Asked<'_>, peer: u8, out: &mut Departures) {
-        if let Some(entry) = self.known(asked.fingerprint, asked.arrival.at) {
-            return self.on_retransmission(asked, entry, out);
-        }
         let loop_hash = self.loop_hash(asked.request);
         let hop = match self.admit(asked.request, peer, loop_hash) {
             Ok(hop) => hop,

@@ -124,6 +124,19 @@ fn a_retransmitted_request_is_absorbed_while_open_and_answered_again_when_finish
 }
 
 #[test]
+fn a_damaged_copy_of_a_known_request_is_no_reason_to_report_a_failure() {
+    let mut bench = Bench::new();
+    let request = message(1);
+    let damaged = request.replace("Content-Length: 5", "Content-Length: 50");
+    let onward = bench.give(SBC, &request).remove(0);
+    assert!(bench.give(SBC, &damaged).is_empty());
+    assert!(bench.give_octets(SBC, request.as_bytes(), true).is_empty());
+    bench.give(IM, &answer(&onward.text, "200 OK"));
+    assert_eq!(bench.give(SBC, &damaged)[0].status(), 200);
+    assert_eq!(bench.give(SBC, &damaged.replace("z9hG4bKsbc1", "z9hG4bKother"))[0].status(), 400);
+}
+
+#[test]
 fn a_repeated_failure_says_again_all_that_it_said() {
     let mut bench = Bench::new();
     let request = message(1);
