@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time;
 
 use roger::delivery::Role;
-use roger::engine::{Engine, Peer, Setup, Strangers, Timers};
+use roger::engine::{Engine, Gateway, Peer, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::BURST_SIZE;
 use roger::metrics::{Counter, Tally};
@@ -45,13 +45,11 @@ fn endpoint(text: &str) -> Endpoint {
 
 fn setup(finished_max: u32) -> Setup {
     let peer = |name: &str, sms, address| Peer {
-        name: name.into(),
         sms,
         im: !sms,
-        role: Role::Endpoint,
         trusted: true,
         addresses: Box::new([endpoint(address)]),
-        hosts: Box::new([]),
+        ..Peer::new(name, Role::Endpoint)
     };
     Setup {
         worker: WorkerId(0),
@@ -66,7 +64,7 @@ fn setup(finished_max: u32) -> Setup {
         request_socket_v6: None,
         next_servers: Box::new([endpoint(IM)]),
         timers: Timers::RFC_3261,
-        sync_deadline_ms: 28_000,
+        gateway: Gateway::default(),
         strangers: Strangers::Silence,
         messages_max: 4_096,
         messages_large_max: 16,

@@ -247,7 +247,7 @@ impl Stage {
         let Some(accounts) = &self.accounts else { return };
         while let Some(account) = accounts.pop() {
             let report = match account.report {
-                Report::Silence => None,
+                Report::Silence | Report::Rp(..) => None,
                 Report::Response(status) | Report::Refused(status, _) => Some(status),
             };
             let decided_ns = account.decided.since(account.arrived);

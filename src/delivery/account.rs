@@ -1,6 +1,6 @@
 //! What is told about one message when everything about it is known.
 
-use crate::delivery::{Evidence, Verdict};
+use crate::delivery::{Answer, Evidence, Verdict};
 use crate::limits::{IDENTIFIER_SIZE_MAX, STATUSES_MAX};
 use crate::packet::SendError;
 use crate::time::Instant;
@@ -67,11 +67,46 @@ pub enum Report {
     Response(u16),
     /// This final response, which the kernel refused.
     Refused(u16, SendError),
+    /// RP-ACK or RP-ERROR in a MESSAGE of our own, and what became of that (ruling: the report has a
+    /// result of its own).
+    Rp(Answer, RpResult),
+}
+
+/// What became of a report that is a MESSAGE of our own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RpResult {
+    /// It was taken: this 2xx (200 and 202 are equal here).
+    Taken(u16),
+    /// It was refused: this final response.
+    Refused(u16),
+    /// No final response (timer F), or an ICMP error: nobody knows.
+    Unconfirmed,
+    /// The local kernel refused to send it.
+    Unsent(SendError),
+}
+
+/// In which form a message came from the SMS side.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// A SIP MESSAGE with any content, passed through: its final response is the report.
+    CutThrough,
+    /// RP-DATA in a SIP MESSAGE (TS 24.341).
+    Rp {
+        /// RP-MR.
+        reference: u8,
+        /// The CSeq of our MESSAGE to the IM side: which attempt this was for the short message.
+        /// 0 if none was made.
+        attempt: u8,
+        /// Whether an earlier attempt may have delivered it already.
+        may_be_duplicate: bool,
+    },
 }
 
 /// One message, its verdict, the proof, and the report.
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
+    /// In which form it came.
+    pub form: Form,
     /// When the MESSAGE arrived.
     pub arrived: Instant,
     /// When the verdict was reached.
@@ -82,7 +117,7 @@ pub struct Account {
     pub sms_call_id: Identifier,
     /// Call-ID on the IM side.
     pub im_call_id: Identifier,
-    /// The recipient: the Request-URI as it arrived.
+    /// The recipient: the Request-URI as it arrived, or the identity that was called.
     pub recipient: Identifier,
     /// The peer it came from, by its position in the configuration.
     pub sms_peer: u8,

@@ -4,10 +4,12 @@
 
 mod account;
 mod evidence;
+mod mapping;
 mod message;
 mod verdict;
 
-pub use self::account::{Account, Identifier, Report, Statuses};
-pub use self::evidence::{Evidence, Role};
+pub use self::account::{Account, Form, Identifier, Report, RpResult, Statuses};
+pub use self::evidence::{Asked, Evidence, Final, Role};
+pub use self::mapping::{Answer, Mapping};
 pub use self::message::Message;
 pub use self::verdict::Verdict;

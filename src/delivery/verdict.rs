@@ -1,6 +1,6 @@
-//! From evidence to the definitive status: table 3.1 of the mapping, as total matches.
+//! From evidence to the definitive status.
 
-use crate::delivery::evidence::{Evidence, Role};
+use crate::delivery::{Evidence, Mapping};
 
 /// The definitive status of one delivery attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,39 +33,19 @@ impl Verdict {
         }
     }
 
-    /// The verdict that `evidence` proves.
-    pub const fn from_evidence(evidence: Evidence) -> Self {
+    /// The verdict that `evidence` proves, where final responses mean what `mapping` says.
+    pub fn from_evidence(evidence: Evidence, mapping: &Mapping) -> Self {
         match evidence {
-            Evidence::Final { status, role } => Self::from_final(status, role),
+            Evidence::Final(response) => mapping.verdict(response),
             // RFC 3261 section 8.1.3.1 reads a time-out as 408, which says nothing about receipt.
             Evidence::TimerF | Evidence::Deadline | Evidence::Shutdown => Self::Unknown,
             // After the first transmission a transport error proves nothing about that one.
             Evidence::Unreachable => Self::Unknown,
-            Evidence::NeverSent => Self::Temporary,
-        }
-    }
-
-    const fn from_final(status: u16, role: Role) -> Self {
-        match status {
-            // RFC 3428 section 7: 202 is acceptance by an intermediary, never delivery.
-            202 => Self::Accepted,
-            200..=299 if role.speaks_for_the_recipient() => Self::Delivered,
-            200..=299 => Self::Accepted,
-            // Moved permanently: this address will not work again without the new one.
-            301 => Self::Permanent,
-            300..=399 => Self::Temporary,
-            // Gone silent downstream, cancelled, timed out behind a gateway.
-            408 | 487 | 504 => Self::Unknown,
-            // Not now: unavailable, busy, no such dialog there, pending, challenged once.
-            401 | 407 | 430 | 480 | 481 | 486 | 491 => Self::Temporary,
-            // Kamailio's own 477 and 478: it could not send, could not resolve.
-            477 | 478 => Self::Temporary,
-            400..=499 => Self::Permanent,
-            // Too long, wrong version, no such method, precondition: no repetition will help.
-            501 | 505 | 513 | 580 => Self::Permanent,
-            500..=599 => Self::Temporary,
-            // RFC 3428 section 7: 6xx means delivered to the user agent and refused.
-            _ => Self::Permanent,
+            Evidence::NeverSent | Evidence::UriWait | Evidence::DeadlineUnsent => Self::Temporary,
+            Evidence::Earlier { verdict, .. } => verdict,
+            Evidence::Content { .. } => Self::Permanent,
+            // The phone would have acknowledged it and shown nothing; nobody has seen it.
+            Evidence::Discarded => Self::Accepted,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a message: its verdict counted, its transaction answerable, its account told.
 
-use crate::delivery::{Account, Evidence, Identifier, Report, Verdict};
+use crate::delivery::{Account, Evidence, Final, Form, Identifier, Report, Verdict};
 use crate::engine::Engine;
 use crate::engine::record::Record;
 use crate::id::Handle;
@@ -103,12 +103,13 @@ impl Engine {
         // A proxy passes the Call-ID on, so both sides have the same.
         let call_id = Identifier::new(record.call_id.of(octets));
         Some(Account {
+            form: Form::CutThrough,
             arrived: record.arrived,
             decided: record.decided,
             reported: match record.report {
                 // With the verdict it was settled that nothing is said.
                 Report::Silence => record.decided,
-                Report::Response(_) | Report::Refused(..) => at,
+                Report::Response(_) | Report::Refused(..) | Report::Rp(..) => at,
             },
             sms_call_id: call_id,
             im_call_id: call_id,
@@ -127,12 +128,16 @@ impl Engine {
 /// The status that decided, 0 if no final response did.
 pub(super) const fn status_of(evidence: Evidence) -> u16 {
     match evidence {
-        Evidence::Final { status, .. } => status,
+        Evidence::Final(Final { status, .. }) | Evidence::Earlier { status, .. } => status,
         Evidence::TimerF
         | Evidence::Deadline
         | Evidence::NeverSent
         | Evidence::Unreachable
-        | Evidence::Shutdown => 0,
+        | Evidence::Shutdown
+        | Evidence::DeadlineUnsent
+        | Evidence::UriWait
+        | Evidence::Content { .. }
+        | Evidence::Discarded => 0,
     }
 }
 

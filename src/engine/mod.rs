@@ -29,7 +29,9 @@ use self::peers::Peers;
 pub use self::record::MESSAGES_MAX;
 use self::record::{OPEN_MESSAGE_SIZE, Record};
 use self::request::Asked;
-pub use self::setup::{Host, Peer, Serving, Setup, Strangers, Timers};
+pub use self::setup::{
+    Content, Credentials, Gateway, Host, Peer, Recipient, Serving, Setup, Strangers, Timers,
+};
 use crate::delivery::Account;
 use crate::limits::{
     ACCOUNTS_MAX, BURST_SIZE, DATAGRAM_SIZE_MAX, KEPT_MAX, REFUSED_SHARE, REQUEST_SMALL_SIZE,
@@ -106,7 +108,7 @@ impl Engine {
     pub fn new(setup: Setup, tally: Arc<Tally>, now: Instant) -> Self {
         assert!(setup.messages_max > 0);
         assert!(setup.messages_max <= MESSAGES_MAX);
-        assert!(setup.sync_deadline_ms > 0);
+        assert!(setup.peers.iter().all(|peer| peer.sync_deadline_ms > 0));
         assert_eq!(tally.peers.len(), setup.peers.len());
         let mut requests: Box<[[u8; REQUEST_SMALL_SIZE]]> =
             core::iter::repeat_n([0; REQUEST_SMALL_SIZE], setup.messages_max as usize).collect();

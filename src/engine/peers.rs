@@ -70,16 +70,14 @@ mod tests {
 
     fn peer(name: &str, addresses: &[&str]) -> Peer {
         Peer {
-            name: name.into(),
             sms: true,
             im: true,
-            role: Role::Proxy,
-            trusted: false,
             addresses: addresses.iter().map(|text| endpoint(text)).collect(),
             hosts: Box::new([
                 Host { name: "Im.Example".into(), port: 5060, endpoint: endpoint(addresses[0]) },
                 Host { name: "b.example".into(), port: 5060, endpoint: endpoint("10.0.0.9:5060") },
             ]),
+            ..Peer::new(name, Role::Proxy)
         }
     }
 

@@ -1,6 +1,6 @@
 //! Responses from the IM side: evidence, or counted and dropped.
 
-use crate::delivery::{Evidence, Report, Verdict};
+use crate::delivery::{Asked, Evidence, Final, Report, Verdict};
 use crate::engine::Engine;
 use crate::engine::answer::fits;
 use crate::engine::close::status_of;
@@ -82,8 +82,10 @@ impl Engine {
         out: &mut Departures,
     ) {
         let Some(record) = self.records.get_mut(handle) else { return };
-        let role = self.peers.get(record.im_peer).role;
-        let Some(verdict) = record.message.observe(Evidence::Final { status, role }) else {
+        let peer = self.peers.get(record.im_peer);
+        let (role, retry_after) = (peer.role, response.fields.retry_after.is_some());
+        let evidence = Evidence::Final(Final { status, role, retry_after, asked: Asked::Once });
+        let Some(verdict) = record.message.observe(evidence, &peer.mapping) else {
             // The deadline came first. What comes now is counted and changes nothing.
             let late = if status < 300 { Counter::LateDelivered } else { Counter::LateFailed };
             self.count(late);
@@ -189,7 +191,9 @@ impl Engine {
             return;
         }
         PeerTally::add(&self.tally.peers[usize::from(record.im_peer)].unreachable);
-        if let Some(verdict) = record.message.observe(Evidence::Unreachable) {
+        if let Some(verdict) =
+            record.message.observe(Evidence::Unreachable, &self.peers.get(record.im_peer).mapping)
+        {
             self.decide(handle, verdict, at);
             self.keep_silent(handle, at);
         }

@@ -1,6 +1,6 @@
 //! What an engine is told once, before its first packet.
 
-use crate::delivery::Role;
+use crate::delivery::{Mapping, Role};
 use crate::id::WorkerId;
 use crate::packet::{Endpoint, SocketId};
 use crate::store::HashKey;
@@ -33,8 +33,8 @@ pub struct Setup {
     pub next_servers: Box<[Endpoint]>,
     /// The timers of RFC 3261.
     pub timers: Timers,
-    /// From the arrival of a MESSAGE to its verdict U, in milliseconds.
-    pub sync_deadline_ms: u32,
+    /// How short messages become instant messages.
+    pub gateway: Gateway,
     /// What a source outside the peers' list gets.
     pub strangers: Strangers,
     /// How many messages may be open at once.
@@ -65,13 +65,123 @@ pub struct Peer {
     pub im: bool,
     /// Who originates the final responses that come from it.
     pub role: Role,
+    /// What its final responses mean.
+    pub mapping: Mapping,
     /// Whether its P-Asserted-Identity is believed, and ours is shown to it (RFC 3325).
     pub trusted: bool,
+    /// From the arrival of a message from it to the verdict, in milliseconds.
+    pub sync_deadline_ms: u32,
+    /// Who is the recipient of a short message from it, and so the sender of the report.
+    pub recipient: Recipient,
+    /// The Route of the reports to it, as a header field value; empty when there is none.
+    pub report_route: Box<str>,
+    /// Whether a 202 from it is reported as RP-ACK where nobody asked for a status report.
+    pub ack_accepted: bool,
+    /// What an instant message to it holds.
+    pub content: Content,
+    /// How we answer its challenges.
+    pub credentials: Option<Credentials>,
     /// Its addresses. A source is the peer whose address and port it has, else the only peer
     /// that has its address.
     pub addresses: Box<[Endpoint]>,
     /// Host names by which a Route or a Request-URI may name it, and what each stands for.
     pub hosts: Box<[Host]>,
+}
+
+impl Peer {
+    /// A peer of neither side, without address, and with what holds where nothing else is said.
+    pub fn new(name: &str, role: Role) -> Self {
+        Self {
+            name: name.into(),
+            sms: false,
+            im: false,
+            role,
+            mapping: Mapping::of(role),
+            trusted: false,
+            sync_deadline_ms: 28_000,
+            recipient: Recipient::CalledParty,
+            report_route: "".into(),
+            ack_accepted: false,
+            content: Content::Text,
+            credentials: None,
+            addresses: Box::new([]),
+            hosts: Box::new([]),
+        }
+    }
+}
+
+/// Where the recipient of a short message is named. The next in this order stands in for what is
+/// missing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Recipient {
+    /// P-Called-Party-ID (RFC 7315 section 4.2), which an S-CSCF writes when it puts the contact into
+    /// the Request-URI.
+    CalledParty,
+    /// To.
+    To,
+    /// The Request-URI.
+    RequestUri,
+}
+
+/// What the body of an instant message is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// text/plain in UTF-8.
+    Text,
+    /// message/cpim (RFC 3862) around text/plain.
+    Cpim,
+}
+
+/// How challenges are answered (RFC 3261 section 22.2).
+#[derive(Clone, Eq, PartialEq)]
+pub struct Credentials {
+    /// The user name.
+    pub username: Box<str>,
+    /// The password.
+    pub password: Box<str>,
+}
+
+impl core::fmt::Debug for Credentials {
+    /// Without the password, so that it reaches no log.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// How short messages become instant messages.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// The host of the URIs that stand for users of the SMS side.
+    pub domain: Box<str>,
+    /// How many of our requests may be pending to one Request-URI from one sender: 1 as RFC 3428
+    /// section 8 asks.
+    pub uri_pending_max: u16,
+    /// How long others wait for that, in milliseconds.
+    pub uri_wait_ms: u32,
+    /// Octets of a MESSAGE outside of a media session, with room for the Vias of others (RFC 3428
+    /// section 8).
+    pub pager_max: u16,
+    /// Whether a repeated short message is recognised.
+    pub dedup: bool,
+    /// How long a permanent failure answers for repetitions of its short message, in milliseconds.
+    pub permanent_window_ms: u32,
+    /// How many short messages are remembered.
+    pub remembered_max: u32,
+}
+
+impl Default for Gateway {
+    /// What holds where nothing else is said, for a few thousand messages.
+    fn default() -> Self {
+        Self {
+            domain: "localhost".into(),
+            uri_pending_max: 1,
+            uri_wait_ms: 2_000,
+            pager_max: 1_150,
+            dedup: true,
+            permanent_window_ms: 3_600_000,
+            remembered_max: 1 << 14,
+        }
+    }
 }
 
 /// A name that was resolved at the start.

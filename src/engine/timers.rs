@@ -25,7 +25,7 @@ impl Engine {
         if record.sent.plus_ms(timers.transaction_ms()) <= now {
             return self.on_timer_f(handle, now);
         }
-        if is_open && record.arrived.plus_ms(self.setup.sync_deadline_ms) <= now {
+        if is_open && record.arrived.plus_ms(self.deadline_ms(record)) <= now {
             self.on_deadline(handle, now);
         } else if is_open
             && record.server == non_invite_server::State::Trying
@@ -52,7 +52,9 @@ impl Engine {
             return;
         }
         let peer = record.im_peer;
-        if let Some(verdict) = record.message.observe(Evidence::TimerF) {
+        if let Some(verdict) =
+            record.message.observe(Evidence::TimerF, &self.peers.get(peer).mapping)
+        {
             self.decide(handle, verdict, now);
             self.keep_silent(handle, now);
         }
@@ -64,7 +66,9 @@ impl Engine {
     /// The verdict is due. The request stays on its way until timer F, for what may still come.
     fn on_deadline(&mut self, handle: Handle<Record>, now: Instant) {
         let Some(record) = self.records.get_mut(handle) else { return };
-        if let Some(verdict) = record.message.observe(Evidence::Deadline) {
+        if let Some(verdict) =
+            record.message.observe(Evidence::Deadline, &self.peers.get(record.im_peer).mapping)
+        {
             self.decide(handle, verdict, now);
             self.keep_silent(handle, now);
             self.count(Counter::Deadlines);
@@ -99,7 +103,9 @@ impl Engine {
             return self.wait(handle);
         }
         let Some(record) = self.records.get_mut(handle) else { return };
-        let Some(verdict) = record.message.observe(Evidence::NeverSent) else {
+        let Some(verdict) =
+            record.message.observe(Evidence::NeverSent, &self.peers.get(record.im_peer).mapping)
+        else {
             return self.close(handle, now);
         };
         record.client.on(Event::TransportError);
@@ -118,10 +124,15 @@ impl Engine {
         );
     }
 
+    /// How long after its arrival the verdict on a message is due.
+    pub(super) fn deadline_ms(&self, record: &Record) -> u32 {
+        self.peers.get(record.sms_peer).sync_deadline_ms
+    }
+
     /// Starts the timer of a record for what is due next.
     pub(super) fn wait(&mut self, handle: Handle<Record>) {
         if let Some(record) = self.records.get(handle) {
-            let due = record.due(self.setup.timers, self.setup.sync_deadline_ms);
+            let due = record.due(self.setup.timers, self.deadline_ms(record));
             self.wheel.start(handle.index, due);
         }
     }
@@ -151,7 +162,9 @@ impl Engine {
             self.abandoned_to = (index + 1) % self.records.capacity();
             let Some(handle) = self.records.handle_at(index) else { continue };
             let Some(record) = self.records.get_mut(handle) else { continue };
-            if let Some(verdict) = record.message.observe(Evidence::Shutdown) {
+            if let Some(verdict) =
+                record.message.observe(Evidence::Shutdown, &self.peers.get(record.im_peer).mapping)
+            {
                 assert!(verdict == Verdict::Unknown);
                 self.decide(handle, verdict, now);
                 self.keep_silent(handle, now);

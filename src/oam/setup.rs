@@ -57,7 +57,7 @@ pub(super) fn setup(
         node: config.node,
         epoch: identity.epoch,
         key: identity.key,
-        peers: config.peers.iter().map(peer).collect(),
+        peers: config.peers.iter().map(|one| peer(one, config)).collect(),
         own_endpoints: own.collect(),
         own_hosts: advertised().filter_map(host).collect(),
         sent_by: locals.iter().map(|local| local.sent_by().into()).collect(),
@@ -71,7 +71,7 @@ pub(super) fn setup(
             .map(|&address| Endpoint::from(address))
             .collect(),
         timers: Timers { t1_ms: config.timers.t1_ms, t2_ms: config.timers.t2_ms },
-        sync_deadline_ms: config.timers.sync_deadline_ms,
+        gateway: engine::Gateway::default(),
         strangers: match config.strangers {
             Strangers::Silence => engine::Strangers::Silence,
             Strangers::Forbid => engine::Strangers::Forbid,
@@ -83,16 +83,16 @@ pub(super) fn setup(
     }
 }
 
-fn peer(peer: &crate::config::Peer) -> engine::Peer {
+fn peer(peer: &crate::config::Peer, config: &Config) -> engine::Peer {
     let addresses = peer.places.iter().flat_map(|place| &place.addresses);
     engine::Peer {
-        name: peer.name.as_str().into(),
         sms: peer.side.is_sms(),
         im: peer.side.is_im(),
-        role: peer.role,
         trusted: peer.trusted,
+        sync_deadline_ms: config.timers.sync_deadline_ms,
         addresses: addresses.map(|&address| Endpoint::from(address)).collect(),
         hosts: peer.places.iter().flat_map(hosts).collect(),
+        ..engine::Peer::new(&peer.name, peer.role)
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
         let setup = built(&[]);
         assert_eq!((setup.node, setup.epoch), (9, 7));
         assert_eq!(setup.timers, Timers { t1_ms: 100, t2_ms: 4_000 });
-        assert_eq!(setup.sync_deadline_ms, 5_000);
+        assert_eq!(setup.peers[0].sync_deadline_ms, 5_000);
         // 100 a second for 64 times 100 ms.
         assert_eq!(setup.finished_max, 640);
         assert_eq!(setup.strangers, engine::Strangers::Forbid);

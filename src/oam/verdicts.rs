@@ -22,7 +22,7 @@ use crossbeam::queue::ArrayQueue;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::delivery::{Account, Evidence, Identifier, Report, Role};
+use crate::delivery::{Account, Evidence, Final, Identifier, Report, Role, RpResult};
 use crate::oam::clock::TimeOfDay;
 use crate::packet::SendError;
 
@@ -118,7 +118,14 @@ fn ms(ns: u64) -> f64 {
 
 const fn proof(evidence: Evidence) -> Proof {
     let (kind, status, role) = match evidence {
-        Evidence::Final { status, role } => ("final", Some(status), Some(role_name(role))),
+        Evidence::Final(Final { status, role, .. }) => {
+            ("final", Some(status), Some(role_name(role)))
+        }
+        Evidence::Earlier { status, .. } => ("earlier", Some(status), None),
+        Evidence::DeadlineUnsent => ("deadline_unsent", None, None),
+        Evidence::UriWait => ("uri_wait", None, None),
+        Evidence::Content { .. } => ("content", None, None),
+        Evidence::Discarded => ("discarded", None, None),
         Evidence::TimerF => ("timer_f", None, None),
         Evidence::Deadline => ("deadline", None, None),
         Evidence::NeverSent => ("never_sent", None, None),
@@ -143,14 +150,29 @@ fn told(report: Report) -> Told {
         Report::Silence => Told { outcome: "silence", status: None, error: None },
         Report::Response(status) => Told { outcome: "sent", status: Some(status), error: None },
         Report::Refused(status, error) => {
-            let error = match error {
-                SendError::TooLong => "too long for the path".to_owned(),
-                SendError::NoRoute => "no route".to_owned(),
-                SendError::Forbidden => "forbidden by a local rule".to_owned(),
-                SendError::Other(errno) => io::Error::from_raw_os_error(errno).to_string(),
-            };
-            Told { outcome: "refused", status: Some(status), error: Some(error) }
+            Told { outcome: "refused", status: Some(status), error: Some(words(error)) }
         }
+        Report::Rp(_, RpResult::Taken(status)) => {
+            Told { outcome: "taken", status: Some(status), error: None }
+        }
+        Report::Rp(_, RpResult::Refused(status)) => {
+            Told { outcome: "refused", status: Some(status), error: None }
+        }
+        Report::Rp(_, RpResult::Unconfirmed) => {
+            Told { outcome: "unconfirmed", status: None, error: None }
+        }
+        Report::Rp(_, RpResult::Unsent(error)) => {
+            Told { outcome: "unsent", status: None, error: Some(words(error)) }
+        }
+    }
+}
+
+fn words(error: SendError) -> String {
+    match error {
+        SendError::TooLong => "too long for the path".to_owned(),
+        SendError::NoRoute => "no route".to_owned(),
+        SendError::Forbidden => "forbidden by a local rule".to_owned(),
+        SendError::Other(errno) => io::Error::from_raw_os_error(errno).to_string(),
     }
 }
 
@@ -348,7 +370,7 @@ mod tests {
     use core::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::delivery::{Statuses, Verdict};
+    use crate::delivery::{Asked, Form, Statuses, Verdict};
     use crate::time::Instant;
 
     /// Longer than any test.
@@ -365,6 +387,7 @@ mod tests {
         statuses.push(100);
         statuses.push(200);
         Account {
+            form: Form::CutThrough,
             arrived: Instant(5_000),
             decided: Instant(41_305_999),
             reported: Instant(41_400_000),
@@ -375,7 +398,12 @@ mod tests {
             im_peer: 1,
             transmissions: 2,
             statuses,
-            evidence: Evidence::Final { status: 200, role: Role::Proxy },
+            evidence: Evidence::Final(Final {
+                status: 200,
+                role: Role::Proxy,
+                retry_after: false,
+                asked: Asked::Once,
+            }),
             verdict: Verdict::Delivered,
             report: Report::Response(200),
         }

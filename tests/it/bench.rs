@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use roger::delivery::{Account, Role};
-use roger::engine::{Engine, Host, Peer, Setup, Strangers, Timers};
+use roger::engine::{Engine, Gateway, Host, Peer, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::TIMERS_PER_TURN_MAX;
 use roger::metrics::{Counter, Tally};
@@ -23,13 +23,12 @@ pub(crate) fn endpoint(text: &str) -> Endpoint {
 
 pub(crate) fn setup() -> Setup {
     let peer = |name: &str, sms, im, role, address: &str, host: &str| Peer {
-        name: name.into(),
         sms,
         im,
-        role,
         trusted: true,
         addresses: Box::new([endpoint(address)]),
         hosts: Box::new([Host { name: host.into(), port: 5070, endpoint: endpoint(address) }]),
+        ..Peer::new(name, role)
     };
     Setup {
         worker: WorkerId(0),
@@ -48,7 +47,7 @@ pub(crate) fn setup() -> Setup {
         request_socket_v6: None,
         next_servers: Box::new([endpoint(IM)]),
         timers: Timers::RFC_3261,
-        sync_deadline_ms: 28_000,
+        gateway: Gateway::default(),
         strangers: Strangers::Silence,
         messages_max: 64,
         messages_large_max: 4,

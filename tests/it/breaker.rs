@@ -166,7 +166,7 @@ fn a_night_without_traffic_leaves_no_place_taken() {
 fn a_retransmission_is_known_however_long_the_timers_are() {
     let mut bench = bench_with(|setup| {
         setup.timers = Timers { t1_ms: 60_000, t2_ms: 4_000 };
-        setup.sync_deadline_ms = 3_360_000;
+        setup.peers[0].sync_deadline_ms = 3_360_000;
     });
     bench.give(SBC, &message(1));
     assert!(bench.give(SBC, &message(1)).is_empty());

@@ -39,7 +39,8 @@ fn a_message_goes_through_and_its_200_comes_back_as_the_report() {
 
     let account = bench.account();
     assert_eq!(account.verdict, Verdict::Delivered);
-    assert_eq!(account.evidence, Evidence::Final { status: 200, role: Role::Endpoint });
+    let Evidence::Final(response) = account.evidence else { panic!("{account:?}") };
+    assert_eq!((response.status, response.role), (200, Role::Endpoint));
     assert_eq!(account.report, Report::Response(200));
     assert_eq!(account.sms_call_id.octets(), b"call-1@sbc.example");
     assert_eq!(account.recipient.octets(), b"sip:+15550000001@im.example:5070");
@@ -192,7 +193,7 @@ fn silence_is_retransmitted_into_and_ends_as_unknown_with_nothing_said() {
 fn timer_f_decides_where_the_deadline_is_later() {
     let mut bench = Bench::with({
         let mut setup = setup();
-        setup.sync_deadline_ms = 40_000;
+        setup.peers[0].sync_deadline_ms = 40_000;
         setup
     });
     bench.give(SBC, &message(1));

@@ -139,7 +139,7 @@ fn a_worker_allocates_nothing_after_its_start() {
         let rig = Rig::new("127.0.0.1", driver, |setup| {
             setup.timers.t1_ms = 10;
             setup.timers.t2_ms = 80;
-            setup.sync_deadline_ms = 500;
+            setup.peers.iter_mut().for_each(|peer| peer.sync_deadline_ms = 500);
             setup.messages_max = 32;
         });
         for number in 0..50 {

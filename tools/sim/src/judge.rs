@@ -1,7 +1,7 @@
 //! The reference model: what a status means, what must have been decided, what may be changed in
 //! passing. Written from the mapping table and the RFCs, and on purpose not from the engine.
 
-use roger::delivery::{Account, Evidence, Report, Role, Verdict as Decided};
+use roger::delivery::{Account, Evidence, Final, Report, Role, Verdict as Decided};
 use roger::limits::KEPT_SIZE;
 use roger::packet::Endpoint;
 
@@ -195,7 +195,7 @@ fn fit(account: &Account, outcome: Outcome<'_>, record: &Submission, swarm: &Swa
                 Err("at another time".to_owned())
             }
         }
-        (Outcome::Proof(proof), Evidence::Final { status, role }) => {
+        (Outcome::Proof(proof), Evidence::Final(Final { status, role, .. })) => {
             let server = swarm.places.servers.iter().find(|s| s.addresses.contains(&proof.server));
             let right = proof.what == What::Response(status)
                 && decided == proof.at
@@ -212,9 +212,13 @@ fn fit(account: &Account, outcome: Outcome<'_>, record: &Submission, swarm: &Swa
 /// Whether the verdict follows from the evidence, by the table above.
 fn verdict(account: &Account) -> Verdict<()> {
     let right = match account.evidence {
-        Evidence::Final { status, role } => letter(status, role),
+        // Where a server says when to try again it has not refused for good.
+        Evidence::Final(Final { status: 404 | 413 | 513, retry_after: true, .. }) => 'T',
+        Evidence::Final(Final { status, role, .. }) => letter(status, role),
         Evidence::NeverSent => 'T',
         Evidence::TimerF | Evidence::Deadline | Evidence::Unreachable | Evidence::Shutdown => 'U',
+        Evidence::DeadlineUnsent | Evidence::UriWait => 'T',
+        Evidence::Earlier { .. } | Evidence::Content { .. } | Evidence::Discarded => '-',
     };
     let said = match account.verdict {
         Decided::Delivered => 'D',
@@ -233,9 +237,17 @@ fn verdict(account: &Account) -> Verdict<()> {
 /// Whether the report is the one that the verdict asks for, and the one that left.
 fn report(account: &Account, record: &Submission) -> Verdict<()> {
     let due = match account.evidence {
-        Evidence::Final { status, .. } => passed(status),
+        Evidence::Final(Final { status, .. }) => passed(status),
         Evidence::NeverSent => Some(500),
-        Evidence::TimerF | Evidence::Deadline | Evidence::Unreachable | Evidence::Shutdown => None,
+        Evidence::TimerF
+        | Evidence::Deadline
+        | Evidence::Unreachable
+        | Evidence::Shutdown
+        | Evidence::DeadlineUnsent
+        | Evidence::UriWait
+        | Evidence::Earlier { .. }
+        | Evidence::Content { .. }
+        | Evidence::Discarded => None,
     };
     let told = record.told.as_ref();
     let right = match (account.report, due) {
@@ -250,7 +262,9 @@ fn report(account: &Account, record: &Submission) -> Verdict<()> {
                 && told.is_some_and(|told| told.status == said)
                 && record.told_refused == Some(error)
         }
-        (Report::Silence, Some(_)) | (Report::Response(_) | Report::Refused(..), None) => false,
+        (Report::Silence, Some(_))
+        | (Report::Response(_) | Report::Refused(..), None)
+        | (Report::Rp(..), _) => false,
     };
     if right {
         return Ok(());

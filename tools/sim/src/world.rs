@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use roger::delivery::{Role, Verdict as Decided};
-use roger::engine::{Host, Peer, Serving, Setup, Strangers, Timers};
+use roger::engine::{Gateway, Host, Peer, Serving, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::{
     BURST_SIZE, SLOTS_EVIDENCE, SLOTS_MAX, SLOTS_REFUSALS, SLOTS_WORK, TIMERS_PER_TURN_MAX,
@@ -638,19 +638,14 @@ fn described(octets: &[u8], grade: Option<Grade>) -> String {
 fn setup(swarm: &Swarm, seed: u64) -> Setup {
     let places = &swarm.places;
     let clients = places.clients.iter().enumerate().map(|(index, client)| Peer {
-        name: format!("sms-{index}").into(),
         sms: true,
-        im: false,
-        role: Role::Proxy,
         trusted: client.trusted,
+        sync_deadline_ms: swarm.deadline_ms,
         addresses: [client.endpoint].into(),
-        hosts: [].into(),
+        ..Peer::new(&format!("sms-{index}"), Role::Proxy)
     });
     let servers = places.servers.iter().enumerate().map(|(index, server)| Peer {
-        name: format!("im-{index}").into(),
-        sms: false,
         im: true,
-        role: server.role,
         trusted: server.trusted,
         addresses: server.addresses.clone().into(),
         hosts: [Host {
@@ -659,6 +654,7 @@ fn setup(swarm: &Swarm, seed: u64) -> Setup {
             endpoint: server.addresses[0],
         }]
         .into(),
+        ..Peer::new(&format!("im-{index}"), server.role)
     });
     let request_sockets = if swarm.single_port { [0, 1] } else { [2, 3] };
     Setup {
@@ -678,7 +674,7 @@ fn setup(swarm: &Swarm, seed: u64) -> Setup {
             places.servers.iter().map(|server| server.addresses[0]).collect()
         },
         timers: Timers { t1_ms: swarm.t1_ms, t2_ms: swarm.t2_ms },
-        sync_deadline_ms: swarm.deadline_ms,
+        gateway: Gateway::default(),
         strangers: if swarm.forbid_strangers { Strangers::Forbid } else { Strangers::Silence },
         messages_max: swarm.messages_max,
         messages_large_max: swarm.messages_large_max,
