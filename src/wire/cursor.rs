@@ -207,6 +207,22 @@ impl<'a> Cursor<'a> {
         self.take(class).len()
     }
 
+    /// Passes the next octet.
+    pub(super) fn octet(&mut self) -> Option<u8> {
+        let (octet, rest) = self.rest.split_first()?;
+        visited(1);
+        self.rest = rest;
+        Some(*octet)
+    }
+
+    /// Passes exactly that many octets; none of them if there are fewer.
+    pub(super) fn octets(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count)?;
+        visited(count);
+        self.rest = rest;
+        Some(taken)
+    }
+
     /// Passes that many octets.
     pub(super) fn pass(&mut self, count: usize) {
         visited(count);

@@ -2,7 +2,8 @@
 //! panics.
 //!
 //! A view borrows the datagram and says *where* things are ([`Span`]); values are decoded when
-//! they are used. Whatever a peer sends, the answer is a view or a [`Malformed`], after work that
+//! they are used. Binary formats have their fields in the view as they are and borrow what is
+//! longer than a word; text in them is decoded into a slice of the caller's. Whatever a peer sends, the answer is a view or a [`Malformed`], after work that
 //! grows with the length of the datagram and with nothing else. The lints below make the compiler
 //! hold this module to that: no indexing, no unchecked arithmetic, no panic, no `unsafe`.
 
@@ -20,7 +21,10 @@
 )]
 
 mod cursor;
+pub mod rp;
 pub mod sip;
+pub mod tpdu;
+mod writer;
 
 use core::fmt;
 
