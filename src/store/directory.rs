@@ -1,15 +1,19 @@
 //! A table from fingerprints to small values, for identifiers that others mint.
 //!
-//! Entries end by time, not by removal: a finished transaction stays answerable for so long and
-//! then its place is free. The table is an array of buckets of 256 octets. A fingerprint has two
-//! buckets, chosen by its two halves, and goes into the emptier one. A look-up reads the first line
-//! of both, where one octet per entry rules out almost all that does not match.
+//! Entries end by time, hardly ever by removal: a finished transaction stays answerable for so long
+//! and then its place is free. Time is counted in ticks, and a table is told how long they are: the
+//! longer, the longer entries can live, and the longer they may outlive their end.
+//!
+//! The table is an array of buckets of 256 octets. A fingerprint has two buckets, chosen by its two
+//! halves, and goes into the emptier one. A look-up reads the first line of both, where one octet
+//! per entry rules out almost all that does not match.
 //!
 //! The load it is built for is four places taken of five: 32 octets per entry. With entries that
 //! come and end at such a load two buckets of ten are both full about once in 150 insertions; then
 //! one of the twenty entries in the way moves to its own other bucket, if that has a place.
 //!
-//! Every probe is bounded, and nothing that is still alive is ever pushed out.
+//! Every probe is bounded, and nothing that is still alive is ever pushed out unless that is asked
+//! for: where the youngest entries matter most, the one that ends first is the one to lose.
 
 use crate::store::{Fingerprint, prefetch};
 use crate::time::Instant;
@@ -17,7 +21,10 @@ use crate::time::Instant;
 const PLACES: usize = 10;
 /// Of five places four are meant to be taken.
 const LOAD: (u64, u64) = (4, 5);
-const TICK_NS: u64 = 128 * 1_000_000;
+/// The shortest tick, and the usual one. Longer ones are this one doubled so many times, so that a
+/// tick is a division by a constant and a shift.
+const TICK_MS: u32 = 128;
+const TICK_NS: u64 = TICK_MS as u64 * 1_000_000;
 /// Within this many ticks every bucket is swept once, long before a 16-bit tick wraps.
 const SWEEP_TICKS: u64 = 4_096;
 const SWEEP_BUCKETS_MAX: u64 = 32;
@@ -72,6 +79,8 @@ const _: () = assert!(size_of::<Bucket>() == 256);
 pub struct Directory {
     buckets: Box<[Bucket]>,
     taken: u64,
+    /// How many times the shortest tick is doubled.
+    tick_shift: u32,
     /// The tick at whose end the last entry ends.
     last_end: u64,
     /// When this round of sweeping began, and the bucket that is next in it.
@@ -89,8 +98,21 @@ impl Directory {
     /// The largest value an entry can hold.
     pub const VALUE_MAX: u64 = (1 << 48) - 1;
 
-    /// Allocates and touches room for `capacity` entries at the load it is built for.
+    /// Allocates and touches room for `capacity` entries at the load it is built for, which live for
+    /// half an hour at most: 16,383 ticks of 128 ms.
     pub fn new(capacity: u32, now: Instant) -> Self {
+        Self::with_tick(capacity, TICK_MS, now)
+    }
+
+    /// The same with another tick, in milliseconds: an entry lives for 16,383 ticks at most, and is
+    /// found for less than one longer than it was to live. With ticks of 2,048 ms that is nine hours.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `tick_ms` is not 128 or a doubling of it.
+    pub fn with_tick(capacity: u32, tick_ms: u32, now: Instant) -> Self {
+        assert!(tick_ms.is_multiple_of(TICK_MS) && tick_ms.is_power_of_two());
+        let tick_shift = (tick_ms / TICK_MS).trailing_zeros();
         let places = u64::from(capacity.max(1)) * LOAD.1 / LOAD.0;
         let buckets = places.div_ceil(PLACES as u64).max(2);
         let touched = Bucket { expiries: [1; PLACES], ..Bucket::EMPTY };
@@ -99,7 +121,10 @@ impl Directory {
         for bucket in &mut buckets {
             bucket.expiries = [0; PLACES];
         }
-        Self { buckets, taken: 0, last_end: 0, round_tick: now.0 / TICK_NS, sweep_next: 0 }
+        let mut directory =
+            Self { buckets, taken: 0, tick_shift, last_end: 0, round_tick: 0, sweep_next: 0 };
+        directory.round_tick = directory.tick(now);
+        directory
     }
 
     /// Octets of the whole table.
@@ -121,16 +146,21 @@ impl Directory {
 
     /// The value under `fingerprint`, if it has not ended.
     pub fn get(&self, fingerprint: Fingerprint, now: Instant) -> Option<u64> {
-        if now.0 / TICK_NS > self.last_end {
+        let tick_now = self.tick(now);
+        if tick_now > self.last_end {
             return None;
         }
         let place = self.find(fingerprint)?;
         let bucket = &self.buckets[place.bucket];
-        is_alive(bucket.expiries[place.at], tick(now)).then(|| bucket.value(place.at))
+        is_alive(bucket.expiries[place.at], modulo(tick_now)).then(|| bucket.value(place.at))
     }
 
-    /// Puts `value` under `fingerprint` until `end`, over what was there; an `end` beyond half an hour
-    /// is brought forward.
+    /// Puts `value` under `fingerprint` until `end`, over what was there; an `end` beyond the longest
+    /// life is brought forward.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if everything in its way lives and nothing of it can move.
     pub fn put(
         &mut self,
         fingerprint: Fingerprint,
@@ -138,12 +168,55 @@ impl Directory {
         now: Instant,
         end: Instant,
     ) -> Result<(), Full> {
-        assert!(value <= Self::VALUE_MAX);
         assert!(end >= now);
-        self.catch_up(now);
-        let place = self.find(fingerprint).or_else(|| self.vacate(fingerprint, now)).ok_or(Full)?;
-        // The tick of the end is rounded up, so that no entry ends early.
-        let end = end.0.div_ceil(TICK_NS).min(now.0 / TICK_NS + LIFE_TICKS_MAX);
+        let tick_now = self.tick(now);
+        self.catch_up(tick_now);
+        let place =
+            self.find(fingerprint).or_else(|| self.vacate(fingerprint, tick_now)).ok_or(Full)?;
+        self.fill(place, fingerprint, value, tick_now, end);
+        Ok(())
+    }
+
+    /// The same, but where everything in its way lives and nothing of it can move, that of it which
+    /// ends first gives way, even to what ends before it. Whether something gave way.
+    pub fn put_over(
+        &mut self,
+        fingerprint: Fingerprint,
+        value: u64,
+        now: Instant,
+        end: Instant,
+    ) -> bool {
+        assert!(end >= now);
+        let tick_now = self.tick(now);
+        self.catch_up(tick_now);
+        let place = self.find(fingerprint).or_else(|| self.vacate(fingerprint, tick_now));
+        let gives_way = place.is_none();
+        let place = place.unwrap_or_else(|| self.first_to_end(fingerprint, tick_now));
+        self.fill(place, fingerprint, value, tick_now, end);
+        gives_way
+    }
+
+    /// Takes out what is under `fingerprint`: its value, if it had not ended.
+    pub fn remove(&mut self, fingerprint: Fingerprint, now: Instant) -> Option<u64> {
+        let value = self.get(fingerprint, now)?;
+        let place = self.find(fingerprint)?;
+        self.buckets[place.bucket].tags[place.at] = 0;
+        self.taken -= 1;
+        Some(value)
+    }
+
+    #[inline(always)]
+    fn fill(
+        &mut self,
+        place: Place,
+        fingerprint: Fingerprint,
+        value: u64,
+        tick_now: u64,
+        end: Instant,
+    ) {
+        assert!(value <= Self::VALUE_MAX);
+        // It lives to the end of that tick, so that no entry ends early.
+        let end = self.tick(end).min(tick_now + LIFE_TICKS_MAX);
         self.last_end = self.last_end.max(end);
         let bucket = &mut self.buckets[place.bucket];
         if bucket.tags[place.at] == 0 {
@@ -151,22 +224,21 @@ impl Directory {
         }
         let [a, b, c, d, e, f, ..] = value.to_le_bytes();
         bucket.tags[place.at] = tag(fingerprint);
-        bucket.expiries[place.at] = tick(Instant(end * TICK_NS));
+        bucket.expiries[place.at] = modulo(end);
         bucket.values[place.at] = [a, b, c, d, e, f];
         bucket.fingerprints[place.at] = fingerprint;
-        Ok(())
     }
 
     /// Frees places whose entries have ended, a bounded number per call, so that the ticks of
     /// old entries never come round again. Called every turn.
     pub fn sweep(&mut self, now: Instant) {
-        self.catch_up(now);
-        let tick_now = now.0 / TICK_NS;
+        let tick_now = self.tick(now);
+        self.catch_up(tick_now);
         let count = self.buckets.len() as u64;
         let elapsed = tick_now.saturating_sub(self.round_tick);
         let due = (elapsed * count / SWEEP_TICKS).min(count);
         for _ in 0..due.saturating_sub(self.sweep_next as u64).min(SWEEP_BUCKETS_MAX) {
-            self.free_ended(self.sweep_next, tick(now));
+            self.free_ended(self.sweep_next, modulo(tick_now));
             self.sweep_next += 1;
         }
         if self.sweep_next == self.buckets.len() {
@@ -176,8 +248,7 @@ impl Directory {
     }
 
     /// After a long time without turns, or with few: sweeps every bucket before a tick can wrap.
-    fn catch_up(&mut self, now: Instant) {
-        let tick_now = now.0 / TICK_NS;
+    fn catch_up(&mut self, tick_now: u64) {
         if tick_now.saturating_sub(self.round_tick) < BEHIND_TICKS {
             return;
         }
@@ -186,11 +257,15 @@ impl Directory {
             self.taken = 0;
         } else {
             for index in 0..self.buckets.len() {
-                self.free_ended(index, tick(now));
+                self.free_ended(index, modulo(tick_now));
             }
         }
         self.sweep_next = 0;
         self.round_tick = tick_now;
+    }
+
+    const fn tick(&self, at: Instant) -> u64 {
+        (at.0 / TICK_NS).wrapping_shr(self.tick_shift)
     }
 
     fn choices(&self, fingerprint: Fingerprint) -> [usize; 2] {
@@ -202,6 +277,8 @@ impl Directory {
         [first, if second == first { (first + 1) % count } else { second }]
     }
 
+    /// Part of its callers, each of which a packet waits for.
+    #[inline(always)]
     fn find(&self, fingerprint: Fingerprint) -> Option<Place> {
         let tag = tag(fingerprint);
         for index in self.choices(fingerprint) {
@@ -217,28 +294,29 @@ impl Directory {
 
     /// A free place in the emptier of the two buckets, once what has ended there is gone: where
     /// it was left the choice would be between two full ones, and no choice.
-    fn vacate(&mut self, fingerprint: Fingerprint, now: Instant) -> Option<Place> {
+    #[inline(always)]
+    fn vacate(&mut self, fingerprint: Fingerprint, tick_now: u64) -> Option<Place> {
         let choices = self.choices(fingerprint);
         for index in choices {
-            self.free_ended(index, tick(now));
+            self.free_ended(index, modulo(tick_now));
         }
         let [first, second] = choices;
         let emptier = self.buckets[first].free() >= self.buckets[second].free();
         let bucket = if emptier { first } else { second };
         match self.buckets[bucket].tags.iter().position(|tag| *tag == 0) {
             Some(at) => Some(Place { bucket, at }),
-            None => choices.into_iter().find_map(|index| self.make_way(index, now)),
+            None => choices.into_iter().find_map(|index| self.make_way(index, modulo(tick_now))),
         }
     }
 
     /// Moves one entry of a full bucket to its other bucket, if any of the ten can go.
-    fn make_way(&mut self, index: usize, now: Instant) -> Option<Place> {
+    fn make_way(&mut self, index: usize, now: u16) -> Option<Place> {
         for at in 0..PLACES {
             let from = self.buckets[index];
             let fingerprint = from.fingerprints[at];
             let [first, second] = self.choices(fingerprint);
             let other = if first == index { second } else { first };
-            self.free_ended(other, tick(now));
+            self.free_ended(other, now);
             let to = &mut self.buckets[other];
             if let Some(free) = to.tags.iter().position(|tag| *tag == 0) {
                 to.expiries[free] = from.expiries[at];
@@ -250,6 +328,23 @@ impl Directory {
             }
         }
         None
+    }
+
+    /// Of two buckets that are full of what lives, the entry that ends first.
+    fn first_to_end(&self, fingerprint: Fingerprint, tick_now: u64) -> Place {
+        let [first, second] = self.choices(fingerprint);
+        let mut place = Place { bucket: first, at: 0 };
+        let mut left = u16::MAX;
+        for bucket in [first, second] {
+            for (at, expiry) in self.buckets[bucket].expiries.iter().enumerate() {
+                let this = expiry.wrapping_sub(modulo(tick_now));
+                if this < left {
+                    left = this;
+                    place = Place { bucket, at };
+                }
+            }
+        }
+        place
     }
 
     fn free_ended(&mut self, index: usize, now: u16) {
@@ -264,8 +359,8 @@ impl Directory {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "ticks are compared modulo 2^16")]
-const fn tick(at: Instant) -> u16 {
-    (at.0 / TICK_NS) as u16
+const fn modulo(tick: u64) -> u16 {
+    tick as u16
 }
 
 /// Whether `expiry` is not behind `now`, modulo 2^16.
@@ -286,161 +381,4 @@ const fn tag(fingerprint: Fingerprint) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::HashKey;
-
-    const START: Instant = Instant(1_000_000_000_000);
-
-    fn fingerprint(n: u64) -> Fingerprint {
-        HashKey([3, 4]).of_words(&[n])
-    }
-
-    #[test]
-    fn what_was_put_is_found_until_its_end_and_not_after() {
-        let mut directory = Directory::new(100, START);
-        let end = START.plus_ms(32_000);
-        directory.put(fingerprint(1), 77, START, end).unwrap();
-        assert_eq!(directory.get(fingerprint(1), START), Some(77));
-        assert_eq!(directory.get(fingerprint(2), START), None);
-        assert_eq!(directory.get(fingerprint(1), end), Some(77));
-        assert_eq!(directory.get(fingerprint(1), end.plus_ms(1_100)), None);
-    }
-
-    #[test]
-    fn a_later_value_replaces_the_earlier() {
-        let mut directory = Directory::new(100, START);
-        directory.put(fingerprint(1), 1, START, START.plus_ms(1_000)).unwrap();
-        directory.put(fingerprint(1), 2, START, START.plus_ms(9_000)).unwrap();
-        assert_eq!(directory.get(fingerprint(1), START.plus_ms(5_000)), Some(2));
-        assert_eq!(directory.taken(), 1);
-    }
-
-    #[test]
-    fn the_stated_capacity_fits_into_32_octets_an_entry() {
-        let capacity = 200_000;
-        let mut directory = Directory::new(capacity, START);
-        assert!(directory.size() <= 32 * (capacity as usize + 8), "{}", directory.size());
-        let end = START.plus_ms(32_000);
-        let refused = (0..u64::from(capacity))
-            .filter(|n| directory.put(fingerprint(*n), *n, START, end).is_err())
-            .count();
-        assert!(refused == 0, "{refused} of {capacity} refused");
-        let found = (0..u64::from(capacity))
-            .filter(|n| directory.get(fingerprint(*n), end) == Some(*n))
-            .count();
-        assert_eq!(found + refused, capacity as usize);
-    }
-
-    /// Entries come and end at the stated rate for a long time: what has ended must not be in
-    /// the way of what comes.
-    #[test]
-    fn the_stated_rate_can_go_on() {
-        let (rate, life_ms) = (5_000_u64, 32_000);
-        let mut directory = Directory::new(160_000, START);
-        let refused = (0..120 * rate)
-            .filter(|n| {
-                let now = Instant(START.0 + n * 1_000_000_000 / rate);
-                directory.sweep(now);
-                directory.put(fingerprint(*n), *n, now, now.plus_ms(life_ms)).is_err()
-            })
-            .count();
-        assert!(refused == 0, "{refused} of {} refused", 120 * rate);
-    }
-
-    #[test]
-    fn a_flood_is_refused_and_pushes_nothing_out() {
-        let mut directory = Directory::new(1_000, START);
-        let end = START.plus_ms(32_000);
-        let mut kept = Vec::new();
-        for n in 0..10_000_u64 {
-            if directory.put(fingerprint(n), n, START, end).is_ok() {
-                kept.push(n);
-            }
-        }
-        assert!((1_000..1_400).contains(&kept.len()), "{}", kept.len());
-        assert!(kept.iter().all(|n| directory.get(fingerprint(*n), START) == Some(*n)));
-        // When they have ended their places are taken again.
-        let later = end.plus_ms(2_000);
-        for n in 20_000..20_900_u64 {
-            directory.put(fingerprint(n), n, later, later.plus_ms(32_000)).unwrap();
-        }
-    }
-
-    #[test]
-    fn old_entries_do_not_come_back_when_ticks_wrap() {
-        let mut directory = Directory::new(1_000, START);
-        directory.put(fingerprint(1), 1, START, START.plus_ms(32_000)).unwrap();
-        let mut now = START;
-        // Ten hours, a turn every second: more than one round of 16-bit ticks.
-        for _ in 0..36_000 {
-            now = now.plus_ms(1_000);
-            directory.sweep(now);
-            if now.since(START) > 34_000_000_000 {
-                assert_eq!(directory.get(fingerprint(1), now), None);
-            }
-        }
-        assert_eq!(directory.taken(), 0);
-    }
-
-    #[test]
-    fn few_turns_and_long_pauses_free_every_place_as_well() {
-        // A turn now and then is too little to sweep a bucket in its time.
-        for pause_s in [600, 3_000, 9_000, 17_000, 20_000, 33_000, 40_000, 70_000] {
-            let mut directory = Directory::new(10_000, START);
-            let mut now = START;
-            let mut put = Vec::new();
-            for n in 0..40 {
-                for m in 0..200 {
-                    let fingerprint = fingerprint(n * 1_000 + m);
-                    directory.put(fingerprint, 1, now, now.plus_ms(32_000)).unwrap();
-                    put.push(fingerprint);
-                }
-                now = now.plus_ms(pause_s * 1_000);
-                assert!(put.iter().all(|one| directory.get(*one, now).is_none()), "{pause_s} s");
-                directory.sweep(now);
-            }
-            assert!(directory.taken() <= 10_000, "{pause_s} s: {} taken", directory.taken());
-            now = now.plus_ms(6_000_000);
-            directory.sweep(now);
-            assert_eq!(directory.taken(), 0);
-        }
-    }
-
-    #[test]
-    fn a_life_longer_than_ticks_can_tell_is_shortened_and_not_lost() {
-        let mut directory = Directory::new(100, START);
-        directory.put(fingerprint(1), 7, START, START.plus_ms(40_000_000)).unwrap();
-        assert_eq!(directory.get(fingerprint(1), START), Some(7));
-        assert_eq!(directory.get(fingerprint(1), START.plus_ms(2_000_000)), Some(7));
-        assert_eq!(directory.get(fingerprint(1), START.plus_ms(9_000_000)), None);
-    }
-
-    #[test]
-    fn behaves_like_a_map_with_ends() {
-        use std::collections::BTreeMap;
-        let mut directory = Directory::new(4_000, START);
-        let mut model: BTreeMap<u64, (u64, Instant)> = BTreeMap::new();
-        let mut now = START;
-        let mut word = 1_u64;
-        for _ in 0..100_000 {
-            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            now = Instant(now.0 + (word >> 40) % 40_000_000);
-            let n = (word >> 20) % 3_000;
-            if word >> 63 == 0 {
-                let end = now.plus_ms(8_000);
-                if directory.put(fingerprint(n), word >> 20, now, end).is_ok() {
-                    model.insert(n, (word >> 20, end));
-                }
-            }
-            let found = directory.get(fingerprint(n), now);
-            match model.get(&n) {
-                Some((value, end)) if now <= *end => assert_eq!(found, Some(*value)),
-                Some((_, end)) if now > end.plus_ms(1_100) => assert_eq!(found, None),
-                Some((value, _)) => assert!(found.is_none() || found == Some(*value)),
-                None => assert_eq!(found, None),
-            }
-            directory.sweep(now);
-        }
-    }
-}
+mod tests;
