@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod cpim;
 mod cursor;
 pub mod rp;
 pub mod sip;
