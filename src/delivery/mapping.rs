@@ -1,88 +1,373 @@
-//! What a final response to a MESSAGE means: the one table.
+//! What is known about the sending of an instant message, and what that means on the SMS side: the
+//! one table.
 //!
-//! It is compiled for each peer at the start, from its role and from what its configuration says
-//! otherwise, so that a look-up is an index.
+//! Everything that decides, reports or explains reads it here: the verdicts of a peer are compiled
+//! from it ([`Mapping`]), so is what the RP layer is told, and `roger explain` prints it.
+//!
+//! Defined by standards are 200, 202 and 6xx (RFC 3428 section 7), the meaning of a time-out
+//! (RFC 3261 section 8.1.3.1), the standard SM error (TS 23.040: a SIP failure is
+//! equipmentProtocolError, a SIP time-out absentSubscriber) and which RP-Causes a mobile station may
+//! send (TS 24.011 section 8.2.5.4). The rest is chosen so that nothing is claimed that is not proved.
 
-use crate::delivery::evidence::{Asked, Final, Role};
+mod codes;
+mod compiled;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use self::codes::{Way, fcs_name, phrase, rp_cause_name, rp_cause_way, tp_status_name};
+pub use self::compiled::{Answer, Effective, Mapping, Origin, Preset, Refusal};
+pub use self::rows::{TABLE, row_of_event, row_of_status};
+
 use crate::delivery::{Evidence, Verdict};
 
-/// Status codes end below this (RFC 3261 section 7.2).
-const STATUSES: usize = 700;
+/// One row: what came, what it proves, and how that is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What came.
+    pub on: On,
+    /// What it proves. A 2xx proves delivery only where the peer speaks for the recipient.
+    pub verdict: Verdict,
+    /// When it proves something else.
+    pub exception: Exception,
+    /// What is tried before the verdict; empty where nothing is.
+    pub tries: &'static str,
+    /// RP-Cause in an RP-ERROR of ours in the place of the mobile station (TS 24.011 section
+    /// 8.2.5.4); `None` is RP-ACK.
+    pub cause: Option<u8>,
+    /// TP-FCS in its SMS-DELIVER-REPORT (TS 23.040 section 9.2.3.22).
+    pub fcs: u8,
+    /// What a service centre is told over MAP as TS 23.040 says.
+    pub sm_error: SmError,
+    /// A finer choice, for networks that raise alerts when a subscriber is back (hazard H58: where
+    /// nobody does, an absentSubscriberSM would keep the message waiting for one).
+    pub sm_error_extended: Option<SmError>,
+    /// TP-Status of a status report (TS 23.040 section 9.2.3.15).
+    pub tp_status: TpStatus,
+    /// message_state of an SMPP receipt when it is over (SMPP 3.4 section 5.2.28).
+    pub message_state: MessageState,
+    /// Where it is written.
+    pub source: &'static str,
+}
 
-/// What the RP layer is told (TS 24.011 section 7.3).
+/// What a row is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answer {
-    /// RP-ACK.
-    Ack,
-    /// RP-ERROR with these values.
-    Error {
-        /// RP-Cause (section 8.2.5.4).
-        cause: u8,
-        /// TP-FCS (TS 23.040 section 9.2.3.22).
-        fcs: u8,
-    },
+pub enum On {
+    /// A final response with one of these status codes.
+    Statuses(&'static [u16]),
+    /// A final response of this class, 2 to 6, that no other row names (RFC 3261 section 8.1.3.2:
+    /// what is not known counts as x00).
+    Class(u16),
+    /// Something else than a final response.
+    Event(Event),
 }
 
-/// The table as one peer's final responses are read.
-#[derive(Clone, Debug)]
-pub struct Mapping {
-    verdicts: Box<[Verdict; STATUSES]>,
+/// What is known where no final response decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// [`Evidence::TimerF`].
+    TimerF,
+    /// [`Evidence::Deadline`].
+    Deadline,
+    /// [`Evidence::DeadlineUnsent`].
+    DeadlineUnsent,
+    /// [`Evidence::UriWait`].
+    UriWait,
+    /// [`Evidence::NeverSent`].
+    NeverSent,
+    /// [`Evidence::Unreachable`].
+    Unreachable,
+    /// [`Evidence::Shutdown`].
+    Shutdown,
+    /// [`Evidence::Content`].
+    Content,
+    /// [`Evidence::Discarded`].
+    Discarded,
 }
 
-impl Mapping {
-    /// The table for a peer of this role.
-    pub fn of(role: Role) -> Self {
-        let mut verdicts = Box::new([Verdict::Unknown; STATUSES]);
-        for (status, verdict) in (0..).zip(verdicts.iter_mut()) {
-            *verdict = standard(status, role);
+impl Event {
+    /// Every event, each in the place of its number.
+    pub const ALL: [Self; 9] = [
+        Self::TimerF,
+        Self::Deadline,
+        Self::DeadlineUnsent,
+        Self::UriWait,
+        Self::NeverSent,
+        Self::Unreachable,
+        Self::Shutdown,
+        Self::Content,
+        Self::Discarded,
+    ];
+
+    /// Its name on the command line and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TimerF => "timer-f",
+            Self::Deadline => "deadline",
+            Self::DeadlineUnsent => "deadline-unsent",
+            Self::UriWait => "uri-wait",
+            Self::NeverSent => "never-sent",
+            Self::Unreachable => "icmp",
+            Self::Shutdown => "shutdown",
+            Self::Content => "content",
+            Self::Discarded => "type-0",
         }
-        Self { verdicts }
     }
 
-    /// What a final response proves.
-    pub fn verdict(&self, response: Final) -> Verdict {
-        let verdict = self.verdicts.get(usize::from(response.status)).copied();
-        match (response.status, response.asked) {
-            // The first copy is being processed there (hazard H8).
-            (482, Asked::Again) => Verdict::Unknown,
-            // Credentials that are refused stay refused.
-            (401 | 407, Asked::WithCredentials) => Verdict::Permanent,
-            (404 | 413 | 513, _) if response.retry_after => Verdict::Temporary,
-            _ => verdict.unwrap_or(Verdict::Permanent),
-        }
-    }
-
-    /// What the RP layer is told about a verdict and the evidence behind it, by us in the place of
-    /// the MS: only 22, 81, 95 to 99 and 111 are legal causes in that direction.
-    pub const fn answer(&self, verdict: Verdict, evidence: Evidence) -> Answer {
-        match (verdict, evidence) {
-            (Verdict::Delivered, _) | (_, Evidence::Discarded) => Answer::Ack,
-            (_, Evidence::Content { cause, fcs }) => Answer::Error { cause, fcs },
-            _ => Answer::Error { cause: 111, fcs: 0xFF },
+    /// What happened.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::TimerF => "silence: no final response within 64*T1",
+            Self::Deadline => "no verdict within sync_deadline, and the request has left",
+            Self::DeadlineUnsent => "no verdict within sync_deadline, and the request never left",
+            Self::UriWait => "other requests to the same URI were pending for too long",
+            Self::NeverSent => "the kernel refused the first transmission to every server",
+            Self::Unreachable => "an ICMP error that quotes our request",
+            Self::Shutdown => "the process ended before anything was known",
+            Self::Content => "the short message cannot become an instant message",
+            Self::Discarded => "a short message of type 0, which nobody is shown",
         }
     }
 }
 
-const fn standard(status: u16, role: Role) -> Verdict {
-    match status {
-        // RFC 3428 section 7: 202 is acceptance by an intermediary, never delivery.
-        202 => Verdict::Accepted,
-        200..=299 if role.speaks_for_the_recipient() => Verdict::Delivered,
-        200..=299 => Verdict::Accepted,
-        // Moved permanently: this address will not work again without the new one.
-        301 => Verdict::Permanent,
-        300..=399 => Verdict::Temporary,
-        // Gone silent downstream, cancelled, timed out behind a gateway.
-        408 | 487 | 504 => Verdict::Unknown,
-        // Not now: unavailable, busy, no such dialog there, pending, challenged once.
-        401 | 407 | 430 | 480 | 481 | 486 | 491 => Verdict::Temporary,
-        // Kamailio's own 477 and 478: it could not send, could not resolve.
-        477 | 478 => Verdict::Temporary,
-        400..=499 => Verdict::Permanent,
-        // Too long, wrong version, no such method, precondition: no repetition will help.
-        501 | 505 | 513 | 580 => Verdict::Permanent,
-        500..=599 => Verdict::Temporary,
-        // RFC 3428 section 7: 6xx means delivered to the user agent and refused.
-        _ => Verdict::Permanent,
+/// When a status proves something else than its row says at first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exception {
+    /// Never.
+    Never,
+    /// Temporary if it says when to try again (RFC 3261 section 20.33).
+    RetryAfter,
+    /// Permanent if it answers credentials of ours: what was refused stays refused.
+    Credentials,
+    /// Unknown if it answers a copy: the first one is being processed there (RFC 3261 section
+    /// 8.2.2.2, hazard H8).
+    Copy,
+}
+
+impl Exception {
+    /// The verdict in that case.
+    pub const fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::Never => None,
+            Self::RetryAfter => Some(Verdict::Temporary),
+            Self::Credentials => Some(Verdict::Permanent),
+            Self::Copy => Some(Verdict::Unknown),
+        }
+    }
+
+    /// The case in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Never => "",
+            Self::RetryAfter => "with a Retry-After",
+            Self::Credentials => "in answer to credentials",
+            Self::Copy => "in answer to a second copy: the first one is there",
+        }
+    }
+}
+
+/// What MAP MT-ForwardShortMessage fails with (TS 29.002).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SmError {
+    /// Error code; 0 for success.
+    pub code: u8,
+    /// sm-EnumeratedDeliveryFailureCause of 32, absentSubscriberDiagnosticSM of 6.
+    pub detail: Option<u8>,
+}
+
+impl SmError {
+    /// No error.
+    pub const SUCCESS: Self = Self { code: 0, detail: None };
+    /// unknownSubscriber.
+    pub const UNKNOWN_SUBSCRIBER: Self = Self { code: 1, detail: None };
+    /// absentSubscriberSM, deregistered for IMS.
+    pub const DEREGISTERED: Self = Self { code: 6, detail: Some(11) };
+    /// absentSubscriberSM, no response by way of the IP-SM-GW.
+    pub const NO_RESPONSE: Self = Self { code: 6, detail: Some(12) };
+    /// callBarred.
+    pub const CALL_BARRED: Self = Self { code: 13, detail: None };
+    /// absentSubscriber.
+    pub const ABSENT_SUBSCRIBER: Self = Self { code: 27, detail: None };
+    /// subscriberBusyForMT-SMS.
+    pub const SUBSCRIBER_BUSY: Self = Self { code: 31, detail: None };
+    /// equipmentProtocolError.
+    pub const EQUIPMENT_PROTOCOL_ERROR: Self = Self { code: 32, detail: Some(1) };
+    /// equipmentNotSM-Equipped.
+    pub const NOT_SM_EQUIPPED: Self = Self { code: 32, detail: Some(2) };
+    /// sc-Congestion.
+    pub const SC_CONGESTION: Self = Self { code: 32, detail: Some(4) };
+    /// systemFailure.
+    pub const SYSTEM_FAILURE: Self = Self { code: 34, detail: None };
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match (self.code, self.detail) {
+            (0, _) => "success",
+            (1, _) => "unknownSubscriber",
+            (6, Some(11)) => "absentSubscriberSM, deregistered for IMS",
+            (6, _) => "absentSubscriberSM, no response via the IP-SM-GW",
+            (13, _) => "callBarred",
+            (27, _) => "absentSubscriber",
+            (31, _) => "subscriberBusyForMT-SMS",
+            (32, Some(1)) => "equipmentProtocolError",
+            (32, Some(2)) => "equipmentNotSM-Equipped",
+            (32, _) => "sc-Congestion",
+            (_, _) => "systemFailure",
+        }
+    }
+}
+
+impl core::fmt::Display for SmError {
+    /// `32/1`, `27`; `ok` for success.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self { code: 0, .. } => f.pad("ok"),
+            Self { code, detail: Some(detail) } => write!(f, "{code}/{detail}"),
+            Self { code, detail: None } => write!(f, "{code}"),
+        }
+    }
+}
+
+/// TP-Status while somebody still tries, and when nobody does any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TpStatus {
+    /// 0x20 to 0x3F; `None` where nothing is tried again.
+    pub still_trying: Option<u8>,
+    /// The final one.
+    pub at_the_end: u8,
+}
+
+/// message_state (SMPP 3.4 section 5.2.28). ACCEPTED is missing on purpose: there are platforms
+/// that count it as delivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum MessageState {
+    /// The recipient has it.
+    Delivered = 2,
+    /// It cannot be delivered.
+    Undeliverable = 5,
+    /// Nobody knows.
+    Unknown = 7,
+    /// It was refused.
+    Rejected = 8,
+}
+
+impl MessageState {
+    /// The word in the text of a receipt (SMPP 3.4 appendix B).
+    pub const fn stat(self) -> &'static str {
+        match self {
+            Self::Delivered => "DELIVRD",
+            Self::Undeliverable => "UNDELIV",
+            Self::Unknown => "UNKNOWN",
+            Self::Rejected => "REJECTD",
+        }
+    }
+}
+
+impl Row {
+    /// The row that `evidence` belongs to. What an earlier submission has proved belongs to the row
+    /// of its status.
+    pub const fn of(evidence: Evidence) -> Option<&'static Self> {
+        let event = match evidence {
+            Evidence::Final(response) => return row_of_status(response.status),
+            Evidence::Earlier { status, .. } => return row_of_status(status),
+            Evidence::TimerF => Event::TimerF,
+            Evidence::Deadline => Event::Deadline,
+            Evidence::DeadlineUnsent => Event::DeadlineUnsent,
+            Evidence::UriWait => Event::UriWait,
+            Evidence::NeverSent => Event::NeverSent,
+            Evidence::Unreachable => Event::Unreachable,
+            Evidence::Shutdown => Event::Shutdown,
+            Evidence::Content { .. } => Event::Content,
+            Evidence::Discarded => Event::Discarded,
+        };
+        Some(row_of_event(event))
+    }
+
+    /// The row where something else was proved than it says: by role, exception or configuration.
+    /// What follows from the verdict alone follows that one.
+    pub const fn with(&self, verdict: Verdict) -> Self {
+        if matches!(
+            (self.verdict, verdict),
+            (Verdict::Delivered, Verdict::Delivered)
+                | (Verdict::Permanent, Verdict::Permanent)
+                | (Verdict::Temporary, Verdict::Temporary)
+                | (Verdict::Unknown, Verdict::Unknown)
+                | (Verdict::Accepted, Verdict::Accepted)
+        ) {
+            return *self;
+        }
+        let general = Self::new(self.on, verdict, self.source);
+        Self { fcs: self.fcs, tries: self.tries, exception: self.exception, ..general }
+    }
+
+    /// A row in which everything follows from the verdict.
+    const fn new(on: On, verdict: Verdict, source: &'static str) -> Self {
+        let (still_trying, at_the_end) = match verdict {
+            Verdict::Delivered => (None, 0x00),
+            Verdict::Permanent => (None, 0x40),
+            Verdict::Temporary | Verdict::Unknown => (Some(0x22), 0x62),
+            Verdict::Accepted => (None, 0x01),
+        };
+        Self {
+            on,
+            verdict,
+            exception: Exception::Never,
+            tries: "",
+            cause: match verdict {
+                Verdict::Delivered => None,
+                _ => Some(111),
+            },
+            fcs: 0xFF,
+            sm_error: match verdict {
+                Verdict::Delivered => SmError::SUCCESS,
+                Verdict::Permanent | Verdict::Temporary => SmError::EQUIPMENT_PROTOCOL_ERROR,
+                Verdict::Unknown | Verdict::Accepted => SmError::ABSENT_SUBSCRIBER,
+            },
+            sm_error_extended: match verdict {
+                Verdict::Unknown | Verdict::Accepted => Some(SmError::NO_RESPONSE),
+                Verdict::Delivered | Verdict::Permanent | Verdict::Temporary => None,
+            },
+            tp_status: TpStatus { still_trying, at_the_end },
+            message_state: match verdict {
+                Verdict::Delivered => MessageState::Delivered,
+                Verdict::Permanent | Verdict::Temporary => MessageState::Undeliverable,
+                // UNDELIV would say that it was not delivered, which nobody knows.
+                Verdict::Unknown | Verdict::Accepted => MessageState::Unknown,
+            },
+            source,
+        }
+    }
+
+    const fn tries(self, tries: &'static str) -> Self {
+        Self { tries, ..self }
+    }
+
+    const fn except(self, exception: Exception) -> Self {
+        Self { exception, ..self }
+    }
+
+    const fn fcs(self, fcs: u8) -> Self {
+        Self { fcs, ..self }
+    }
+
+    const fn extended(self, error: SmError) -> Self {
+        Self { sm_error_extended: Some(error), ..self }
+    }
+
+    const fn ends(self, at_the_end: u8) -> Self {
+        Self { tp_status: TpStatus { still_trying: None, at_the_end }, ..self }
+    }
+
+    const fn pair(self, still_trying: u8, at_the_end: u8) -> Self {
+        Self { tp_status: TpStatus { still_trying: Some(still_trying), at_the_end }, ..self }
+    }
+
+    const fn rejected(self) -> Self {
+        Self { message_state: MessageState::Rejected, ..self }
+    }
+
+    const fn acknowledged(self) -> Self {
+        Self { cause: None, sm_error: SmError::SUCCESS, sm_error_extended: None, ..self }
     }
 }

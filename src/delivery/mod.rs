@@ -4,12 +4,12 @@
 
 mod account;
 mod evidence;
-mod mapping;
+pub mod mapping;
 mod message;
 mod verdict;
 
 pub use self::account::{Account, Form, Identifier, Report, RpResult, Statuses};
 pub use self::evidence::{Asked, Evidence, Final, Role};
-pub use self::mapping::{Answer, Mapping};
+pub use self::mapping::{Answer, Mapping, Origin, Preset};
 pub use self::message::Message;
 pub use self::verdict::Verdict;

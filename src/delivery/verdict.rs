@@ -1,5 +1,6 @@
 //! From evidence to the definitive status.
 
+use crate::delivery::mapping::Row;
 use crate::delivery::{Evidence, Mapping};
 
 /// The definitive status of one delivery attempt.
@@ -33,19 +34,60 @@ impl Verdict {
         }
     }
 
+    /// The verdict of a letter.
+    pub fn of_letter(letter: &str) -> Option<Self> {
+        let mut letters = letter.chars();
+        let (first, None) = (letters.next()?, letters.next()) else { return None };
+        Self::ALL.into_iter().find(|verdict| verdict.letter() == first)
+    }
+
+    /// It in a word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Permanent => "permanent",
+            Self::Temporary => "temporary",
+            Self::Unknown => "unknown",
+            Self::Accepted => "accepted",
+        }
+    }
+
     /// The verdict that `evidence` proves, where final responses mean what `mapping` says.
     pub fn from_evidence(evidence: Evidence, mapping: &Mapping) -> Self {
-        match evidence {
-            Evidence::Final(response) => mapping.verdict(response),
-            // RFC 3261 section 8.1.3.1 reads a time-out as 408, which says nothing about receipt.
-            Evidence::TimerF | Evidence::Deadline | Evidence::Shutdown => Self::Unknown,
-            // After the first transmission a transport error proves nothing about that one.
-            Evidence::Unreachable => Self::Unknown,
-            Evidence::NeverSent | Evidence::UriWait | Evidence::DeadlineUnsent => Self::Temporary,
-            Evidence::Earlier { verdict, .. } => verdict,
-            Evidence::Content { .. } => Self::Permanent,
-            // The phone would have acknowledged it and shown nothing; nobody has seen it.
-            Evidence::Discarded => Self::Accepted,
+        match (evidence, Row::of(evidence)) {
+            (Evidence::Final(response), _) => mapping.verdict(response),
+            (Evidence::Earlier { verdict, .. }, _) => verdict,
+            (_, Some(row)) => row.verdict,
+            // Only a status can have no row.
+            (_, None) => Self::Unknown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Role;
+
+    #[test]
+    fn what_is_no_final_response_has_its_verdict() {
+        let mapping = Mapping::of(Role::Proxy);
+        let of = |evidence| Verdict::from_evidence(evidence, &mapping).letter();
+        for evidence in
+            [Evidence::TimerF, Evidence::Deadline, Evidence::Shutdown, Evidence::Unreachable]
+        {
+            assert_eq!(of(evidence), 'U', "{evidence:?}");
+        }
+        for evidence in [Evidence::NeverSent, Evidence::UriWait, Evidence::DeadlineUnsent] {
+            assert_eq!(of(evidence), 'T', "{evidence:?}");
+        }
+        assert_eq!(of(Evidence::Content { cause: 96, fcs: 0xFF }), 'P');
+        assert_eq!(of(Evidence::Discarded), 'A');
+        for verdict in Verdict::ALL {
+            assert_eq!(of(Evidence::Earlier { verdict, status: 0 }), verdict.letter());
+            assert_eq!(Verdict::of_letter(&verdict.letter().to_string()), Some(verdict));
+        }
+        assert_eq!(Verdict::of_letter("DD").or(Verdict::of_letter("")), None);
+        assert_eq!(Verdict::of_letter("x"), None);
     }
 }

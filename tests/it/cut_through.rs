@@ -54,7 +54,7 @@ fn a_message_goes_through_and_its_200_comes_back_as_the_report() {
 /// Every status: what passes, what is converted, what is silenced, and the verdict of each.
 #[test]
 fn every_final_response_has_its_verdict_and_its_way_back() {
-    let temporary = [401, 407, 430, 477, 478, 480, 481, 486, 491];
+    let temporary = [401, 407, 430, 480, 481, 486, 491];
     let unknown = [408, 487, 504];
     let permanent_5xx = [501, 505, 513, 580];
     for status in 200..700_u16 {

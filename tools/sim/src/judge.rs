@@ -24,8 +24,8 @@ pub(crate) fn letter(status: u16, role: Role) -> char {
     if [408, 487, 504].contains(&status) {
         return 'U';
     }
-    // Not there, busy, pending, to be challenged, not sent by a proxy: another try may work.
-    if [401, 407, 430, 477, 478, 480, 481, 486, 491].contains(&status) {
+    // Not there, busy, pending, to be challenged: another try may work.
+    if [401, 407, 430, 480, 481, 486, 491].contains(&status) {
         return 'T';
     }
     // Servers that will never do it.

@@ -1,0 +1,211 @@
+//! The rows, and where each status and each event finds its own.
+
+use crate::delivery::Verdict::{Accepted, Delivered, Permanent, Temporary, Unknown};
+use crate::delivery::mapping::On::{Class, Statuses};
+use crate::delivery::mapping::{Event, Exception, On, Row, SmError};
+
+/// The table.
+pub const TABLE: &[Row] = &[
+    // Success: the recipient's user agent has it, or somebody has promised to see to it.
+    Row::new(Class(2), Delivered, "RFC 3428 section 7"),
+    Row::new(Statuses(&[202]), Accepted, "RFC 3428 section 7"),
+    // Elsewhere, or not there any more. The next attempt asks again.
+    Row::new(Statuses(&[301]), Permanent, "RFC 3261 section 21.3.2")
+        .ends(0x43)
+        .extended(SmError::DEREGISTERED),
+    Row::new(Class(3), Temporary, "RFC 3261 section 21.3")
+        .pair(0x22, 0x43)
+        .extended(SmError::DEREGISTERED),
+    // What we said was not understood, or not wanted in this form.
+    Row::new(Statuses(&[401, 407]), Temporary, "RFC 3261 section 22")
+        .tries("once more with credentials, where the peer has username and password_file")
+        .except(Exception::Credentials)
+        .ends(0x40)
+        .extended(SmError::SYSTEM_FAILURE),
+    Row::new(Statuses(&[402, 403]), Permanent, "RFC 3261 section 21.4.4")
+        .ends(0x42)
+        .extended(SmError::CALL_BARRED)
+        .rejected(),
+    Row::new(Statuses(&[404]), Permanent, "RFC 3261 section 21.4.5")
+        .except(Exception::RetryAfter)
+        .ends(0x43)
+        .extended(SmError::UNKNOWN_SUBSCRIBER),
+    Row::new(Statuses(&[405, 501]), Permanent, "RFC 3261 sections 21.4.6 and 21.5.2")
+        .fcs(0xB0)
+        .ends(0x41)
+        .extended(SmError::NOT_SM_EQUIPPED),
+    Row::new(Statuses(&[406, 415, 488, 493, 606]), Permanent, "RFC 3261 section 21.4.13")
+        .fcs(0x90)
+        .ends(0x41),
+    // RFC 4320 section 4: it races with a success that is under way (hazard H9).
+    Row::new(Statuses(&[408]), Unknown, "RFC 4320 section 4.2"),
+    Row::new(Statuses(&[410]), Permanent, "RFC 3261 section 21.4.10")
+        .ends(0x43)
+        .extended(SmError::UNKNOWN_SUBSCRIBER),
+    // Never RP-Cause 22: the service centre would wait for an alert that nobody sends (H57).
+    Row::new(Statuses(&[413, 513]), Permanent, "RFC 3261 sections 21.4.11 and 21.5.7")
+        .except(Exception::RetryAfter)
+        .ends(0x41),
+    Row::new(Statuses(&[414, 416]), Permanent, "RFC 3261 section 21.4.12").ends(0x43),
+    Row::new(Statuses(&[430]), Temporary, "RFC 5626 section 11.5").extended(SmError::DEREGISTERED),
+    Row::new(Statuses(&[480]), Temporary, "RFC 3261 section 21.4.18")
+        .extended(SmError::DEREGISTERED),
+    Row::new(Statuses(&[481]), Temporary, "RFC 3261 section 21.4.19").ends(0x40),
+    Row::new(Statuses(&[482]), Permanent, "RFC 3261 section 21.4.20").except(Exception::Copy),
+    Row::new(Statuses(&[484, 485]), Permanent, "RFC 3261 section 21.4.22")
+        .ends(0x43)
+        .extended(SmError::UNKNOWN_SUBSCRIBER),
+    Row::new(Statuses(&[486]), Temporary, "RFC 3261 section 21.4.24")
+        .pair(0x21, 0x61)
+        .extended(SmError::SUBSCRIBER_BUSY),
+    Row::new(Statuses(&[487]), Unknown, "RFC 3261 section 21.4.25"),
+    Row::new(Statuses(&[491]), Temporary, "RFC 3261 section 21.4.27").pair(0x21, 0x61),
+    Row::new(Class(4), Permanent, "RFC 3261 section 8.1.3.2"),
+    // A server's trouble passes, unless it says that it will never do it.
+    Row::new(Statuses(&[502]), Temporary, "RFC 3261 section 21.5.3")
+        .pair(0x20, 0x60)
+        .extended(SmError::SYSTEM_FAILURE),
+    Row::new(Statuses(&[503]), Temporary, "RFC 3261 section 21.5.4")
+        .tries("the next server, where there is one (RFC 3263 section 4.3)")
+        .pair(0x20, 0x60)
+        .extended(SmError::SYSTEM_FAILURE),
+    Row::new(Statuses(&[504]), Unknown, "RFC 3261 section 21.5.5"),
+    Row::new(Statuses(&[505, 580]), Permanent, "RFC 3261 section 21.5.6"),
+    // Perhaps a 503 on its way through a proxy (hazard H10), so nothing is held against the server.
+    Row::new(Class(5), Temporary, "RFC 3261 section 21.5.1")
+        .pair(0x25, 0x65)
+        .extended(SmError::SYSTEM_FAILURE),
+    // It reached the recipient, who refused it; no other place may be asked.
+    Row::new(Statuses(&[604]), Permanent, "RFC 3428 section 7")
+        .ends(0x43)
+        .extended(SmError::UNKNOWN_SUBSCRIBER),
+    Row::new(Class(6), Permanent, "RFC 3428 section 7")
+        .ends(0x42)
+        .extended(SmError::CALL_BARRED)
+        .rejected(),
+    // No final response decides.
+    Row::new(On::Event(Event::TimerF), Unknown, "RFC 3261 section 8.1.3.1"),
+    Row::new(On::Event(Event::Deadline), Unknown, "RFC 4320 section 4.2"),
+    Row::new(On::Event(Event::DeadlineUnsent), Temporary, "nothing has left")
+        .pair(0x20, 0x60)
+        .extended(SmError::SC_CONGESTION),
+    Row::new(On::Event(Event::UriWait), Temporary, "RFC 3428 section 8; nothing has left")
+        .pair(0x20, 0x60)
+        .extended(SmError::SC_CONGESTION),
+    Row::new(On::Event(Event::NeverSent), Temporary, "RFC 3263 section 4.3; nothing has left")
+        .tries("the next server, where there is one (RFC 3263 section 4.3)")
+        .pair(0x20, 0x60)
+        .extended(SmError::SYSTEM_FAILURE),
+    // After the first transmission a transport error proves nothing about that one.
+    Row::new(On::Event(Event::Unreachable), Unknown, "RFC 3261 section 18.4"),
+    Row::new(On::Event(Event::Shutdown), Unknown, "RFC 3261 section 8.1.3.1"),
+    Row::new(On::Event(Event::Content), Permanent, "TS 24.011 section 8.2.5.4").ends(0x45),
+    // The phone would have acknowledged it and shown nothing; nobody has seen it.
+    Row::new(On::Event(Event::Discarded), Accepted, "TS 23.040 section 9.2.3.9").acknowledged(),
+];
+
+/// The first status that is final, and how many there are (RFC 3261 section 7.2).
+pub(super) const FIRST: u16 = 200;
+pub(super) const STATUSES: usize = 500;
+
+const NONE: u8 = u8::MAX;
+
+const ROW_OF_STATUS: [u8; STATUSES] = {
+    let mut found = [NONE; STATUSES];
+    let mut number = 0;
+    while number < TABLE.len() {
+        if let Statuses(statuses) = TABLE[number].on {
+            let mut one = 0;
+            while one < statuses.len() {
+                let place = (statuses[one] - FIRST) as usize;
+                assert!(found[place] == NONE, "a status has two rows");
+                found[place] = short(number);
+                one += 1;
+            }
+        }
+        number += 1;
+    }
+    let mut status = 0;
+    while status < STATUSES {
+        if found[status] == NONE {
+            found[status] = short(class_row((status / 100 + 2) as u16));
+        }
+        status += 1;
+    }
+    found
+};
+
+const ROW_OF_EVENT: [u8; Event::ALL.len()] = {
+    let mut found = [NONE; Event::ALL.len()];
+    let mut number = 0;
+    while number < TABLE.len() {
+        if let On::Event(event) = TABLE[number].on {
+            assert!(found[event as usize] == NONE, "an event has two rows");
+            found[event as usize] = short(number);
+        }
+        number += 1;
+    }
+    let mut event = 0;
+    while event < found.len() {
+        assert!(found[event] != NONE, "an event has no row");
+        assert!(Event::ALL[event] as usize == event);
+        event += 1;
+    }
+    found
+};
+
+const fn class_row(class: u16) -> usize {
+    let (mut found, mut number) = (None, 0);
+    while number < TABLE.len() {
+        if let Class(of) = TABLE[number].on
+            && of == class
+        {
+            assert!(found.is_none(), "a class has two rows");
+            found = Some(number);
+        }
+        number += 1;
+    }
+    found.expect("a class has no row")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "asserted")]
+const fn short(number: usize) -> u8 {
+    assert!(number < NONE as usize);
+    number as u8
+}
+
+/// The row of a final response; `None` for what no final status is.
+pub const fn row_of_status(status: u16) -> Option<&'static Row> {
+    if status < FIRST || status as usize >= FIRST as usize + STATUSES {
+        return None;
+    }
+    Some(&TABLE[ROW_OF_STATUS[(status - FIRST) as usize] as usize])
+}
+
+/// The row of an event.
+pub const fn row_of_event(event: Event) -> &'static Row {
+    &TABLE[ROW_OF_EVENT[event as usize] as usize]
+}
+
+/// Whether a mobile station may send this RP-Cause (TS 24.011 table 8.4), and we in its place: 22
+/// is legal there, but not for us (hazard H57: a service centre then waits for the alert that memory
+/// is available again, which no instant messaging client sends).
+pub(super) const fn is_cause_of_ours(cause: u8) -> bool {
+    matches!(cause, 81 | 95..=99 | 111)
+}
+
+const _: () = {
+    let mut number = 0;
+    while number < TABLE.len() {
+        let row = TABLE[number];
+        if let Some(cause) = row.cause {
+            assert!(is_cause_of_ours(cause), "an RP-Cause that we must not send");
+        }
+        // TS 23.040 section 9.2.3.22: 0xAx and 0xCx are for SMS-SUBMIT-REPORT.
+        assert!(
+            !matches!(row.fcs, 0x00..=0x7F | 0xA0..=0xAF | 0xC0..=0xCF),
+            "not a TP-FCS of an MS"
+        );
+        number += 1;
+    }
+};

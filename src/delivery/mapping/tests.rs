@@ -1,0 +1,225 @@
+use super::rows::is_cause_of_ours;
+use super::*;
+use crate::delivery::{Asked, Final, Role};
+
+const ROLES: [Role; 4] = [Role::Proxy, Role::Endpoint, Role::ImServer, Role::Gateway];
+
+/// The verdict column once more, in another form, from the standards' text.
+fn letter(status: u16, role: Role, retry_after: bool, asked: Asked) -> char {
+    match status {
+        200..=201 | 203..=299 if matches!(role, Role::Proxy | Role::Endpoint) => 'D',
+        200..=299 => 'A',
+        301 => 'P',
+        300 | 302..=399 => 'T',
+        401 | 407 => {
+            if asked == Asked::WithCredentials {
+                'P'
+            } else {
+                'T'
+            }
+        }
+        404 | 413 | 513 if retry_after => 'T',
+        482 if asked == Asked::Again => 'U',
+        408 | 487 | 504 => 'U',
+        430 | 480 | 481 | 486 | 491 => 'T',
+        501 | 505 | 513 | 580 => 'P',
+        500..=599 => 'T',
+        _ => 'P',
+    }
+}
+
+fn of(status: u16, role: Role) -> Final {
+    Final { status, role, retry_after: false, asked: Asked::Once }
+}
+
+#[test]
+fn the_verdict_column_is_that_of_the_standards() {
+    for role in ROLES {
+        let mapping = Mapping::of(role);
+        for status in 200..700 {
+            for retry_after in [false, true] {
+                for asked in [Asked::Once, Asked::Again, Asked::WithCredentials] {
+                    let found = mapping.verdict(Final { status, role, retry_after, asked });
+                    let expected = letter(status, role, retry_after, asked);
+                    assert_eq!(found.letter(), expected, "{status} {role:?} {asked:?}");
+                }
+            }
+        }
+        for status in [0, 100, 199, 700, u16::MAX] {
+            assert_eq!(mapping.verdict(of(status, role)), Verdict::Unknown, "{status}");
+            assert!(mapping.effective(status).is_none());
+        }
+    }
+}
+
+#[test]
+fn every_status_and_every_event_has_exactly_one_row() {
+    let names = |row: &Row, status: u16| match row.on {
+        On::Statuses(statuses) => statuses.contains(&status),
+        On::Class(_) | On::Event(_) => false,
+    };
+    for status in 200..700 {
+        let named: Vec<&Row> = TABLE.iter().filter(|row| names(row, status)).collect();
+        let row = row_of_status(status).unwrap();
+        match named.as_slice() {
+            [only] => assert_eq!(only.on, row.on, "{status}"),
+            [] => assert_eq!(row.on, On::Class(status / 100), "{status}"),
+            _ => panic!("{status} has {} rows", named.len()),
+        }
+    }
+    for event in Event::ALL {
+        assert_eq!(row_of_event(event).on, On::Event(event));
+    }
+    assert!(row_of_status(199).is_none() && row_of_status(700).is_none());
+}
+
+#[test]
+fn rows_stand_in_the_order_of_their_statuses() {
+    let first = |row: &Row| match row.on {
+        On::Statuses(statuses) => {
+            assert!(statuses.is_sorted(), "{statuses:?}");
+            statuses[0]
+        }
+        // After those that are named; the usual 2xx before the special one.
+        On::Class(2) => 200,
+        On::Class(class) => class * 100 + 99,
+        On::Event(_) => u16::MAX,
+    };
+    let order: Vec<u16> = TABLE.iter().map(first).collect();
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[test]
+fn only_causes_that_a_mobile_station_may_send_are_ours_and_never_22() {
+    for cause in 0..=u8::MAX {
+        let legal = [81, 95, 96, 97, 98, 99, 111].contains(&cause);
+        assert_eq!(is_cause_of_ours(cause), legal, "{cause}");
+        assert_eq!(rp_cause_way(cause) == Way::Both, legal, "{cause}");
+        let answer = Mapping::of(Role::Proxy)
+            .answer(Verdict::Permanent, Evidence::Content { cause, fcs: 0x9F });
+        let expected = if legal { cause } else { 111 };
+        assert_eq!(answer, Answer::Error { cause: expected, fcs: 0x9F }, "{cause}");
+    }
+    for row in TABLE {
+        assert!(row.cause.is_none_or(is_cause_of_ours), "{:?}", row.on);
+    }
+}
+
+#[test]
+fn each_verdict_is_told_alike_in_every_form() {
+    for row in TABLE {
+        let (trying, end) = (row.tp_status.still_trying, row.tp_status.at_the_end);
+        let state = row.message_state;
+        match row.verdict {
+            Verdict::Delivered => {
+                assert_eq!((row.cause, end, state), (None, 0x00, MessageState::Delivered));
+            }
+            Verdict::Accepted => assert_eq!((end, state), (0x01, MessageState::Unknown)),
+            Verdict::Unknown => assert_eq!((end, state), (0x62, MessageState::Unknown)),
+            Verdict::Permanent => {
+                assert!((0x40..=0x45).contains(&end) && trying.is_none(), "{:?}", row.on);
+                assert_eq!(state == MessageState::Rejected, end == 0x42, "{:?}", row.on);
+            }
+            Verdict::Temporary => assert_eq!(state, MessageState::Undeliverable),
+        }
+        assert!(trying.is_none_or(|trying| (0x20..=0x25).contains(&trying)), "{:?}", row.on);
+        let discarded = row.on == On::Event(Event::Discarded);
+        assert_eq!(row.cause.is_none(), row.verdict == Verdict::Delivered || discarded);
+        assert_eq!(row.sm_error == SmError::SUCCESS, row.cause.is_none(), "{:?}", row.on);
+        assert!(fcs_name(row.fcs).is_some() && rp_cause_name(111).is_some());
+        assert!(trying.into_iter().chain([end]).all(|one| tp_status_name(one).1.is_some()));
+        assert!(!row.source.is_empty());
+    }
+}
+
+#[test]
+fn the_rp_layer_is_told_what_the_row_says() {
+    let mapping = Mapping::of(Role::Proxy);
+    let told = |verdict, status| mapping.answer(verdict, Evidence::Final(of(status, Role::Proxy)));
+    let error = |fcs| Answer::Error { cause: 111, fcs };
+    assert_eq!(told(Verdict::Delivered, 200), Answer::Ack);
+    assert_eq!(told(Verdict::Accepted, 202), error(0xFF));
+    for status in [406, 415, 488, 493, 606] {
+        assert_eq!(told(Verdict::Permanent, status), error(0x90));
+    }
+    for status in [405, 501] {
+        assert_eq!(told(Verdict::Permanent, status), error(0xB0));
+        // A repetition within permanent_window is told the same.
+        let earlier = Evidence::Earlier { verdict: Verdict::Permanent, status };
+        assert_eq!(mapping.answer(Verdict::Permanent, earlier), error(0xB0));
+    }
+    assert_eq!(told(Verdict::Permanent, 413), error(0xFF));
+    assert_eq!(mapping.answer(Verdict::Unknown, Evidence::Deadline), error(0xFF));
+    assert_eq!(mapping.answer(Verdict::Accepted, Evidence::Discarded), Answer::Ack);
+    let earlier = Evidence::Earlier { verdict: Verdict::Delivered, status: 0 };
+    assert_eq!(mapping.answer(Verdict::Delivered, earlier), Answer::Ack);
+}
+
+#[test]
+fn what_is_set_holds_and_says_who_set_it() {
+    let mut mapping = Mapping::of(Role::Proxy);
+    let by_file = || Origin::Configuration("roger.toml:23".into());
+    assert_eq!(mapping.effective(404).unwrap().origin, Origin::Standard);
+    mapping.set(404, Verdict::Temporary, by_file()).unwrap();
+    mapping.set(413, Verdict::Permanent, by_file()).unwrap();
+    mapping.set(482, Verdict::Temporary, by_file()).unwrap();
+    mapping.set(401, Verdict::Temporary, by_file()).unwrap();
+    let of = |status, retry_after, asked| {
+        mapping.verdict(Final { status, role: Role::Proxy, retry_after, asked })
+    };
+    assert_eq!(of(404, false, Asked::Once), Verdict::Temporary);
+    assert_eq!(of(413, true, Asked::Once), Verdict::Permanent);
+    assert_eq!(of(401, false, Asked::WithCredentials), Verdict::Temporary);
+    assert_eq!(of(482, false, Asked::Once), Verdict::Temporary);
+    assert_eq!(of(482, false, Asked::Again), Verdict::Unknown);
+    assert_eq!(of(403, false, Asked::Once), Verdict::Permanent);
+    let effective = mapping.effective(404).unwrap();
+    assert_eq!(effective.origin.to_string(), "roger.toml:23");
+    assert_eq!(effective.row.verdict, Verdict::Temporary);
+    assert_eq!(effective.row.tp_status, TpStatus { still_trying: Some(0x22), at_the_end: 0x62 });
+}
+
+#[test]
+fn a_preset_says_what_its_rows_say_and_gives_way_to_the_file() {
+    let mut mapping = Mapping::of(Role::Proxy);
+    for status in [477, 478] {
+        assert_eq!(mapping.verdict(of(status, Role::Proxy)), Verdict::Permanent);
+    }
+    mapping.preset(Preset::Kamailio).unwrap();
+    for status in [477, 478] {
+        assert_eq!(mapping.verdict(of(status, Role::Proxy)), Verdict::Temporary);
+        let origin = mapping.effective(status).unwrap().origin;
+        assert_eq!(origin.to_string(), "preset kamailio");
+    }
+    mapping.set(477, Verdict::Unknown, Origin::Configuration("x:1".into())).unwrap();
+    assert_eq!(mapping.effective(477).unwrap().origin.to_string(), "x:1");
+    assert_eq!(mapping.verdict(of(477, Role::Proxy)), Verdict::Unknown);
+}
+
+#[test]
+fn nothing_can_be_set_that_would_make_a_report_false() {
+    for role in ROLES {
+        for status in 0..=800 {
+            for verdict in Verdict::ALL {
+                let mut mapping = Mapping::of(role);
+                let found = mapping.set(status, verdict, Origin::Standard);
+                let success = (200..300).contains(&status);
+                let own = matches!(role, Role::Proxy | Role::Endpoint);
+                let expected = match (status, verdict.letter()) {
+                    (0..200 | 700.., _) => Err(Refusal::NotFinal),
+                    (202, 'D') => Err(Refusal::AcceptedOnly),
+                    (_, 'D') if !success => Err(Refusal::NotDelivered),
+                    (_, 'D') if !own => Err(Refusal::RoleOnlyAccepts),
+                    (_, 'A') if !success => Err(Refusal::NotAccepted),
+                    (_, 'P' | 'T') if success => Err(Refusal::NotFailed),
+                    _ => Ok(()),
+                };
+                assert_eq!(found, expected, "{status} {verdict:?} {role:?}");
+                if found.is_err() && (200..700).contains(&status) {
+                    let before = Mapping::of(role).verdict(of(status, role));
+                    assert_eq!(mapping.verdict(of(status, role)), before);
+                }
+            }
+        }
+    }
+}
