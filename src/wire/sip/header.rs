@@ -360,6 +360,17 @@ impl Iterator for Fields<'_> {
     }
 }
 
+/// The values of all header fields of a name that [`Name`] does not know, in a message that begins
+/// with its start line. Who asks for them pays for finding them.
+pub(super) fn named<'a>(octets: &'a [u8], name: &[u8]) -> impl Iterator<Item = Cursor<'a>> {
+    let at = start_line_end(octets).map_or(octets.len(), |end| end.at.saturating_add(2));
+    let is_it = move |field: &Field| {
+        let written = Cursor::new(octets, field.at, field.value_at).take(Class::TOKEN);
+        field.name == Name::Other && field.well_formed && written.eq_ignore_ascii_case(name)
+    };
+    Fields::from(octets, at).filter(is_it).map(|field| field.cursor(octets))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -470,6 +481,23 @@ mod tests {
         assert_eq!(field("Via\x0b: x\r\n").name, Name::Other);
         assert_eq!(field("Via\r\n").name, Name::Other);
         assert!(field("To: \"\\\0\" <sip:a@b>\r\n").well_formed, "RFC 4475 3.1.1.2");
+    }
+
+    #[test]
+    fn header_fields_are_found_by_any_name() {
+        let text = "SIP/2.0 401 X\r\nSome-Header-Of-Theirs: 1\r\nvia: 2\r\n\
+            SOME-header-OF-theirs \t:\r\n 3\r\n 4 \r\nSome-Header-Of-Theirs2: 5\r\n\
+            Some-Header-Of-Theirs: \0\r\nSome-Header-Of-Theirs:\r\n\r\n\
+            Some-Header-Of-Theirs: 6\r\n";
+        let found = |name: &[u8]| -> Vec<_> {
+            named(text.as_bytes(), name)
+                .map(|value| String::from_utf8(value.rest().to_vec()).unwrap())
+                .collect()
+        };
+        assert_eq!(found(b"some-Header-of-theirs"), ["1", "3\r\n 4", ""]);
+        assert_eq!(found(b"Via").len(), 0, "a name with a variant is found by that");
+        assert_eq!(named(b"SIP/2.0 401 X", b"x").count(), 0);
+        assert_eq!(named(b"", b"").count(), 0);
     }
 
     #[test]

@@ -91,7 +91,12 @@ pub fn builds(datagram: &[u8]) {
                 answers(&request, status, &mut slot);
             }
         }
-        Ok(Message::Response(response)) => passes_back(&response, &mut slot),
+        Ok(Message::Response(response)) => {
+            passes_back(&response, &mut slot);
+            for status in [401, 407] {
+                authorizes(&Response { status, ..response }, &mut slot);
+            }
+        }
         Err(_) => {}
     }
 }
@@ -229,4 +234,24 @@ fn passes_back(response: &Response<'_>, slot: &mut [u8]) {
     let out = slot.get(..written.unwrap_or_default()).unwrap_or_default();
     let told = matches!(parse(out), Ok(Message::Response(sent)) if sent.status == 500);
     assert!(told);
+}
+
+/// The answer to a challenge is one line, and one header field of a request.
+fn authorizes(response: &Response<'_>, slot: &mut [u8]) {
+    let Some(challenge) = digest::challenge(response) else { return };
+    assert_eq!(challenge.is_proxy, response.status == 407);
+    let credentials = digest::Credentials { username: b"a \"b\" \\", password: b"secret" };
+    let uri = b"sip:c@d";
+    let written = digest::authorization(&challenge, credentials, b"MESSAGE", uri, 7, slot);
+    assert!(written.is_some());
+    let line = slot.get(..written.unwrap_or_default()).unwrap_or_default();
+    assert!(line.iter().position(u8::is_ascii_control) == line.len().checked_sub(2));
+    let head = b"MESSAGE sip:c@d SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
+        From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 MESSAGE\r\n";
+    let datagram = [&head[..], line, b"\r\n"].concat();
+    let read = parse(&datagram);
+    // Five header fields and this one; a long challenge may be more than a request may hold.
+    let one_more =
+        matches!(&read, Ok(Message::Request(request)) if request.fields.header_count == 6);
+    assert!(one_more || line.len() > SIP_HEADER_SIZE_MAX / 2, "{read:?}");
 }

@@ -23,6 +23,7 @@
 
 mod address;
 pub mod build;
+pub mod digest;
 mod fields;
 mod header;
 #[cfg(any(test, fuzzing))]

@@ -9,7 +9,7 @@ use super::*;
 use crate::wire::cursor::count_visits;
 
 /// SplitMix64: small, good enough, and the same everywhere.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -24,7 +24,7 @@ impl Chance {
         self.next().to_le_bytes()[0]
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 
@@ -32,7 +32,7 @@ impl Chance {
         self.below(bound) == 0
     }
 
-    fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    pub(super) fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices[self.below(choices.len())]
     }
 }
@@ -560,7 +560,7 @@ const TOKENS: &[&str] = &[
 ];
 
 /// A change that a line, a peer or an enemy might make.
-fn mutate(chance: &mut Chance, octets: &mut Vec<u8>) {
+pub(super) fn mutate(chance: &mut Chance, octets: &mut Vec<u8>) {
     let at = chance.below(octets.len() + 1);
     let len = chance.below(24).min(octets.len() - at);
     match chance.below(8) {
