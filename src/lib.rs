@@ -83,6 +83,10 @@ pub mod delivery;
 
 pub mod metrics;
 
+pub mod interwork;
+
+pub mod report;
+
 pub mod engine;
 
 pub mod io;

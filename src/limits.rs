@@ -106,6 +106,19 @@ pub const TOMBSTONES_MAX: u32 = 1 << 18;
 /// How long they are remembered, in milliseconds: hazard H2 asks for five minutes.
 pub const TOMBSTONE_MS: u32 = 300_000;
 
+/// Octets of an Authorization header field: what a challenge holds comes back in it.
+pub const AUTHORIZATION_SIZE_MAX: usize = 1_024;
+
+/// Of all open messages one in so many may carry credentials at the same time, where there are any.
+pub const AUTHORIZED_SHARE: u32 = 16;
+
+/// How long a server that says 503 is left alone at most, in seconds, whatever its Retry-After: one
+/// wrong number must not take a path away for a day.
+pub const SERVER_AVOIDED_MAX_S: u32 = 300;
+
+/// The tick of what is remembered of short messages, in milliseconds: entries may live for hours.
+pub const MEMORY_TICK_MS: u32 = 2_048;
+
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;
 

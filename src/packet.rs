@@ -61,6 +61,12 @@ pub struct Flow {
     pub socket: SocketId,
 }
 
+impl Flow {
+    /// Between nobody and nobody.
+    pub const NOWHERE: Self =
+        Self { remote: Endpoint { ip: [0; 16], port: 0 }, local: [0; 16], socket: SocketId(0) };
+}
+
 /// Octets that arrived. They stay in the driver's buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {

@@ -2,12 +2,14 @@
 //!
 //! This module knows no octets and no transactions. It is the part a standards delegate reads.
 
+mod absorb;
 mod account;
 mod evidence;
 pub mod mapping;
 mod message;
 mod verdict;
 
+pub use self::absorb::{ATTEMPTS_MAX, Course, Mark, Memory, salt};
 pub use self::account::{Account, Form, Identifier, Report, RpResult, Statuses};
 pub use self::evidence::{Asked, Evidence, Final, Role};
 pub use self::mapping::{Answer, Mapping, Origin, Preset};

@@ -2,14 +2,14 @@
 
 use crate::engine::record::{self, Errand, Record};
 use crate::engine::request::{Asked, reply_flow};
-use crate::engine::{Engine, Refusal, Serving};
+use crate::engine::{Engine, Refusal, Serving, Setup};
 use crate::id::Handle;
 use crate::limits::SLOTS_REFUSALS;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departure, Departures, Flow, JournalSeq, Owner, Purse};
 use crate::store::Fingerprint;
 use crate::time::Instant;
-use crate::transaction::branch::Branch;
+use crate::transaction::branch::{BRANCH_SIZE, Branch};
 use crate::transaction::finished::Entry;
 use crate::transaction::non_invite_server::{Action, Event, State};
 use crate::wire::sip::build::{self, Extra, Forward, Reply, Source};
@@ -27,12 +27,12 @@ impl Engine {
     ) {
         let timers = self.setup.timers;
         let Some(record) = self.records.get_mut(handle) else { return };
-        record.transmitted(now, timers);
+        record.im.transmitted(now, timers);
         self.wait(handle);
         let Some(record) = self.records.get(handle) else { return };
-        let owner = record::owner(handle, Errand::Request(record.attempt));
+        let owner = record::owner(handle, Errand::Request(record.im.attempt));
         self.transmit(handle, record, request, purse, Some(owner), out);
-        PeerTally::add(&self.peer_tally(record.im_peer).requests_out);
+        PeerTally::add(&self.peer_tally(record.im.peer).requests_out);
     }
 
     /// The stored request: once more (timer E), or for the first time to the next server.
@@ -44,15 +44,15 @@ impl Engine {
     ) {
         let timers = self.setup.timers;
         let Some(record) = self.records.get_mut(handle) else { return };
-        record.transmitted(now, timers);
+        record.im.transmitted(now, timers);
         let Some(record) = self.records.get(handle) else { return };
         let Some(request) = self.stored(handle, record) else { return };
         // Whether an attempt has left at all is told by its first transmission.
-        let is_first = record.transmissions == 1;
-        let owner = is_first.then(|| record::owner(handle, Errand::Request(record.attempt)));
+        let is_first = record.im.transmissions == 1;
+        let owner = is_first.then(|| record::owner(handle, Errand::Request(record.im.attempt)));
         self.transmit(handle, record, &request, Purse::Evidence, owner, out);
         if is_first {
-            PeerTally::add(&self.peer_tally(record.im_peer).requests_out);
+            PeerTally::add(&self.peer_tally(record.im.peer).requests_out);
             self.count(Counter::NextServer);
         } else {
             self.count(Counter::Retransmissions);
@@ -68,41 +68,48 @@ impl Engine {
         owner: Option<Owner>,
         out: &mut Departures,
     ) {
-        let setup = &self.setup;
-        let branch = Branch {
-            node: setup.node,
-            worker: setup.worker,
-            epoch: setup.epoch,
-            index: handle.index,
-            generation: handle.generation,
-            attempt: record.attempt,
-            loop_hash: record.loop_hash,
-        }
-        .encode(setup.key);
+        let branch = self.branch(handle, record.im.attempt, record.loop_hash);
         let forward = Forward {
-            sent_by: setup.sent_by_of(record.im.socket),
+            sent_by: self.setup.sent_by_of(record.im.flow.socket),
             branch: &branch,
             source: Source { ip: record.sms.remote.ip, port: record.source_port },
             // RFC 3261 section 16.6 step 3: one less, or 70 where there was none.
             max_forwards: request.fields.max_forwards.map_or(70, |hops| hops.saturating_sub(1)),
-            pop_route: record.onward.pop_route,
+            pop_route: record.pop_route,
             strip_asserted: self.hides_identity(
                 record.sms_peer,
-                record.im_peer,
+                record.im.peer,
                 request.fields.privacy_id,
             ),
         };
-        let departure = Departure { flow: record.im, owner, len: 0, after: JournalSeq::NOW };
+        let departure = Departure { flow: record.im.flow, owner, len: 0, after: JournalSeq::NOW };
         out.push(purse, departure, |slot| fits(build::forward_request(request, &forward, slot)));
     }
 
-    /// The request of a record, read again. It was read once already, so it can be.
-    pub(super) fn stored(&self, handle: Handle<Record>, record: &Record) -> Option<Request<'_>> {
+    /// The branch of an attempt.
+    pub(super) fn branch(
+        &self,
+        handle: Handle<Record>,
+        attempt: u8,
+        loop_hash: u32,
+    ) -> [u8; BRANCH_SIZE] {
+        let Setup { node, worker, epoch, key, .. } = self.setup;
+        let (index, generation) = (handle.index, handle.generation);
+        Branch { node, worker, epoch, index, generation, attempt, loop_hash }.encode(key)
+    }
+
+    /// The octets of the request of a record, as it arrived.
+    pub(super) fn stored_octets(&self, handle: Handle<Record>, record: &Record) -> &[u8] {
         let octets: &[u8] = match record.large {
             Some(buffer) => self.requests_large.octets(buffer),
             None => &self.requests[handle.index as usize],
         };
-        match sip::parse(&octets[..usize::from(record.len)]) {
+        &octets[..usize::from(record.len)]
+    }
+
+    /// The request of a record, read again. It was read once already, so it can be.
+    pub(super) fn stored(&self, handle: Handle<Record>, record: &Record) -> Option<Request<'_>> {
+        match sip::parse(self.stored_octets(handle, record)) {
             Ok(Message::Request(request)) => Some(request),
             Ok(Message::Response(_)) | Err(_) => None,
         }
@@ -236,7 +243,7 @@ impl Engine {
         self.respond(asked, answer, extra, Purse::Refusals, out);
     }
 
-    fn respond(
+    pub(super) fn respond(
         &self,
         asked: Asked<'_>,
         answer: Refusal,

@@ -2,6 +2,7 @@
 
 use crate::delivery::{Account, Evidence, Final, Form, Identifier, Report, Verdict};
 use crate::engine::Engine;
+use crate::engine::instant::CALL_ID_SIZE_MAX;
 use crate::engine::record::Record;
 use crate::id::Handle;
 use crate::limits::TOMBSTONE_MS;
@@ -59,7 +60,12 @@ impl Engine {
         if let Some(large) = record.large {
             self.requests_large.give(large);
         }
-        if let Some((verdict, evidence)) = record.message.decided()
+        if record.is_short {
+            let report = self.shorts[handle.index as usize].report.authorization;
+            for buffer in [record.im.authorization, report].into_iter().flatten() {
+                self.authorizations.give(buffer);
+            }
+        } else if let Some((verdict, evidence)) = record.message.decided()
             && verdict != Verdict::Delivered
         {
             let end = at.plus_ms(TOMBSTONE_MS);
@@ -73,7 +79,7 @@ impl Engine {
     /// How a client transaction that is over ended, if it was not delivered.
     pub(super) fn tombstone(&self, handle: Handle<Record>, now: Instant) -> Option<(Verdict, u16)> {
         let said = self.tombstones.get(self.grave(handle), now)?;
-        let verdict = Verdict::ALL.into_iter().find(|verdict| *verdict as u64 == said >> 16)?;
+        let verdict = Verdict::ALL.into_iter().find(|verdict| *verdict as u64 == said >> 16 & 7)?;
         Some((verdict, u16::try_from(said & 0xFFFF).unwrap_or(0)))
     }
 
@@ -85,7 +91,7 @@ impl Engine {
         }
     }
 
-    fn grave(&self, handle: Handle<Record>) -> Fingerprint {
+    pub(super) fn grave(&self, handle: Handle<Record>) -> Fingerprint {
         let place = u64::from(handle.index) << 32 | u64::from(handle.generation);
         self.setup.key.of_words(&[GRAVE, place])
     }
@@ -96,27 +102,44 @@ impl Engine {
         }
         let record = self.records.get(handle)?;
         let (verdict, evidence) = record.message.decided()?;
-        let octets: &[u8] = match record.large {
-            Some(buffer) => self.requests_large.octets(buffer),
-            None => &self.requests[handle.index as usize],
+        let octets = self.stored_octets(handle, record);
+        let sms_call_id = Identifier::new(record.call_id.of(octets));
+        let short = record.is_short.then(|| &self.shorts[handle.index as usize]);
+        let (form, im_call_id, told) = match short {
+            // A proxy passes the Call-ID on, so both sides have the same.
+            None => (Form::CutThrough, sms_call_id, at),
+            Some(short) => {
+                let attempt = if record.im.attempt > 0 || record.im.transmissions > 0 {
+                    u8::try_from(record.im.cseq).unwrap_or(u8::MAX)
+                } else {
+                    0
+                };
+                let form = Form::Rp {
+                    reference: short.reference,
+                    attempt,
+                    may_be_duplicate: short.may_be_there && attempt > 0,
+                };
+                let mut text = [0; CALL_ID_SIZE_MAX];
+                let ours = self.call_id(short.key, short.salt, &mut text).unwrap_or_default();
+                (form, Identifier::new(if attempt > 0 { ours } else { &[] }), short.told)
+            }
         };
-        // A proxy passes the Call-ID on, so both sides have the same.
-        let call_id = Identifier::new(record.call_id.of(octets));
         Some(Account {
-            form: Form::CutThrough,
+            form,
             arrived: record.arrived,
             decided: record.decided,
             reported: match record.report {
                 // With the verdict it was settled that nothing is said.
                 Report::Silence => record.decided,
-                Report::Response(_) | Report::Refused(..) | Report::Rp(..) => at,
+                Report::Response(_) | Report::Refused(..) => at,
+                Report::Rp(..) => told,
             },
-            sms_call_id: call_id,
-            im_call_id: call_id,
+            sms_call_id,
+            im_call_id,
             recipient: Identifier::new(record.uri.of(octets)),
             sms_peer: record.sms_peer,
-            im_peer: record.im_peer,
-            transmissions: record.transmissions,
+            im_peer: record.im.peer,
+            transmissions: record.im.transmissions,
             statuses: record.statuses,
             evidence,
             verdict,

@@ -11,14 +11,20 @@
 
 mod answer;
 mod close;
+mod credentials;
+mod gateway;
+mod instant;
 mod kept;
+mod memory;
 mod pause;
 mod peers;
 mod record;
+mod report;
 mod request;
 mod response;
 mod route;
 mod setup;
+mod short;
 mod timers;
 
 use std::sync::Arc;
@@ -32,16 +38,19 @@ use self::request::Asked;
 pub use self::setup::{
     Content, Credentials, Gateway, Host, Peer, Recipient, Serving, Setup, Strangers, Timers,
 };
+use self::short::Short;
 use crate::delivery::Account;
 use crate::limits::{
-    ACCOUNTS_MAX, BURST_SIZE, DATAGRAM_SIZE_MAX, KEPT_MAX, REFUSED_SHARE, REQUEST_SMALL_SIZE,
-    SLOT_SIZE, TIMERS_PER_TURN_MAX, TOMBSTONES_MAX,
+    ACCOUNTS_MAX, AUTHORIZATION_SIZE_MAX, AUTHORIZED_SHARE, BURST_SIZE, DATAGRAM_SIZE_MAX,
+    KEPT_MAX, MEMORY_TICK_MS, REFUSED_SHARE, REQUEST_SMALL_SIZE, SLOT_SIZE, TIMERS_PER_TURN_MAX,
+    TOMBSTONES_MAX,
 };
 use crate::metrics::{Counter, PeerTally, Tally};
 use crate::packet::{Arrival, Departures, Owner, Purse, Sent};
 use crate::store::{Directory, Fingerprint, Hasher, Pool, Slab};
 use crate::time::{Instant, Wheel};
 use crate::transaction::branch::Branch;
+use crate::transaction::pending::Pending;
 use crate::wire::sip::{self, Message, Request, Response};
 
 /// All protocol state of one worker.
@@ -54,6 +63,18 @@ pub struct Engine {
     requests: Box<[[u8; REQUEST_SMALL_SIZE]]>,
     /// Requests that are longer.
     requests_large: Pool<DATAGRAM_SIZE_MAX>,
+    /// What only short messages need, at the index of their record.
+    shorts: Box<[Short]>,
+    /// Whose turn it is with a recipient (RFC 3428 section 8).
+    pending: Pending,
+    /// Which submission of a short message has the running attempt.
+    running: Pending,
+    /// What is remembered of short messages.
+    memories: Directory,
+    /// Header fields that answer challenges.
+    authorizations: Pool<AUTHORIZATION_SIZE_MAX>,
+    /// Until when each of the next servers is left alone.
+    avoided: Box<[Instant]>,
     wheel: Wheel,
     /// Server transactions: open, or finished and answerable.
     transactions: Directory,
@@ -120,6 +141,12 @@ impl Engine {
             records: Slab::new(setup.messages_max),
             requests,
             requests_large: Pool::new(setup.messages_large_max),
+            shorts: core::iter::repeat_n(Short::none(now), setup.messages_max as usize).collect(),
+            pending: Pending::new(setup.messages_max),
+            running: Pending::new(setup.messages_max),
+            memories: Directory::with_tick(setup.gateway.remembered_max, MEMORY_TICK_MS, now),
+            authorizations: Pool::new(authorizations_max(&setup)),
+            avoided: core::iter::repeat_n(now, setup.next_servers.len()).collect(),
             wheel: Wheel::new(setup.messages_max, now),
             transactions: Directory::new(setup.finished_max, now),
             refused: Directory::new(setup.finished_max / REFUSED_SHARE, now),
@@ -174,7 +201,8 @@ impl Engine {
         }
     }
 
-    /// Expires timers, at most [`TIMERS_PER_TURN_MAX`] of them. Returns how many.
+    /// Does what was released and expires timers, at most [`TIMERS_PER_TURN_MAX`] of both. Returns how
+    /// many.
     ///
     /// # Panics
     ///
@@ -186,7 +214,12 @@ impl Engine {
         self.transactions.sweep(looked_at);
         self.refused.sweep(looked_at);
         self.tombstones.sweep(now);
+        self.memories.sweep(now);
         let mut expired = 0;
+        // Follow-on work comes first: it has waited for others, not for a time.
+        while expired < TIMERS_PER_TURN_MAX && self.on_ready(now, out) {
+            expired += 1;
+        }
         while expired < TIMERS_PER_TURN_MAX
             && let Some(index) = self.wheel.expire(now)
         {
@@ -198,7 +231,7 @@ impl Engine {
 
     /// A moment before which [`Engine::on_tick`] has nothing to do; `None` when no timer runs.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.wheel.next()
+        if self.is_any_ready() { Some(Instant::default()) } else { self.wheel.next() }
     }
 
     /// Says how new work is met from here on.
@@ -219,8 +252,12 @@ impl Engine {
     /// What the tables take.
     pub fn footprint(&self) -> Footprint {
         let messages = self.setup.messages_max as usize * OPEN_MESSAGE_SIZE;
-        let large = self.setup.messages_large_max as usize * DATAGRAM_SIZE_MAX;
-        let directories = self.transactions.size() + self.refused.size() + self.tombstones.size();
+        let large = self.setup.messages_large_max as usize * DATAGRAM_SIZE_MAX
+            + authorizations_max(&self.setup) as usize * AUTHORIZATION_SIZE_MAX;
+        let directories = self.transactions.size()
+            + self.refused.size()
+            + self.tombstones.size()
+            + self.memories.size();
         Footprint {
             open_message: OPEN_MESSAGE_SIZE,
             finished_transaction: self.transactions.size()
@@ -332,6 +369,12 @@ impl Engine {
     fn peer_tally(&self, peer: u8) -> &PeerTally {
         &self.tally.peers[usize::from(peer)]
     }
+}
+
+/// How many challenges can be answered at the same time: none without credentials.
+fn authorizations_max(setup: &Setup) -> u32 {
+    let any = setup.peers.iter().any(|peer| peer.credentials.is_some());
+    if any { (setup.messages_max / AUTHORIZED_SHARE).max(1) } else { 0 }
 }
 
 /// Accounts between the engine and whoever writes them.

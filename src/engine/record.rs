@@ -1,35 +1,33 @@
 //! An open message: what is known of it between its arrival and its account.
 
-use crate::delivery::{Message, Report, Statuses};
+use crate::delivery::{Asked, Message, Report, Statuses};
+use crate::engine::route::Hop;
 use crate::engine::setup::Timers;
+use crate::engine::short::Short;
 use crate::id::Handle;
 use crate::limits::REQUEST_SMALL_SIZE;
-use crate::packet::{Flow, Owner};
+use crate::packet::{Flow, Owner, SendError};
 use crate::store::{Buffer, Fingerprint, Slab};
 use crate::time::{Instant, Wheel};
+use crate::transaction::pending::Pending;
 use crate::transaction::{non_invite_client, non_invite_server};
 use crate::wire::Span;
 
 /// One message on its way: a server transaction towards the SMS side, a client transaction
-/// towards the IM side, and the latch between evidence and verdict.
+/// towards the IM side, and the latch between evidence and verdict. What a short message in RP-DATA
+/// needs beside that is in the [`Short`] at the same index.
 #[derive(Debug)]
 pub(super) struct Record {
     /// Under which the directory finds it.
     pub fingerprint: Fingerprint,
     /// Where responses go.
     pub sms: Flow,
-    /// Where the request goes.
-    pub im: Flow,
+    /// The request towards the IM side.
+    pub im: Leg,
     /// When the request arrived.
     pub arrived: Instant,
-    /// When this attempt was transmitted first: timer F runs from here.
-    pub sent: Instant,
-    /// When timer E fires.
-    pub retransmit: Instant,
     /// When the verdict was reached.
     pub decided: Instant,
-    /// The CSeq number, which a response must repeat.
-    pub cseq: u32,
     /// The loop hash that our branch carries.
     pub loop_hash: u32,
     /// The request as it arrived, when it is too long for the small buffer of this record.
@@ -40,22 +38,16 @@ pub(super) struct Record {
     pub source_port: u16,
     /// Where the Call-ID stands in the request.
     pub call_id: Span,
-    /// Where the Request-URI stands in the request.
+    /// Where the recipient stands in the request: the Request-URI, or the identity that is called.
     pub uri: Span,
     /// What the IM side said.
     pub statuses: Statuses,
-    /// How often the request was transmitted.
-    pub transmissions: u8,
-    /// Which of the next servers it went to, from 0.
-    pub attempt: u8,
     /// The peer it came from.
     pub sms_peer: u8,
-    /// The peer it went to.
-    pub im_peer: u8,
-    /// How the request is changed on its way.
-    pub onward: Onward,
-    /// The transaction towards the IM side.
-    pub client: non_invite_client::State,
+    /// Whether the topmost Route named us and is removed.
+    pub pop_route: bool,
+    /// Whether it came in RP-DATA, so that our requests are our own and so are our reports.
+    pub is_short: bool,
     /// The transaction towards the SMS side.
     pub server: non_invite_server::State,
     /// Evidence in, verdict out, once.
@@ -64,40 +56,92 @@ pub(super) struct Record {
     pub report: Report,
 }
 
-/// How a request is changed on its way, beyond what every proxy does.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Onward {
-    /// The topmost Route named us and is removed.
-    pub pop_route: bool,
-    /// The next hop came from the list of next servers, so that there may be another.
-    pub by_list: bool,
+/// One client transaction of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leg {
+    /// Where the request goes.
+    pub flow: Flow,
+    /// When this attempt was transmitted first: timer F runs from here.
+    pub sent: Instant,
+    /// When timer E fires.
+    pub retransmit: Instant,
+    /// The CSeq number, which a response must repeat.
+    pub cseq: u32,
+    /// How often this attempt was transmitted.
+    pub transmissions: u8,
+    /// Which attempt it is, from 0; the branch says so.
+    pub attempt: u8,
+    /// The peer it went to.
+    pub peer: u8,
+    /// Which server of its list it went to, if it is one, so that there may be another.
+    pub server: Option<u8>,
     /// The kernel refused the first transmission: the timer takes it from here.
-    pub refused: bool,
+    pub refused: Option<SendError>,
+    /// What a final response would answer.
+    pub asked: Asked,
+    /// The credentials that it carries.
+    pub authorization: Option<Buffer>,
+    /// The transaction.
+    pub client: non_invite_client::State,
 }
 
-/// Octets that one open message takes: record, its request, its timer.
-pub(super) const OPEN_MESSAGE_SIZE: usize =
-    Slab::<Record>::entry_size() + REQUEST_SMALL_SIZE + Wheel::entry_size();
+/// The two client transactions of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Towards {
+    /// The MESSAGE to the IM side.
+    Im,
+    /// The report in a MESSAGE of our own to the SMS side.
+    Sms,
+}
 
-const _: () = assert!(OPEN_MESSAGE_SIZE <= 2_560);
+/// The attempts of the report are numbered from here.
+const REPORT_ATTEMPTS: u8 = 0x80;
 
-impl Record {
-    /// When something is to be done about this message if nothing arrives.
-    pub(super) fn due(&self, timers: Timers, sync_deadline_ms: u32) -> Instant {
-        if self.onward.refused {
-            return self.arrived;
-        }
-        let mut due = self.retransmit.min(self.sent.plus_ms(timers.transaction_ms()));
-        if self.message.decided().is_none() {
-            due = due.min(self.arrived.plus_ms(sync_deadline_ms));
-            if self.server == non_invite_server::State::Trying {
-                due = due.min(self.arrived.plus_ms(timers.trying_ms()));
-            }
-        }
-        due
+impl Towards {
+    /// Which of the two an attempt number in a branch belongs to.
+    pub(super) const fn of(attempt: u8) -> Self {
+        if attempt < REPORT_ATTEMPTS { Self::Im } else { Self::Sms }
     }
 
-    /// Starts an attempt: transmitted once, timers E and F from `now`.
+    /// The number of its first attempt.
+    pub(super) const fn first_attempt(self) -> u8 {
+        match self {
+            Self::Im => 0,
+            Self::Sms => REPORT_ATTEMPTS,
+        }
+    }
+}
+
+impl Leg {
+    /// A request that has not left.
+    pub(super) const fn new(towards: Towards, hop: &Hop, cseq: u32, now: Instant) -> Self {
+        Self {
+            flow: hop.flow,
+            sent: now,
+            retransmit: now,
+            cseq,
+            transmissions: 0,
+            attempt: towards.first_attempt(),
+            peer: hop.peer,
+            server: hop.in_list,
+            refused: None,
+            asked: Asked::Once,
+            authorization: None,
+            client: non_invite_client::State::Trying,
+        }
+    }
+
+    /// Whether it is out and has no final response.
+    pub(super) const fn is_running(&self) -> bool {
+        use non_invite_client::State;
+        self.transmissions > 0
+            && match self.client {
+                State::Trying | State::Proceeding => true,
+                State::Completed | State::Terminated => false,
+            }
+    }
+
+    /// Counts a transmission: timers E and F.
     pub(super) const fn transmitted(&mut self, now: Instant, timers: Timers) {
         if self.transmissions == 0 {
             self.sent = now;
@@ -106,22 +150,53 @@ impl Record {
         let interval = self.client.timer_e_ms(self.transmissions, timers.t1_ms, timers.t2_ms);
         self.retransmit = now.plus_ms(interval);
     }
+
+    /// Begins another attempt, at another server or with credentials. `false` if there were too
+    /// many.
+    pub(super) fn begin_again(&mut self, hop: Option<&Hop>, asked: Asked) -> bool {
+        if self.attempt % REPORT_ATTEMPTS >= ATTEMPTS_MAX {
+            return false;
+        }
+        self.attempt += 1;
+        self.transmissions = 0;
+        self.refused = None;
+        self.asked = asked;
+        self.client = non_invite_client::State::Trying;
+        if let Some(hop) = hop {
+            (self.flow, self.peer, self.server) = (hop.flow, hop.peer, hop.in_list);
+        }
+        true
+    }
+
+    /// When something is to be done about it if nothing arrives.
+    pub(super) fn due(&self, timers: Timers) -> Instant {
+        self.retransmit.min(self.sent.plus_ms(timers.transaction_ms()))
+    }
 }
+
+/// Octets of what only a short message needs.
+const SHORT_SIZE: usize = size_of::<Short>() + 2 * Pending::RECORD_SIZE;
+
+/// Octets that one open message takes: record, its request, its timer.
+pub(super) const OPEN_MESSAGE_SIZE: usize =
+    Slab::<Record>::entry_size() + REQUEST_SMALL_SIZE + Wheel::entry_size() + SHORT_SIZE;
+
+const _: () = assert!(OPEN_MESSAGE_SIZE <= 2_560);
 
 /// Whose departure it is that the driver tells about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Errand {
-    /// The first transmission of this attempt.
+    /// The first transmission of this attempt, of either request.
     Request(u8),
-    /// The report.
+    /// The final response that is the report.
     Report,
 }
 
 const INDEX_BITS: u32 = 24;
 const REPORT: u64 = 0xFF;
 
-/// Attempts are numbered below this: what is left of the octet is the report.
-pub(super) const ATTEMPTS_MAX: u8 = 0xFF;
+/// Attempts of one request are numbered up to this: no number is that of [`Errand::Report`].
+pub(super) const ATTEMPTS_MAX: u8 = 0x7E;
 
 /// Packs whom to tell: errand 8 bits, index 24, generation 32.
 pub(super) const fn owner(handle: Handle<Record>, errand: Errand) -> Owner {
@@ -152,7 +227,7 @@ mod tests {
 
     #[test]
     fn owners_come_back() {
-        for errand_in in [Errand::Report, Errand::Request(0), Errand::Request(7)] {
+        for errand_in in [Errand::Report, Errand::Request(0), Errand::Request(0xFE)] {
             let handle = Handle::new(MESSAGES_MAX - 1, u32::MAX);
             assert_eq!(errand(owner(handle, errand_in)), (handle, errand_in));
         }

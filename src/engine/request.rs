@@ -1,16 +1,18 @@
 //! Requests: repeated, refused, answered by ourselves, or accepted and sent on.
 
 use crate::delivery::{Message, Report, Statuses};
-use crate::engine::record::{Onward, Record};
+use crate::engine::gateway::is_short_message;
+use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::route::Hop;
 use crate::engine::{Engine, Refusal, Serving};
+use crate::id::Handle;
 use crate::limits::REQUEST_SMALL_SIZE;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Arrival, Departures, Flow, Purse};
 use crate::store::{Buffer, Fingerprint};
 use crate::time::Instant;
 use crate::transaction::finished::Entry;
-use crate::transaction::{non_invite_client, non_invite_server};
+use crate::transaction::non_invite_server;
 use crate::wire::sip::build::Extra;
 use crate::wire::sip::{Method, Request};
 
@@ -46,6 +48,9 @@ impl Engine {
             return self.refuse(asked, refusal, out);
         }
         match request.method {
+            Method::Message if is_short_message(request) => {
+                self.on_short_message(asked, peer, out);
+            }
             Method::Message => self.on_message(asked, peer, out),
             Method::Options => self.on_options(asked, out),
             Method::Cancel => self.on_cancel(asked, out),
@@ -101,7 +106,7 @@ impl Engine {
 
     /// Whether everything a new message of `len` octets needs is free: a slot, a record, and a
     /// large buffer if it needs one, which is then taken.
-    fn room(&mut self, len: usize, out: &Departures) -> Option<Option<Buffer>> {
+    pub(super) fn room(&mut self, len: usize, out: &Departures) -> Option<Option<Buffer>> {
         if out.free(Purse::Work) == 0 || self.records.is_full() {
             return None;
         }
@@ -138,16 +143,24 @@ impl Engine {
             }
             return self.turn_away(asked, Counter::RefusedNoRoom, out);
         }
-        let octets = asked.request.octets;
-        match large {
-            Some(buffer) => {
-                self.requests_large.octets_mut(buffer)[..octets.len()].copy_from_slice(octets)
-            }
-            None => self.requests[handle.index as usize][..octets.len()].copy_from_slice(octets),
-        }
+        self.store_request(handle, asked.request.octets, large);
         self.count(Counter::MessagesAccepted);
         self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
         self.transmit_first(handle, asked.request, Purse::Work, now, out);
+    }
+
+    /// Copies a request to where its record finds it.
+    pub(super) fn store_request(
+        &mut self,
+        handle: Handle<Record>,
+        octets: &[u8],
+        large: Option<Buffer>,
+    ) {
+        let place: &mut [u8] = match large {
+            Some(buffer) => self.requests_large.octets_mut(buffer),
+            None => &mut self.requests[handle.index as usize],
+        };
+        place[..octets.len()].copy_from_slice(octets);
     }
 
     fn record(
@@ -162,12 +175,9 @@ impl Engine {
         Record {
             fingerprint: asked.fingerprint,
             sms: reply_flow(asked),
-            im: hop.flow,
+            im: Leg::new(Towards::Im, &hop, request.fields.cseq, at),
             arrived: at,
-            sent: at,
-            retransmit: at,
             decided: at,
-            cseq: request.fields.cseq,
             loop_hash,
             large,
             len: u16::try_from(request.octets.len()).unwrap_or(u16::MAX),
@@ -175,16 +185,9 @@ impl Engine {
             call_id: request.fields.call_id,
             uri: request.uri,
             statuses: Statuses::default(),
-            transmissions: 0,
-            attempt: hop.in_list.unwrap_or(0),
             sms_peer: peer,
-            im_peer: hop.peer,
-            onward: Onward {
-                pop_route: hop.pop_route,
-                by_list: hop.in_list.is_some(),
-                refused: false,
-            },
-            client: non_invite_client::State::Trying,
+            pop_route: hop.pop_route,
+            is_short: false,
             server: non_invite_server::State::Trying,
             message: Message::new(),
             report: Report::Silence,

@@ -1,10 +1,10 @@
 //! Responses from the IM side: evidence, or counted and dropped.
 
-use crate::delivery::{Asked, Evidence, Final, Report, Verdict};
+use crate::delivery::{Asked, Evidence, Final, Report, Role, Verdict};
 use crate::engine::Engine;
 use crate::engine::answer::fits;
 use crate::engine::close::status_of;
-use crate::engine::record::{self, Errand, Record};
+use crate::engine::record::{self, Errand, Leg, Record, Towards};
 use crate::id::Handle;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Arrival, Departure, Departures, Endpoint, JournalSeq, Purse, Sent};
@@ -25,26 +25,60 @@ impl Engine {
         out: &mut Departures,
     ) {
         let handle = Handle::new(branch.index, branch.generation);
-        let Some(record) = self.records.get(handle).filter(|at| at.attempt == branch.attempt)
+        let towards = Towards::of(branch.attempt);
+        let Some(leg) = self.leg(handle, towards).filter(|leg| leg.attempt == branch.attempt)
         else {
             return self.on_late_response(response, peer, handle, arrival.at);
         };
-        if let Some(drop) = self.mismatch(record, response, arrival, peer) {
+        if let Some(drop) = self.mismatch(leg, self.is_short(handle), response, arrival, peer) {
             return self.count(drop);
         }
-        let Some(record) = self.records.get_mut(handle) else { return };
-        record.statuses.push(response.status);
-        match record.client.on(Event::Response(response.status)) {
-            Action::Final(status) => {
+        if towards == Towards::Im
+            && let Some(record) = self.records.get_mut(handle)
+        {
+            record.statuses.push(response.status);
+        }
+        let Some(leg) = self.leg_mut(handle, towards) else { return };
+        match (leg.client.on(Event::Response(response.status)), towards) {
+            (Action::Final(status), _) => {
                 PeerTally::add(&self.peer_tally(peer).finals_in);
-                self.on_final(handle, response, status, arrival.at, out);
+                let last = Last { response, status, at: arrival.at };
+                match (self.is_short(handle), towards) {
+                    (false, _) => self.on_final(handle, last, out),
+                    (true, Towards::Im) => self.on_instant_final(handle, last, out),
+                    (true, Towards::Sms) => self.on_report_final(handle, last, out),
+                }
             }
-            Action::None if response.status < 200 => self.count(Counter::ProvisionalIn),
-            Action::None
-            | Action::Retransmit
-            | Action::Timeout
-            | Action::TransportError
-            | Action::Free => self.count_repeated(handle, response.status),
+            (Action::None, _) if response.status < 200 => self.count(Counter::ProvisionalIn),
+            (_, Towards::Sms) => self.count(Counter::DroppedResponseRepeated),
+            (_, Towards::Im) => {
+                self.on_late_proof(handle, response, peer, arrival.at);
+                self.count_repeated(handle, response.status);
+            }
+        }
+    }
+
+    /// Whether a record is that of a short message.
+    pub(super) fn is_short(&self, handle: Handle<Record>) -> bool {
+        self.records.get(handle).is_some_and(|record| record.is_short)
+    }
+
+    /// One of the two client transactions of a message.
+    fn leg(&self, handle: Handle<Record>, towards: Towards) -> Option<&Leg> {
+        let record = self.records.get(handle)?;
+        match towards {
+            Towards::Im => Some(&record.im),
+            Towards::Sms if record.is_short => Some(&self.shorts[handle.index as usize].report),
+            Towards::Sms => None,
+        }
+    }
+
+    pub(super) fn leg_mut(&mut self, handle: Handle<Record>, towards: Towards) -> Option<&mut Leg> {
+        let record = self.records.get_mut(handle)?;
+        match towards {
+            Towards::Im => Some(&mut record.im),
+            Towards::Sms if record.is_short => Some(&mut self.shorts[handle.index as usize].report),
+            Towards::Sms => None,
         }
     }
 
@@ -52,39 +86,35 @@ impl Engine {
     /// alone proves nothing about who sends it: whoever saw the request knows it.
     fn mismatch(
         &self,
-        record: &Record,
+        leg: &Leg,
+        is_own: bool,
         response: &Response<'_>,
         arrival: &Arrival<'_>,
         peer: u8,
     ) -> Option<Counter> {
         let (octets, fields) = (response.octets, &response.fields);
-        if arrival.flow.remote != record.im.remote && peer != record.im_peer {
+        if arrival.flow.remote != leg.flow.remote && peer != leg.peer {
             return Some(Counter::DroppedResponseSource);
         }
-        let sent_by = self.setup.sent_by_of(record.im.socket);
+        let sent_by = self.setup.sent_by_of(leg.flow.socket);
         if !fields.via.sent_by.of(octets).eq_ignore_ascii_case(sent_by) {
             return Some(Counter::DroppedResponseForeign);
         }
-        if fields.cseq != record.cseq || fields.cseq_method != Method::Message {
+        if fields.cseq != leg.cseq || fields.cseq_method != Method::Message {
             return Some(Counter::DroppedResponseCseq);
         }
-        // Below our Via stands the one of whoever sent us the request.
-        (fields.via_count < 2).then_some(Counter::DroppedResponseVia)
+        // Below our Via stands the one of whoever sent us the request; below that of a request of our
+        // own stands none (RFC 3261 section 8.1.3.3).
+        let is_right = if is_own { fields.via_count == 1 } else { fields.via_count >= 2 };
+        (!is_right).then_some(Counter::DroppedResponseVia)
     }
 
     /// The final response: evidence first, then the report, which is that response itself.
-    fn on_final(
-        &mut self,
-        handle: Handle<Record>,
-        response: &Response<'_>,
-        status: u16,
-        at: Instant,
-        out: &mut Departures,
-    ) {
+    fn on_final(&mut self, handle: Handle<Record>, last: Last<'_>, out: &mut Departures) {
+        let Last { response, status, at } = last;
         let Some(record) = self.records.get_mut(handle) else { return };
-        let peer = self.peers.get(record.im_peer);
-        let (role, retry_after) = (peer.role, response.fields.retry_after.is_some());
-        let evidence = Evidence::Final(Final { status, role, retry_after, asked: Asked::Once });
+        let peer = self.peers.get(record.im.peer);
+        let evidence = Evidence::Final(last.evidence(peer.role, Asked::Once));
         let Some(verdict) = record.message.observe(evidence, &peer.mapping) else {
             // The deadline came first. What comes now is counted and changes nothing.
             let late = if status < 300 { Counter::LateDelivered } else { Counter::LateFailed };
@@ -115,7 +145,7 @@ impl Engine {
     ) {
         let Some(record) = self.records.get(handle) else { return };
         let privacy_id = response.fields.privacy_id;
-        let strip_asserted = self.hides_identity(record.im_peer, record.sms_peer, privacy_id);
+        let strip_asserted = self.hides_identity(record.im.peer, record.sms_peer, privacy_id);
         let Some(record) = self.records.get_mut(handle) else { return };
         // RFC 3261 section 16.7 step 6: a 503 says something about one server, not about us.
         let (status, instead) = match status {
@@ -144,7 +174,7 @@ impl Engine {
 
     /// A response to a transaction that is over: repeated, late, or contradicting its outcome.
     fn on_late_response(
-        &self,
+        &mut self,
         response: &Response<'_>,
         peer: u8,
         handle: Handle<Record>,
@@ -156,6 +186,7 @@ impl Engine {
         if response.status < 200 {
             return self.count(Counter::ProvisionalIn);
         }
+        self.on_late_proof(handle, response, peer, now);
         let said = self.tombstone(handle, now);
         self.count(late(said, response.status));
     }
@@ -179,21 +210,27 @@ impl Engine {
             return self.count(Counter::IcmpForeign);
         };
         let handle = Handle::new(branch.index, branch.generation);
-        let record = self
-            .records
-            .get_mut(handle)
-            .filter(|record| record.attempt == branch.attempt && record.im.remote == remote);
-        let Some(record) = record else {
+        let towards = Towards::of(branch.attempt);
+        let leg = self
+            .leg_mut(handle, towards)
+            .filter(|leg| leg.attempt == branch.attempt && leg.flow.remote == remote);
+        let Some(leg) = leg else {
             return self.count(Counter::IcmpForeign);
         };
-        self.tally.counters.add(Counter::IcmpMatched);
-        if record.client.on(Event::TransportError) != Action::TransportError {
+        let is_first = leg.client.on(Event::TransportError) == Action::TransportError;
+        let peer = leg.peer;
+        self.count(Counter::IcmpMatched);
+        if !is_first {
             return;
         }
-        PeerTally::add(&self.tally.peers[usize::from(record.im_peer)].unreachable);
-        if let Some(verdict) =
-            record.message.observe(Evidence::Unreachable, &self.peers.get(record.im_peer).mapping)
-        {
+        PeerTally::add(&self.peer_tally(peer).unreachable);
+        if self.is_short(handle) {
+            // What follows needs a slot: the timer takes it from there.
+            return self.wheel.start(handle.index, at);
+        }
+        let Some(record) = self.records.get_mut(handle) else { return };
+        let mapping = &self.peers.get(peer).mapping;
+        if let Some(verdict) = record.message.observe(Evidence::Unreachable, mapping) {
             self.decide(handle, verdict, at);
             self.keep_silent(handle, at);
         }
@@ -213,10 +250,10 @@ impl Engine {
         if !error.nothing_left() {
             return;
         }
-        let Some(record) = self.records.get_mut(handle) else { return };
+        let Some(leg) = self.leg_mut(handle, Towards::of(attempt)) else { return };
         // A retransmission may have left since, and then it is too late to be certain.
-        if record.attempt == attempt && record.transmissions == 1 {
-            record.onward.refused = true;
+        if leg.attempt == attempt && leg.transmissions == 1 {
+            leg.refused = Some(error);
             self.wheel.start(handle.index, at);
         }
     }
@@ -229,6 +266,22 @@ impl Engine {
             self.tally.counters.add(Counter::ReportsRefused);
         }
         self.close(handle, at);
+    }
+}
+
+/// A final response and when it came.
+#[derive(Clone, Copy)]
+pub(super) struct Last<'a> {
+    pub response: &'a Response<'a>,
+    pub status: u16,
+    pub at: Instant,
+}
+
+impl Last<'_> {
+    /// What it is evidence of.
+    pub(super) const fn evidence(&self, role: Role, asked: Asked) -> Final {
+        let retry_after = self.response.fields.retry_after.is_some();
+        Final { status: self.status, role, retry_after, asked }
     }
 }
 

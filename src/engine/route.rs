@@ -3,6 +3,7 @@
 use crate::engine::record::ATTEMPTS_MAX;
 use crate::engine::{Engine, Refusal};
 use crate::packet::{Endpoint, Flow, SocketId};
+use crate::time::Instant;
 use crate::transaction::branch::Branch;
 use crate::wire::Span;
 use crate::wire::sip::uri::{self, Scheme};
@@ -40,7 +41,26 @@ impl Engine {
             let hop = self.next_server(0).map(|hop| Hop { pop_route, ..hop });
             return hop.ok_or(Refusal::new(403, "No Socket For This Address Family"));
         }
-        let Ok(uri) = uri::parse(request.uri.of(octets)) else {
+        self.next_hop_by_uri(request.uri.of(octets), pop_route)
+    }
+
+    /// The next hop of a request of our own to this URI.
+    pub(super) fn next_hop_to(&self, uri: &[u8], now: Instant) -> Result<Hop, Refusal> {
+        if self.setup.next_servers.is_empty() {
+            return self.next_hop_by_uri(uri, false);
+        }
+        if uri::parse(uri).is_err() {
+            return Err(Refusal::new(400, "Bad Recipient"));
+        }
+        match (self.next_server_at(0, now), self.next_server(0)) {
+            (Some(hop), _) => Ok(hop),
+            (None, Some(_)) => Err(Refusal::new(503, "Service Unavailable")),
+            (None, None) => Err(Refusal::new(403, "No Socket For This Address Family")),
+        }
+    }
+
+    fn next_hop_by_uri(&self, uri: &[u8], pop_route: bool) -> Result<Hop, Refusal> {
+        let Ok(uri) = uri::parse(uri) else {
             return Err(Refusal::new(400, "Bad Request-URI"));
         };
         match uri.scheme {
@@ -60,12 +80,28 @@ impl Engine {
     }
 
     /// The hop to the first server of the list that is reached from a socket of ours, from number
-    /// `attempt` on. What lies beyond the numbers of attempts is never reached.
-    pub(super) fn next_server(&self, attempt: usize) -> Option<Hop> {
-        let servers = self.setup.next_servers.iter().zip(0..ATTEMPTS_MAX).skip(attempt);
+    /// `from` on. What lies beyond the numbers of attempts is never reached.
+    pub(super) fn next_server(&self, from: usize) -> Option<Hop> {
+        let servers = self.setup.next_servers.iter().zip(0..ATTEMPTS_MAX).skip(from);
         servers
             .map(|(endpoint, number)| self.hop_to(*endpoint, false, Some(number)))
             .find_map(Result::ok)
+    }
+
+    /// The same, without those that have asked to be left alone (RFC 3261 section 21.5.4).
+    pub(super) fn next_server_at(&self, from: usize, now: Instant) -> Option<Hop> {
+        let servers = self.setup.next_servers.iter().zip(&self.avoided).zip(0..ATTEMPTS_MAX);
+        let asked = servers.skip(from).filter(|((_, until), _)| **until <= now);
+        asked
+            .map(|((endpoint, _), number)| self.hop_to(*endpoint, false, Some(number)))
+            .find_map(Result::ok)
+    }
+
+    /// The way back to an address of a peer of the SMS side.
+    pub(super) fn hop_back(&self, endpoint: Endpoint, peer: u8, number: u8) -> Option<Hop> {
+        let socket = self.request_socket(endpoint)?;
+        let flow = Flow { remote: endpoint, local: [0; 16], socket };
+        Some(Hop { flow, peer, pop_route: false, in_list: Some(number) })
     }
 
     /// Whether one of the Vias is ours and asked for the same (RFC 3261 section 16.3 step 4): a

@@ -1,6 +1,6 @@
 //! What happens when nothing arrives.
 
-use crate::delivery::{Evidence, Report, Verdict};
+use crate::delivery::{Asked, Evidence, Report, Verdict};
 use crate::engine::answer::Answer;
 use crate::engine::record::{self, Errand, Record};
 use crate::engine::{Engine, Refusal};
@@ -17,12 +17,15 @@ impl Engine {
     pub(super) fn on_timer(&mut self, index: u32, now: Instant, out: &mut Departures) {
         let Some(handle) = self.records.handle_at(index) else { return };
         let Some(record) = self.records.get(handle) else { return };
+        if record.is_short {
+            return self.on_short_timer(handle, now, out);
+        }
         let timers = self.setup.timers;
         let is_open = record.message.decided().is_none();
-        if record.onward.refused {
+        if record.im.refused.is_some() {
             return self.on_never_sent(handle, now, out);
         }
-        if record.sent.plus_ms(timers.transaction_ms()) <= now {
+        if record.im.sent.plus_ms(timers.transaction_ms()) <= now {
             return self.on_timer_f(handle, now);
         }
         if is_open && record.arrived.plus_ms(self.deadline_ms(record)) <= now {
@@ -32,7 +35,7 @@ impl Engine {
             && record.arrived.plus_ms(timers.trying_ms()) <= now
         {
             self.say_trying(handle, out);
-        } else if record.retransmit <= now {
+        } else if record.im.retransmit <= now {
             self.on_timer_e(handle, now, out);
         }
         self.wait(handle);
@@ -40,7 +43,7 @@ impl Engine {
 
     fn on_timer_e(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
         let Some(record) = self.records.get_mut(handle) else { return };
-        if record.client.on(Event::TimerE) == Action::Retransmit {
+        if record.im.client.on(Event::TimerE) == Action::Retransmit {
             self.transmit_stored(handle, now, out);
         }
     }
@@ -48,10 +51,10 @@ impl Engine {
     /// No final response: nobody knows, so nothing is said (RFC 4320 section 4.2).
     fn on_timer_f(&mut self, handle: Handle<Record>, now: Instant) {
         let Some(record) = self.records.get_mut(handle) else { return };
-        if record.client.on(Event::TimerF) != Action::Timeout {
+        if record.im.client.on(Event::TimerF) != Action::Timeout {
             return;
         }
-        let peer = record.im_peer;
+        let peer = record.im.peer;
         if let Some(verdict) =
             record.message.observe(Evidence::TimerF, &self.peers.get(peer).mapping)
         {
@@ -67,7 +70,7 @@ impl Engine {
     fn on_deadline(&mut self, handle: Handle<Record>, now: Instant) {
         let Some(record) = self.records.get_mut(handle) else { return };
         if let Some(verdict) =
-            record.message.observe(Evidence::Deadline, &self.peers.get(record.im_peer).mapping)
+            record.message.observe(Evidence::Deadline, &self.peers.get(record.im.peer).mapping)
         {
             self.decide(handle, verdict, now);
             self.keep_silent(handle, now);
@@ -90,25 +93,23 @@ impl Engine {
     /// next server gets the request, and when there is none the SMS side is told so.
     fn on_never_sent(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
         let Some(record) = self.records.get_mut(handle) else { return };
-        record.onward.refused = false;
-        let next = usize::from(record.attempt) + 1;
-        let by_list = record.onward.by_list;
-        if by_list && let Some(hop) = self.next_server(next) {
-            let Some(record) = self.records.get_mut(handle) else { return };
-            record.attempt = hop.in_list.unwrap_or(0);
-            record.transmissions = 0;
-            record.im = hop.flow;
-            record.im_peer = hop.peer;
+        record.im.refused = None;
+        let server = record.im.server;
+        if let Some(server) = server
+            && let Some(hop) = self.next_server(usize::from(server) + 1)
+            && let Some(record) = self.records.get_mut(handle)
+            && record.im.begin_again(Some(&hop), Asked::Once)
+        {
             self.transmit_stored(handle, now, out);
             return self.wait(handle);
         }
         let Some(record) = self.records.get_mut(handle) else { return };
         let Some(verdict) =
-            record.message.observe(Evidence::NeverSent, &self.peers.get(record.im_peer).mapping)
+            record.message.observe(Evidence::NeverSent, &self.peers.get(record.im.peer).mapping)
         else {
             return self.close(handle, now);
         };
-        record.client.on(Event::TransportError);
+        record.im.client.on(Event::TransportError);
         record.server.on(non_invite_server::Event::Respond(500));
         record.report = Report::Response(500);
         let fingerprint = record.fingerprint;
@@ -131,10 +132,24 @@ impl Engine {
 
     /// Starts the timer of a record for what is due next.
     pub(super) fn wait(&mut self, handle: Handle<Record>) {
-        if let Some(record) = self.records.get(handle) {
-            let due = record.due(self.setup.timers, self.deadline_ms(record));
-            self.wheel.start(handle.index, due);
+        let Some(record) = self.records.get(handle) else { return };
+        let due = if record.is_short { self.short_due(handle, record) } else { self.due(record) };
+        self.wheel.start(handle.index, due);
+    }
+
+    fn due(&self, record: &Record) -> Instant {
+        let timers = self.setup.timers;
+        if record.im.refused.is_some() {
+            return record.arrived;
         }
+        let mut due = record.im.due(timers);
+        if record.message.decided().is_none() {
+            due = due.min(record.arrived.plus_ms(self.deadline_ms(record)));
+            if record.server == non_invite_server::State::Trying {
+                due = due.min(record.arrived.plus_ms(timers.trying_ms()));
+            }
+        }
+        due
     }
 
     fn respond_by_record(
@@ -162,8 +177,13 @@ impl Engine {
             self.abandoned_to = (index + 1) % self.records.capacity();
             let Some(handle) = self.records.handle_at(index) else { continue };
             let Some(record) = self.records.get_mut(handle) else { continue };
+            if record.is_short {
+                self.abandon_short(handle, now);
+                ended += 1;
+                continue;
+            }
             if let Some(verdict) =
-                record.message.observe(Evidence::Shutdown, &self.peers.get(record.im_peer).mapping)
+                record.message.observe(Evidence::Shutdown, &self.peers.get(record.im.peer).mapping)
             {
                 assert!(verdict == Verdict::Unknown);
                 self.decide(handle, verdict, now);

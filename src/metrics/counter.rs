@@ -46,6 +46,52 @@ pub enum Counter {
     TimerF,
     /// No verdict within the deadline.
     Deadlines,
+    /// Messages of these that came as RP-DATA.
+    ShortMessages,
+    /// RP-ACK sent as a report.
+    RpAcks,
+    /// RP-ERROR sent as a report.
+    RpErrors,
+    /// Reports in a MESSAGE of our own that were answered 2xx.
+    ReportsTaken,
+    /// Reports that were answered otherwise.
+    ReportsRejected,
+    /// Reports that were not answered at all.
+    ReportsUnconfirmed,
+    /// Repetitions of a short message whose attempt was running: no second one.
+    RetriesAttached,
+    /// Repetitions of a short message answered from what is remembered.
+    RetriesAbsorbed,
+    /// Repetitions of a short message that were tried again.
+    RetriesAttempted,
+    /// Of these, those whose earlier attempt may have delivered it.
+    PossibleDuplicates,
+    /// Deliveries proved after their verdict, which answer for the next repetition.
+    LateProofs,
+    /// Short messages forgotten before their time because the table was full.
+    MemoriesEvicted,
+    /// Instant messages that had to wait for another to the same URI.
+    UriWaits,
+    /// Of these, those that waited too long.
+    UriWaitsEnded,
+    /// Servers left alone because of 503 with Retry-After.
+    ServersAvoided,
+    /// Challenges answered with credentials.
+    Authorized,
+    /// RP-DATA refused: malformed, not for us, or submission.
+    RpRefused,
+    /// Short messages refused because they hold no text.
+    RefusedContent,
+    /// RP-SMMA acknowledged.
+    MemoryAvailable,
+    /// RP-ACK or RP-ERROR that answers nothing of ours.
+    RpUnexpected,
+    /// RP messages answered 400.
+    RpMalformed,
+    /// RP messages answered 415 or 420.
+    RefusedMediaType,
+    /// Short messages refused because no server may be asked now (503).
+    RefusedNoServer,
     /// OPTIONS answered.
     OptionsAnswered,
     /// Requests refused because no room was left (503).
@@ -141,7 +187,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 65] = [
+    pub const ALL: [Self; 88] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::MessagesAccepted,
@@ -163,6 +209,29 @@ impl Counter {
         Self::TryingOut,
         Self::TimerF,
         Self::Deadlines,
+        Self::ShortMessages,
+        Self::RpAcks,
+        Self::RpErrors,
+        Self::ReportsTaken,
+        Self::ReportsRejected,
+        Self::ReportsUnconfirmed,
+        Self::RetriesAttached,
+        Self::RetriesAbsorbed,
+        Self::RetriesAttempted,
+        Self::PossibleDuplicates,
+        Self::LateProofs,
+        Self::MemoriesEvicted,
+        Self::UriWaits,
+        Self::UriWaitsEnded,
+        Self::ServersAvoided,
+        Self::Authorized,
+        Self::RpRefused,
+        Self::RefusedContent,
+        Self::MemoryAvailable,
+        Self::RpUnexpected,
+        Self::RpMalformed,
+        Self::RefusedMediaType,
+        Self::RefusedNoServer,
         Self::OptionsAnswered,
         Self::RefusedNoRoom,
         Self::RefusedDraining,
@@ -211,73 +280,7 @@ impl Counter {
 
     /// Its name in tables and in the status output.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::DatagramsIn => "datagrams_in",
-            Self::DatagramsOut => "datagrams_out",
-            Self::MessagesAccepted => "messages_accepted",
-            Self::MessagesOpen => "messages_open",
-            Self::VerdictDelivered => "verdict_delivered",
-            Self::VerdictPermanent => "verdict_permanent",
-            Self::VerdictTemporary => "verdict_temporary",
-            Self::VerdictUnknown => "verdict_unknown",
-            Self::VerdictAccepted => "verdict_accepted",
-            Self::ReportsSent => "reports_sent",
-            Self::ReportsRefused => "reports_refused",
-            Self::ReportsSilent => "reports_silent",
-            Self::ReportsRepeated => "reports_repeated",
-            Self::AcceptancesPassed => "acceptances_passed",
-            Self::RequestsAbsorbed => "requests_absorbed",
-            Self::Retransmissions => "retransmissions",
-            Self::NextServer => "next_server",
-            Self::ProvisionalIn => "provisional_in",
-            Self::TryingOut => "trying_out",
-            Self::TimerF => "timer_f",
-            Self::Deadlines => "deadlines",
-            Self::OptionsAnswered => "options_answered",
-            Self::RefusedNoRoom => "refused_no_room",
-            Self::RefusedDraining => "refused_draining",
-            Self::RefusedMalformed => "refused_malformed",
-            Self::RefusedMethod => "refused_method",
-            Self::RefusedLoop => "refused_loop",
-            Self::RefusedSize => "refused_size",
-            Self::RefusedUnsupported => "refused_unsupported",
-            Self::RefusedForbidden => "refused_forbidden",
-            Self::StrangersRefused => "strangers_refused",
-            Self::DroppedStranger => "dropped_stranger",
-            Self::DroppedMalformed => "dropped_malformed",
-            Self::DroppedKeepAlive => "dropped_keep_alive",
-            Self::DroppedResponseMalformed => "dropped_response_malformed",
-            Self::DroppedResponseForeign => "dropped_response_foreign",
-            Self::DroppedResponseSource => "dropped_response_source",
-            Self::DroppedResponseCseq => "dropped_response_cseq",
-            Self::DroppedResponseVia => "dropped_response_via",
-            Self::DroppedResponseRepeated => "dropped_response_repeated",
-            Self::LateDelivered => "late_delivered",
-            Self::LateFailed => "late_failed",
-            Self::Contradictions => "contradictions",
-            Self::DroppedNoSlot => "dropped_no_slot",
-            Self::DroppedNoMemory => "dropped_no_memory",
-            Self::DroppedAck => "dropped_ack",
-            Self::DroppedTruncated => "dropped_truncated",
-            Self::IcmpMatched => "icmp_matched",
-            Self::IcmpForeign => "icmp_foreign",
-            Self::IcmpIgnored => "icmp_ignored",
-            Self::SendRefused => "send_refused",
-            Self::SendRepeated => "send_repeated",
-            Self::SendShort => "send_short",
-            Self::ReceiveNoBuffers => "receive_no_buffers",
-            Self::ReceiveErrors => "receive_errors",
-            Self::ReceiveRearmed => "receive_rearmed",
-            Self::Cancelled => "cancelled",
-            Self::CompletionsUnknown => "completions_unknown",
-            Self::CompletionOverflows => "completion_overflows",
-            Self::KernelDrops => "kernel_drops",
-            Self::AccountsLost => "accounts_lost",
-            Self::Allocations => "allocations",
-            Self::TurnLongestNs => "turn_longest_ns",
-            Self::TurnsBusy => "turns_busy",
-            Self::TurnsIdle => "turns_idle",
-        }
+        NAMES[self as usize]
     }
 }
 
@@ -288,3 +291,114 @@ const _: () = {
         index += 1;
     }
 };
+
+/// The names in the order of the discriminants.
+const NAMES: [&str; Counter::COUNT] = [
+    "datagrams_in",
+    "datagrams_out",
+    "messages_accepted",
+    "messages_open",
+    "verdict_delivered",
+    "verdict_permanent",
+    "verdict_temporary",
+    "verdict_unknown",
+    "verdict_accepted",
+    "reports_sent",
+    "reports_refused",
+    "reports_silent",
+    "reports_repeated",
+    "acceptances_passed",
+    "requests_absorbed",
+    "retransmissions",
+    "next_server",
+    "provisional_in",
+    "trying_out",
+    "timer_f",
+    "deadlines",
+    "short_messages",
+    "rp_acks",
+    "rp_errors",
+    "reports_taken",
+    "reports_rejected",
+    "reports_unconfirmed",
+    "retries_attached",
+    "retries_absorbed",
+    "retries_attempted",
+    "possible_duplicates",
+    "late_proofs",
+    "memories_evicted",
+    "uri_waits",
+    "uri_waits_ended",
+    "servers_avoided",
+    "authorized",
+    "rp_refused",
+    "refused_content",
+    "memory_available",
+    "rp_unexpected",
+    "rp_malformed",
+    "refused_media_type",
+    "refused_no_server",
+    "options_answered",
+    "refused_no_room",
+    "refused_draining",
+    "refused_malformed",
+    "refused_method",
+    "refused_loop",
+    "refused_size",
+    "refused_unsupported",
+    "refused_forbidden",
+    "strangers_refused",
+    "dropped_stranger",
+    "dropped_malformed",
+    "dropped_keep_alive",
+    "dropped_response_malformed",
+    "dropped_response_foreign",
+    "dropped_response_source",
+    "dropped_response_cseq",
+    "dropped_response_via",
+    "dropped_response_repeated",
+    "late_delivered",
+    "late_failed",
+    "contradictions",
+    "dropped_no_slot",
+    "dropped_no_memory",
+    "dropped_ack",
+    "dropped_truncated",
+    "icmp_matched",
+    "icmp_foreign",
+    "icmp_ignored",
+    "send_refused",
+    "send_repeated",
+    "send_short",
+    "receive_no_buffers",
+    "receive_errors",
+    "receive_rearmed",
+    "cancelled",
+    "completions_unknown",
+    "completion_overflows",
+    "kernel_drops",
+    "accounts_lost",
+    "allocations",
+    "turn_longest_ns",
+    "turns_busy",
+    "turns_idle",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_that_of_its_variant() {
+        for counter in Counter::ALL {
+            let mut name = String::new();
+            for letter in format!("{counter:?}").chars() {
+                if letter.is_ascii_uppercase() && !name.is_empty() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_lowercase());
+            }
+            assert_eq!(counter.name(), name);
+        }
+    }
+}

@@ -85,7 +85,7 @@ pub struct PeerState {
 }
 
 /// The groups, and in plain words what each counter means.
-const GROUPS: [(&str, &[(Counter, &str)]); 7] = [
+const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
     (
         "messages",
         &[
@@ -106,7 +106,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 7] = [
     (
         "reports",
         &[
-            (Counter::ReportsSent, "final responses sent to the SMS side"),
+            (Counter::ReportsSent, "sent to the SMS side: final responses and RP messages"),
             (Counter::ReportsSilent, "nothing may be said (RFC 4320)"),
             (Counter::ReportsRefused, "refused by the kernel"),
             (Counter::ReportsRepeated, "sent again for a retransmitted request"),
@@ -115,11 +115,39 @@ const GROUPS: [(&str, &[(Counter, &str)]); 7] = [
         ],
     ),
     (
+        "short messages",
+        &[
+            (Counter::ShortMessages, "accepted messages that came as RP-DATA"),
+            (Counter::RpAcks, "RP-ACK sent"),
+            (Counter::RpErrors, "RP-ERROR sent"),
+            (Counter::ReportsTaken, "these reports answered 2xx"),
+            (Counter::ReportsRejected, "these reports answered otherwise"),
+            (Counter::ReportsUnconfirmed, "these reports never answered"),
+            (Counter::RetriesAttached, "repetitions while the attempt was running"),
+            (Counter::RetriesAbsorbed, "repetitions answered from what was proved before"),
+            (Counter::RetriesAttempted, "repetitions tried again"),
+            (Counter::PossibleDuplicates, "of these, possibly delivered before"),
+            (Counter::LateProofs, "delivery proved after the verdict, for the next repetition"),
+            (Counter::MemoriesEvicted, "forgotten before their time: the table was full"),
+            (Counter::UriWaits, "waited for another message to the same URI"),
+            (Counter::UriWaitsEnded, "of these, waited too long"),
+            (Counter::RefusedContent, "no text in it: RP-ERROR"),
+            (Counter::RpRefused, "RP-DATA malformed or for submission: RP-ERROR"),
+            (Counter::RpMalformed, "RP message without a reference: 400"),
+            (Counter::RefusedMediaType, "RP message encoded or with an extension: 415, 420"),
+            (Counter::RefusedNoServer, "no server may be asked now: 503"),
+            (Counter::RpUnexpected, "RP-ACK or RP-ERROR that answers nothing"),
+            (Counter::MemoryAvailable, "RP-SMMA acknowledged"),
+        ],
+    ),
+    (
         "transactions",
         &[
             (Counter::RequestsAbsorbed, "retransmitted requests absorbed"),
             (Counter::Retransmissions, "our own retransmissions (timer E)"),
-            (Counter::NextServer, "sent to the next server: nothing had left"),
+            (Counter::NextServer, "sent to the next server: nothing had left, or 503"),
+            (Counter::ServersAvoided, "servers left alone for their Retry-After"),
+            (Counter::Authorized, "challenges answered with credentials"),
             (Counter::ProvisionalIn, "provisional responses received"),
             (Counter::TryingOut, "100 sent after 7*T1 of silence"),
             (Counter::OptionsAnswered, "OPTIONS answered"),

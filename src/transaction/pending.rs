@@ -97,6 +97,9 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Octets for each record at most.
+    pub const RECORD_SIZE: usize = RECORD_SIZE_MAX;
+
     /// Allocates and touches room for records with an index below `capacity`.
     pub fn new(capacity: u32) -> Self {
         assert!(capacity > 0);

@@ -61,6 +61,7 @@ pub(crate) fn setup() -> Setup {
 pub(crate) struct Left {
     pub(crate) to: SocketAddr,
     pub(crate) text: String,
+    pub(crate) octets: Vec<u8>,
     pub(crate) owner: Option<Owner>,
 }
 
@@ -70,7 +71,18 @@ impl Left {
         field(&self.text, name)
     }
 
+    /// What lies behind the header section.
+    pub(crate) fn body(&self) -> &[u8] {
+        let head = self.octets.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        &self.octets[head + 4..]
+    }
+
+    pub(crate) fn is_request(&self) -> bool {
+        self.text.starts_with("MESSAGE ")
+    }
+
     pub(crate) fn status(&self) -> u16 {
+        assert!(self.text.starts_with("SIP/2.0 "), "{}", self.text);
         self.text.split(' ').nth(1).unwrap().parse().unwrap()
     }
 }
@@ -136,11 +148,12 @@ impl Bench {
         let mut all = Vec::new();
         while let Some(slot) = self.out.pop(JournalSeq::NOW) {
             let departure = self.out.departure(&slot);
-            let text = String::from_utf8(self.out.octets(&slot).to_vec()).unwrap();
+            let octets = self.out.octets(&slot).to_vec();
             self.out.release(slot);
             all.push(Left {
                 to: departure.flow.remote.to_socket_addr(),
-                text,
+                text: String::from_utf8_lossy(&octets).into_owned(),
+                octets,
                 owner: departure.owner,
             });
         }

@@ -129,7 +129,7 @@ pub fn forward_response(
 pub fn respond(request: &Request<'_>, reply: &Reply<'_>, to: &mut [u8]) -> Option<usize> {
     let fields = &request.fields;
     let octets = request.octets;
-    let mut writer = Writer { to, at: 0 };
+    let mut writer = Writer::new(to);
     writer.put(b"SIP/2.0 ")?;
     writer.put_status(reply.status, reply.reason)?;
     writer.put(b"\r\n")?;
@@ -171,7 +171,7 @@ pub fn respond(request: &Request<'_>, reply: &Reply<'_>, to: &mut [u8]) -> Optio
         Extra::Accept(types) => writer.put_field(b"Accept: ", types)?,
     }
     writer.put(b"Content-Length: 0\r\n\r\n")?;
-    Some(writer.at)
+    Some(writer.len())
 }
 
 /// All Via header fields of a request in their order.
@@ -268,9 +268,9 @@ impl<'a> Edits<'a> {
 
     /// Writes the octets with these changes, and without the header fields that are stripped.
     fn apply(&self, octets: &[u8], asserted: Asserted<'_>, to: &mut [u8]) -> Option<usize> {
-        let mut writer = Writer { to, at: 0 };
+        let mut writer = Writer::new(to);
         self.write(octets, 0, asserted, &mut writer)?;
-        Some(writer.at)
+        Some(writer.len())
     }
 
     fn write(
@@ -350,20 +350,30 @@ impl Iterator for Asserted<'_> {
 }
 
 /// Octets appended to a slice; `None` as soon as it is full.
-struct Writer<'a> {
+/// Octets appended to a slice, while there is room.
+pub(super) struct Writer<'a> {
     to: &'a mut [u8],
     at: usize,
 }
 
-impl Writer<'_> {
-    fn put(&mut self, octets: &[u8]) -> Option<()> {
+impl<'a> Writer<'a> {
+    pub(super) const fn new(to: &'a mut [u8]) -> Self {
+        Self { to, at: 0 }
+    }
+
+    /// How many octets were written.
+    pub(super) const fn len(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn put(&mut self, octets: &[u8]) -> Option<()> {
         let end = self.at.checked_add(octets.len())?;
         self.to.get_mut(self.at..end)?.copy_from_slice(octets);
         self.at = end;
         Some(())
     }
 
-    fn put_field(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+    pub(super) fn put_field(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
         self.put(name)?;
         self.put(value)?;
         self.put(b"\r\n")
@@ -403,7 +413,7 @@ impl Writer<'_> {
         self.put(reason.as_bytes())
     }
 
-    fn put_number(&mut self, number: u32) -> Option<()> {
+    pub(super) fn put_number(&mut self, number: u32) -> Option<()> {
         let mut digits = [b'0'; 10];
         let mut left = number;
         let mut count: usize = 0;
@@ -418,7 +428,7 @@ impl Writer<'_> {
         self.put(digits.get(digits.len().checked_sub(count)?..)?)
     }
 
-    fn put_hex(&mut self, number: u64) -> Option<()> {
+    pub(super) fn put_hex(&mut self, number: u64) -> Option<()> {
         let mut digits = [b'0'; 16];
         let mut left = number;
         for digit in digits.iter_mut().rev() {

@@ -28,6 +28,7 @@ mod fields;
 mod header;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+mod originate;
 mod parameter;
 mod start_line;
 pub mod uri;
@@ -44,6 +45,7 @@ pub use self::build::{
     Extra, Forward, Reply, Source, forward_request, forward_response, reason_phrase, respond,
 };
 pub use self::fields::Fields;
+pub use self::originate::{Originate, originate};
 pub use self::via::{COOKIE, Transport, Via};
 
 /// A message in a datagram.
@@ -253,6 +255,26 @@ impl<'a> Request<'a> {
     pub fn routes(&self) -> impl Iterator<Item = Route> + use<'a> {
         values(self.octets, self.fields.route_field, Name::Route, fields::route)
     }
+}
+
+/// The value of the first header field of this name, compared without case; empty if there is none.
+/// It is searched for: for what is needed rarely. Folding is left in it.
+pub fn header_field(octets: &[u8], name: &[u8]) -> Span {
+    let Ok(line) = header::start_line_end(octets) else { return Span::default() };
+    let is_named = |field: &header::Field| {
+        let written = octets.get(field.at..field.at.saturating_add(name.len())).unwrap_or_default();
+        let behind = octets.get(field.at.saturating_add(name.len()));
+        written.eq_ignore_ascii_case(name) && matches!(behind, Some(b':' | b' ' | b'\t'))
+    };
+    let mut fields = header::Fields::from(octets, line.at.saturating_add(2));
+    fields.find(is_named).map_or_else(Span::default, |field| field.value())
+}
+
+/// The URI in the first value of a header field that holds addresses, without brackets; empty if it
+/// cannot be read.
+pub fn address_uri(octets: &[u8], value: Span) -> Span {
+    let mut cursor = Cursor::new(octets, usize::from(value.at), usize::from(value.end()));
+    address::value(&mut cursor).map_or_else(|_| Span::default(), |address| address.uri)
 }
 
 impl<'a> Response<'a> {

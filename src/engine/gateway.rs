@@ -1,0 +1,467 @@
+//! Short messages in: RP-DATA in a SIP MESSAGE, of which we are the receiver (TS 24.341 section
+//! 5.3.2, TS 23.204 section 6.4).
+//!
+//! The request is answered at once: its 200 says that the packet has arrived and nothing about the
+//! message. What is true of the message is said later, by RP-ACK or RP-ERROR in a MESSAGE of our own.
+
+use crate::delivery::{Answer, Course, Evidence, Mark, Memory, Message, Report, Statuses, salt};
+use crate::engine::record::{Leg, Record, Towards};
+use crate::engine::request::{Asked, reply_flow};
+use crate::engine::route::Hop;
+use crate::engine::short::{Short, Stage};
+use crate::engine::{Engine, Recipient, Refusal, Serving};
+use crate::id::Handle;
+use crate::interwork::address::{self, without_headers};
+use crate::interwork::content::{self, Content};
+use crate::metrics::Counter;
+use crate::packet::{Departures, Purse};
+use crate::store::{Buffer, Fingerprint};
+use crate::time::Instant;
+use crate::transaction::finished::Entry;
+use crate::transaction::non_invite_server;
+use crate::transaction::pending::Entered;
+use crate::wire::Span;
+use crate::wire::rp::{self, Direction};
+use crate::wire::sip::build::Extra;
+use crate::wire::sip::{self, Request};
+use crate::wire::tpdu::{self, Deliver, Tpdu};
+
+/// The media type of an RP message (TS 24.341 section 7).
+const MEDIA_TYPE: &[u8] = b"application/vnd.3gpp.sms";
+
+/// RP-Cause "requested facility not implemented" (TS 24.011 section 8.2.5.4), legal towards an MS.
+const CAUSE_NOT_IMPLEMENTED: u8 = 69;
+/// TP-FCS "TPDU not supported" (TS 23.040 section 9.2.3.22).
+const FCS_TPDU: u8 = 0xB0;
+/// TP-FCS "unspecified error cause".
+const FCS_UNSPECIFIED: u8 = 0xFF;
+
+/// An RP message that has arrived.
+struct Reading<'a> {
+    /// RP-MR.
+    reference: u8,
+    /// The direction of its answer.
+    direction: Direction,
+    what: What<'a>,
+}
+
+/// What it wants.
+enum What<'a> {
+    /// A short message to be delivered.
+    Deliver { deliver: Deliver<'a>, tpdu: &'a [u8] },
+    /// Something that is refused.
+    Refused { cause: u8, fcs: u8 },
+    /// RP-SMMA: the memory of an MS is available again. There is nothing that waits for it.
+    MemoryAvailable,
+}
+
+/// What is known of a request with RP-DATA before anything is kept of it.
+#[derive(Clone, Copy)]
+struct Arrived<'a> {
+    asked: Asked<'a>,
+    peer: u8,
+    reading: &'a Reading<'a>,
+    recipient: Span,
+    sender: Span,
+    hop: Hop,
+}
+
+/// Whether a request carries an RP message.
+pub(super) fn is_short_message(request: &Request<'_>) -> bool {
+    let written = request.fields.content_type.of(request.octets);
+    let Some(head) = written.get(..MEDIA_TYPE.len()) else { return false };
+    head.eq_ignore_ascii_case(MEDIA_TYPE)
+        && matches!(written.get(MEDIA_TYPE.len()), None | Some(b';' | b' ' | b'\t' | b'\r'))
+}
+
+impl Engine {
+    /// A MESSAGE with an RP message, which is not known yet.
+    pub(super) fn on_short_message(&mut self, asked: Asked<'_>, peer: u8, out: &mut Departures) {
+        if !self.peers.get(peer).sms {
+            let refusal = Refusal::new(403, "Messages Are Not Taken From Here");
+            return self.refuse(asked, refusal, out);
+        }
+        if let Some(refusal) = unacceptable(asked.request) {
+            self.count(Counter::RefusedMediaType);
+            return self.answer(asked, refusal, Extra::None, out);
+        }
+        let reading = match read(asked.request.fields.body.of(asked.request.octets)) {
+            Ok(Some(reading)) => reading,
+            Ok(None) => {
+                // TS 24.011 section 9.3.1: an answer to nothing is discarded. It is never answered
+                // with an RP message, or two of us would go on for ever.
+                self.count(Counter::RpUnexpected);
+                return self.answer(asked, Refusal::new(200, "OK"), Extra::None, out);
+            }
+            Err(refusal) => {
+                self.count(Counter::RpMalformed);
+                return self.refuse(asked, refusal, out);
+            }
+        };
+        let recipient = self.recipient(asked.request, peer);
+        let hop = match &reading.what {
+            What::Deliver { .. } => {
+                self.next_hop_to(recipient.of(asked.request.octets), asked.arrival.at)
+            }
+            What::Refused { .. } | What::MemoryAvailable => self.report_hop(peer, 0).ok_or(NO_WAY),
+        };
+        let hop = match hop {
+            Ok(hop) => hop,
+            Err(Refusal { status: 503, .. }) => {
+                return self.turn_away(asked, Counter::RefusedNoServer, out);
+            }
+            Err(refusal) => return self.refuse(asked, refusal, out),
+        };
+        let sender = self.sender(asked.request, peer);
+        let arrived = Arrived { asked, peer, reading: &reading, recipient, sender, hop };
+        if self.serving == Serving::Refusing {
+            return self.turn_away(asked, Counter::RefusedDraining, out);
+        }
+        match self.room(asked.request.octets.len(), out) {
+            Some(large) => self.accept_short(arrived, large, out),
+            None => self.turn_away(asked, Counter::RefusedNoRoom, out),
+        }
+    }
+
+    /// Keeps the request, answers it, and begins what it asks for.
+    fn accept_short(&mut self, arrived: Arrived<'_>, large: Option<Buffer>, out: &mut Departures) {
+        let Arrived { asked, reading, .. } = arrived;
+        let now = asked.arrival.at;
+        let Ok(handle) = self.records.insert(self.short_record(arrived, large)) else {
+            unreachable!("a record was free when the room was looked at");
+        };
+        // TS 24.341: to a message from an MS the answer is 202; what is delivered to us is answered
+        // 200, whose body must be empty (RFC 3428 section 7).
+        let status = match reading.direction {
+            Direction::MsToNetwork => 200,
+            Direction::NetworkToMs => 202,
+        };
+        let entry = Entry::Final { status, detail: 0, kept: None };
+        let end = now.plus_ms(self.setup.timers.transaction_ms());
+        if self.transactions.put(asked.fingerprint, entry.encode(), now, end).is_err() {
+            self.records.remove(handle);
+            if let Some(large) = large {
+                self.requests_large.give(large);
+            }
+            return self.turn_away(asked, Counter::RefusedNoRoom, out);
+        }
+        self.store_request(handle, asked.request.octets, large);
+        self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
+        let answer = Refusal::new(status, sip::reason_phrase(status));
+        self.respond(asked, answer, Extra::None, Purse::Evidence, out);
+        self.begin_short(handle, arrived, now, out);
+    }
+
+    fn begin_short(
+        &mut self,
+        handle: Handle<Record>,
+        arrived: Arrived<'_>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let Arrived { asked, reading, recipient, .. } = arrived;
+        let recipient = recipient.of(asked.request.octets);
+        let key = match &reading.what {
+            What::Deliver { tpdu, .. } => self.short_key(asked, recipient, tpdu),
+            What::Refused { .. } | What::MemoryAvailable => asked.fingerprint,
+        };
+        self.shorts[handle.index as usize] = self.short(arrived, key, now);
+        let evidence = match &reading.what {
+            What::MemoryAvailable => {
+                self.count(Counter::MemoryAvailable);
+                return self.start_report(handle, Answer::Ack, now, Purse::Work, out);
+            }
+            What::Refused { cause, fcs } => {
+                self.count(Counter::RpRefused);
+                Some(Evidence::Content { cause: *cause, fcs: *fcs })
+            }
+            What::Deliver { deliver, .. } => match content::of(deliver) {
+                Content::Text => None,
+                Content::Discarded => Some(Evidence::Discarded),
+                Content::Unsupported { fcs } => {
+                    self.count(Counter::RefusedContent);
+                    Some(Evidence::Content { cause: content::CAUSE, fcs })
+                }
+            },
+        };
+        self.count(Counter::MessagesAccepted);
+        self.count(Counter::ShortMessages);
+        match evidence {
+            Some(evidence) => self.conclude(handle, evidence, now, Purse::Work, out),
+            None => self.begin_delivery(handle, now, out),
+        }
+    }
+
+    /// An attempt, unless one is running or what is remembered answers.
+    fn begin_delivery(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
+        let key = self.shorts[handle.index as usize].key;
+        if self.running.enter(handle.index, key, 1) == Entered::Wait {
+            // Hazard H46: one message, two submissions, both answered.
+            self.count(Counter::RetriesAttached);
+            self.shorts[handle.index as usize].stage = Stage::Attached;
+            return self.wait(handle);
+        }
+        let memory = self.memory(key, now);
+        let short = &mut self.shorts[handle.index as usize];
+        match memory.map(|memory| (memory, memory.course(now))) {
+            None | Some((_, Course::First)) => {
+                (short.salt, short.attempt) = (salt(now), 1);
+            }
+            Some((memory, Course::Again)) => {
+                short.salt = memory.salt;
+                short.attempt = memory.attempt + 1;
+                short.may_be_there = memory.may_be_there;
+                self.count(Counter::RetriesAttempted);
+                if memory.may_be_there {
+                    self.count(Counter::PossibleDuplicates);
+                }
+            }
+            Some((memory, Course::Answer)) => {
+                self.count(Counter::RetriesAbsorbed);
+                self.running.leave(handle.index);
+                return self.conclude(handle, earlier(memory), now, Purse::Work, out);
+            }
+        }
+        self.queue_instant(handle, now, Purse::Work, out);
+    }
+
+    /// Waits for a turn with this recipient, or sends (RFC 3428 section 8).
+    fn queue_instant(
+        &mut self,
+        handle: Handle<Record>,
+        now: Instant,
+        purse: Purse,
+        out: &mut Departures,
+    ) {
+        let Some(uri_key) = self.uri_key(handle) else {
+            return self.end_unsent(
+                handle,
+                Evidence::Content { cause: content::CAUSE, fcs: FCS_UNSPECIFIED },
+                now,
+                purse,
+                out,
+            );
+        };
+        let max = self.setup.gateway.uri_pending_max;
+        match self.pending.enter(handle.index, uri_key, max) {
+            Entered::Go => self.send_instant(handle, now, purse, out),
+            Entered::Wait => {
+                self.count(Counter::UriWaits);
+                self.shorts[handle.index as usize].stage = Stage::Queued;
+                self.wait(handle);
+            }
+        }
+    }
+
+    /// One submission that was released from a list: its turn with its recipient has come, or the
+    /// attempt that it was attached to is over. At most one departure.
+    pub(super) fn on_ready(&mut self, now: Instant, out: &mut Departures) -> bool {
+        if let Some(index) = self.pending.next_ready() {
+            if let Some(handle) = self.records.handle_at(index) {
+                self.send_instant(handle, now, Purse::Evidence, out);
+            }
+            return true;
+        }
+        let Some(index) = self.running.next_ready() else { return false };
+        if let Some(handle) = self.records.handle_at(index) {
+            self.running.leave(index);
+            self.shorts[index as usize].stage = Stage::Over;
+            let key = self.shorts[index as usize].key;
+            // What could not be remembered is unknown.
+            let unknown =
+                Evidence::Earlier { verdict: crate::delivery::Verdict::Unknown, status: 0 };
+            let evidence = self.memory(key, now).map_or(unknown, earlier);
+            self.conclude(handle, evidence, now, Purse::Evidence, out);
+        }
+        true
+    }
+
+    /// Whether something was released and waits for [`Engine::on_tick`].
+    pub(super) const fn is_any_ready(&self) -> bool {
+        self.pending.has_ready() || self.running.has_ready()
+    }
+
+    fn short_record(&self, arrived: Arrived<'_>, large: Option<Buffer>) -> Record {
+        let Arrived { asked, peer, recipient, hop, .. } = arrived;
+        let (request, at) = (asked.request, asked.arrival.at);
+        Record {
+            fingerprint: asked.fingerprint,
+            sms: reply_flow(asked),
+            im: Leg::new(Towards::Im, &hop, 0, at),
+            arrived: at,
+            decided: at,
+            loop_hash: 0,
+            large,
+            len: u16::try_from(request.octets.len()).unwrap_or(u16::MAX),
+            source_port: asked.arrival.flow.remote.port,
+            call_id: request.fields.call_id,
+            uri: recipient,
+            statuses: Statuses::default(),
+            sms_peer: peer,
+            pop_route: false,
+            is_short: true,
+            server: non_invite_server::State::Completed,
+            message: Message::new(),
+            report: Report::Silence,
+        }
+    }
+
+    fn short(&self, arrived: Arrived<'_>, key: Fingerprint, now: Instant) -> Short {
+        let Arrived { asked, reading, sender, hop, .. } = arrived;
+        let status_report = match &reading.what {
+            What::Deliver { deliver, .. } => deliver.status_report_indication,
+            What::Refused { .. } | What::MemoryAvailable => false,
+        };
+        Short {
+            key,
+            salt: 0,
+            reference: reading.reference,
+            direction: reading.direction,
+            status_report,
+            may_be_there: false,
+            stage: Stage::Over,
+            attempt: 0,
+            not_before: Mark::NONE,
+            sender,
+            rp: asked.request.fields.body,
+            answer: None,
+            report: Leg::new(Towards::Sms, &hop, 1, now),
+            told: now,
+            result: None,
+        }
+    }
+
+    /// Who the short message is for. Behind an S-CSCF the Request-URI is a contact.
+    fn recipient(&self, request: &Request<'_>, peer: u8) -> Span {
+        let (octets, fields) = (request.octets, &request.fields);
+        let called_party =
+            || sip::address_uri(octets, sip::header_field(octets, b"P-Called-Party-ID"));
+        let named = match self.peers.get(peer).recipient {
+            Recipient::CalledParty => {
+                let called = called_party();
+                if called.is_empty() { fields.to_uri } else { called }
+            }
+            Recipient::To => fields.to_uri,
+            Recipient::RequestUri => request.uri,
+        };
+        let named = if named.is_empty() { request.uri } else { named };
+        let len = without_headers(named.of(octets)).len();
+        Span { at: named.at, len: u16::try_from(len).unwrap_or(named.len) }
+    }
+
+    /// Who gets the report: the sender that a trusted peer asserts, else the one in From.
+    fn sender(&self, request: &Request<'_>, peer: u8) -> Span {
+        let (octets, fields) = (request.octets, &request.fields);
+        let asserted = if fields.asserted_count > 0 && self.peers.get(peer).trusted {
+            sip::address_uri(octets, sip::header_field(octets, b"P-Asserted-Identity"))
+        } else {
+            Span::default()
+        };
+        let named = if asserted.is_empty() { fields.from_uri } else { asserted };
+        let len = without_headers(named.of(octets)).len();
+        Span { at: named.at, len: u16::try_from(len).unwrap_or(named.len) }
+    }
+
+    /// What all submissions of one short message share and no other has: who it is for, and all of
+    /// the TPDU but the bits that say whether more messages wait and whether a report was asked for.
+    fn short_key(&self, asked: Asked<'_>, recipient: &[u8], tpdu: &[u8]) -> Fingerprint {
+        const MORE_MESSAGES_AND_REPORT: u8 = 0b0010_0100;
+        if !self.setup.gateway.dedup {
+            return asked.fingerprint;
+        }
+        let identity = address::identity(recipient);
+        let mut hasher = self.setup.key.hasher();
+        hasher.word(SHORT);
+        hasher.octets(identity.user);
+        hasher.octets_ignoring_case(identity.host);
+        let [first, rest @ ..] = tpdu else { return asked.fingerprint };
+        hasher.word(u64::from(first & !MORE_MESSAGES_AND_REPORT));
+        hasher.octets(rest);
+        hasher.finish()
+    }
+
+    /// Under which key requests from this sender to this recipient wait for each other; `None` if
+    /// the request cannot be written.
+    fn uri_key(&self, handle: Handle<Record>) -> Option<Fingerprint> {
+        let record = self.records.get(handle)?;
+        self.with_instant(handle, record, |instant| {
+            let mut hasher = self.setup.key.hasher();
+            hasher.word(URI);
+            hasher.octets(instant.from);
+            hasher.octets(instant.uri);
+            let fits = instant.size() <= usize::from(self.setup.gateway.pager_max);
+            fits.then(|| hasher.finish())
+        })
+        .flatten()
+    }
+}
+
+/// What a memory is to a new submission.
+pub(super) const fn earlier(memory: Memory) -> Evidence {
+    Evidence::Earlier { verdict: memory.verdict, status: memory.status }
+}
+
+/// Why the entity in a request cannot be read, whatever is in it.
+fn unacceptable(request: &Request<'_>) -> Option<Refusal> {
+    if !request.fields.require.is_empty() {
+        return Some(Refusal::new(420, "Bad Extension"));
+    }
+    let octets = request.octets;
+    let encoding = sip::header_field(octets, b"Content-Encoding").of(octets);
+    let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
+    (!is_plain).then_some(Refusal::new(415, "Content-Encoding Not Supported"))
+}
+
+/// Reads an RP message. `None` is one that wants nothing.
+///
+/// # Errors
+///
+/// What has no RP-MR that an answer could repeat.
+fn read(body: &[u8]) -> Result<Option<Reading<'_>>, Refusal> {
+    let message = match rp::parse(body) {
+        Ok(message) => message,
+        Err(fault) => return faulty(&fault),
+    };
+    let reference = message.reference();
+    let reading = |direction, what| Ok(Some(Reading { reference, direction, what }));
+    match message {
+        rp::Message::Ack(_) | rp::Message::Error(_) => Ok(None),
+        rp::Message::Smma(_) => reading(Direction::NetworkToMs, What::MemoryAvailable),
+        // Submission is not served, whatever is in it.
+        rp::Message::Data(data) if data.direction == Direction::MsToNetwork => {
+            let refused = What::Refused { cause: CAUSE_NOT_IMPLEMENTED, fcs: FCS_UNSPECIFIED };
+            reading(Direction::NetworkToMs, refused)
+        }
+        rp::Message::Data(data) => {
+            let what = match tpdu::parse(data.tpdu, Direction::NetworkToMs, tpdu::Answer::Ack) {
+                Ok(Tpdu::Deliver(deliver)) => What::Deliver { deliver, tpdu: data.tpdu },
+                Ok(_) => What::Refused { cause: content::CAUSE, fcs: FCS_TPDU },
+                Err(fault) => What::Refused { cause: content::CAUSE, fcs: fault.fcs },
+            };
+            reading(Direction::MsToNetwork, what)
+        }
+    }
+}
+
+/// What an RP message that cannot be read is answered.
+fn faulty<'a>(fault: &rp::Fault) -> Result<Option<Reading<'a>>, Refusal> {
+    /// RP-ACK and RP-ERROR in both directions.
+    const ANSWERS: core::ops::RangeInclusive<u8> = 2..=5;
+    let (Some(reference), Some(mti)) = (fault.reference, fault.mti) else {
+        return Err(Refusal::new(400, "RP Message Without Reference"));
+    };
+    if ANSWERS.contains(&mti) {
+        return Ok(None);
+    }
+    let direction = if mti % 2 == 1 { Direction::MsToNetwork } else { Direction::NetworkToMs };
+    let what = What::Refused { cause: fault.cause, fcs: FCS_UNSPECIFIED };
+    Ok(Some(Reading { reference, direction, what }))
+}
+
+/// There is no way to report to a peer, so nothing is taken from it.
+const NO_WAY: Refusal = Refusal::new(403, "No Socket For This Address Family");
+
+/// Sets the key of a short message apart from every other use of the same key.
+const SHORT: u64 = 0x5407_0000 << 32;
+/// The same for the key of a sender and a recipient.
+const URI: u64 = 0x0710_0000 << 32;

@@ -1,0 +1,399 @@
+//! Instant messages out: the MESSAGE that a short message becomes, and what becomes of it (TS 29.311
+//! section 6.1, RFC 3428 sections 4 and 8).
+
+use crate::delivery::{Answer, Asked, Evidence, Final, Mark, Memory, Verdict};
+use crate::engine::memory::key_of_call_id;
+use crate::engine::record::{self, Errand, Record, Towards};
+use crate::engine::response::Last;
+use crate::engine::short::Stage;
+use crate::engine::{Content, Engine};
+use crate::id::Handle;
+use crate::interwork::address;
+use crate::limits::{SERVER_AVOIDED_MAX_S, SIP_URI_SIZE_MAX};
+use crate::metrics::{Counter, PeerTally};
+use crate::packet::{Departure, Departures, JournalSeq, Purse};
+use crate::time::Instant;
+use crate::transaction::non_invite_client::{Action, Event, State};
+use crate::wire::cpim::{self, Wrap};
+use crate::wire::rp::{self, Direction};
+use crate::wire::sip::{self, Method, Originate, Response};
+use crate::wire::tpdu::{self, Deliver, Tpdu, UserData};
+
+/// Octets of a name-addr that stands for a user of the SMS side.
+const ORIGINATOR_SIZE_MAX: usize = 640;
+/// Octets of the CPIM header fields around a text.
+const CPIM_SIZE_MAX: usize = 2_048;
+/// Octets of a Call-ID of ours: a key, a salt, and a domain.
+pub(super) const CALL_ID_SIZE_MAX: usize = 40 + 256;
+
+impl Engine {
+    /// Sends a request whose turn has come, for the first time.
+    pub(super) fn send_instant(
+        &mut self,
+        handle: Handle<Record>,
+        now: Instant,
+        purse: Purse,
+        out: &mut Departures,
+    ) {
+        let cseq = u32::from(self.shorts[handle.index as usize].attempt);
+        self.shorts[handle.index as usize].stage = Stage::Sent;
+        if let Some(record) = self.records.get_mut(handle) {
+            record.im.cseq = cseq;
+        }
+        self.transmit_instant(handle, now, purse, out);
+        self.wait(handle);
+    }
+
+    /// Transmits the request of this attempt, for the first time or again.
+    pub(super) fn transmit_instant(
+        &mut self,
+        handle: Handle<Record>,
+        now: Instant,
+        purse: Purse,
+        out: &mut Departures,
+    ) {
+        let timers = self.setup.timers;
+        let Some(record) = self.records.get_mut(handle) else { return };
+        record.im.transmitted(now, timers);
+        let is_first = record.im.transmissions == 1;
+        let (flow, peer) = (record.im.flow, record.im.peer);
+        let owner = record::owner(handle, Errand::Request(record.im.attempt));
+        let owner = is_first.then_some(owner);
+        let Some(record) = self.records.get(handle) else { return };
+        let departure = Departure { flow, len: 0, after: JournalSeq::NOW, owner };
+        self.with_instant(handle, record, |instant| {
+            out.push(purse, departure, |slot| {
+                sip::originate(instant, slot).unwrap_or_else(|| unreachable!("it was measured"))
+            });
+        });
+        if is_first {
+            PeerTally::add(&self.peer_tally(peer).requests_out);
+        } else {
+            self.count(Counter::Retransmissions);
+        }
+    }
+
+    /// Composes the request from the short message as it arrived. `None` if it cannot be written:
+    /// then it never was.
+    pub(super) fn with_instant<R>(
+        &self,
+        handle: Handle<Record>,
+        record: &Record,
+        then: impl FnOnce(&Originate<'_>) -> R,
+    ) -> Option<R> {
+        let octets = self.stored_octets(handle, record);
+        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
+        let domain = self.setup.gateway.domain.as_bytes();
+        let mut from = [0; ORIGINATOR_SIZE_MAX];
+        let len = address::write_originator(&deliver.originator, domain, &mut from)?;
+        let from = from.get(..len)?;
+        match self.peers.get(record.im.peer).content {
+            Content::Text => self.composed(handle, record, &deliver, from, (TEXT, &[]), then),
+            Content::Cpim => {
+                let mut head = [0; CPIM_SIZE_MAX];
+                let head = wrapped(&deliver, from, record.uri.of(octets), &mut head)?;
+                self.composed(handle, record, &deliver, from, (CPIM, head), then)
+            }
+        }
+    }
+
+    fn composed<R>(
+        &self,
+        handle: Handle<Record>,
+        record: &Record,
+        deliver: &Deliver<'_>,
+        from: &[u8],
+        (content_type, head): (&[u8], &[u8]),
+        then: impl FnOnce(&Originate<'_>) -> R,
+    ) -> Option<R> {
+        let short = &self.shorts[handle.index as usize];
+        let recipient = record.uri.of(self.stored_octets(handle, record));
+        let mut date = [0; 29];
+        let len = deliver.scts.write_http_date(&mut date)?;
+        let date = date.get(..len)?;
+        let mut call_id = [0; CALL_ID_SIZE_MAX];
+        let call_id = self.call_id(short.key, short.salt, &mut call_id)?;
+        let mut text = [0; UserData::TEXT_SIZE_MAX];
+        let len = deliver.user_data.text(&mut text)?;
+        // A name of letters is nobody's identity.
+        let asserts =
+            self.peers.get(record.im.peer).trusted && !deliver.originator.is_alphanumeric();
+        let asserted: [&[u8]; 3] =
+            if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
+        Some(then(&Originate {
+            uri: recipient,
+            sent_by: self.setup.sent_by_of(record.im.flow.socket),
+            branch: &self.branch(handle, record.im.attempt, 0),
+            route: &[],
+            from,
+            from_tag: self.tag_of_from(short.key, short.salt),
+            to: recipient,
+            call_id,
+            cseq: record.im.cseq,
+            more: &[
+                b"Date: ",
+                date,
+                b"\r\n",
+                asserted[0],
+                asserted[1],
+                asserted[2],
+                // One device is enough: with a fork the fastest one would say what is true of all.
+                b"Request-Disposition: no-fork\r\nAccept-Contact: *;+g.oma.sip-im\r\n",
+                self.authorization(record.im.authorization),
+            ],
+            content_type,
+            body: &[head, text.get(..len)?],
+        }))
+    }
+
+    /// The final response to an instant message.
+    pub(super) fn on_instant_final(
+        &mut self,
+        handle: Handle<Record>,
+        last: Last<'_>,
+        out: &mut Departures,
+    ) {
+        let Some(record) = self.records.get(handle) else { return };
+        let is_open = record.message.decided().is_none();
+        if is_open && self.try_again(handle, last, out) {
+            return;
+        }
+        let Some(record) = self.records.get(handle) else { return };
+        let peer = self.peers.get(record.im.peer);
+        let response = last.evidence(peer.role, record.im.asked);
+        let proof = peer.mapping.verdict(response);
+        if let Some(seconds) = last.response.fields.retry_after {
+            let end = last.at.plus_ms(seconds.min(RETRY_AFTER_MAX_S) * 1_000);
+            self.shorts[handle.index as usize].not_before = Mark::of(end);
+        }
+        if is_open {
+            self.conclude(handle, Evidence::Final(response), last.at, Purse::Evidence, out);
+        } else {
+            let is_delivered = last.status < 300;
+            self.count(if is_delivered { Counter::LateDelivered } else { Counter::LateFailed });
+        }
+        self.end_attempt(handle, Some((proof, last.status)), last.at);
+        self.settle(handle, last.at);
+    }
+
+    /// RFC 3261 section 22.2: once more with credentials. RFC 3263 section 4.3: a server that says
+    /// 503 has not taken the request, so that another one may be asked without doubling it.
+    fn try_again(&mut self, handle: Handle<Record>, last: Last<'_>, out: &mut Departures) -> bool {
+        let again = match last.status {
+            401 | 407 => self.authorize(handle, Towards::Im, last),
+            503 => self.fail_over(handle, last),
+            _ => false,
+        };
+        if again {
+            self.transmit_instant(handle, last.at, Purse::Evidence, out);
+            self.wait(handle);
+        }
+        again
+    }
+
+    fn fail_over(&mut self, handle: Handle<Record>, last: Last<'_>) -> bool {
+        let Some(record) = self.records.get(handle) else { return false };
+        let Some(server) = record.im.server else { return false };
+        if let Some(seconds) = last.response.fields.retry_after
+            && let Some(until) = self.avoided.get_mut(usize::from(server))
+        {
+            *until = last.at.plus_ms(seconds.min(SERVER_AVOIDED_MAX_S) * 1_000);
+            self.count(Counter::ServersAvoided);
+        }
+        self.next_instant_server(handle, Asked::Again, last.at)
+    }
+
+    /// Turns to the next server of the list, if there is one.
+    pub(super) fn next_instant_server(
+        &mut self,
+        handle: Handle<Record>,
+        asked: Asked,
+        now: Instant,
+    ) -> bool {
+        let Some(record) = self.records.get(handle) else { return false };
+        let Some(server) = record.im.server else { return false };
+        let Some(hop) = self.next_server_at(usize::from(server) + 1, now) else { return false };
+        let Some(record) = self.records.get_mut(handle) else { return false };
+        let again = record.im.begin_again(Some(&hop), asked);
+        if again {
+            self.count(Counter::NextServer);
+        }
+        again
+    }
+
+    /// The attempt is over, or never was: the next one for this recipient has its turn, what is
+    /// proved is remembered, and those who wait for the same short message are told.
+    pub(super) fn end_attempt(
+        &mut self,
+        handle: Handle<Record>,
+        proof: Option<(Verdict, u16)>,
+        now: Instant,
+    ) {
+        let index = handle.index as usize;
+        let stage = core::mem::replace(&mut self.shorts[index].stage, Stage::Over);
+        if stage == Stage::Attached || stage == Stage::Over {
+            return self.running.leave(handle.index);
+        }
+        let Some(record) = self.records.get_mut(handle) else { return };
+        if record.im.is_running() {
+            record.im.client.on(Event::TransportError);
+        }
+        let Some(record) = self.records.get(handle) else { return };
+        let short = &self.shorts[index];
+        let own = record.message.decided();
+        let said = own.map(|(verdict, evidence)| (verdict, super::close::status_of(evidence)));
+        // The best evidence counts: a 200 that came after the deadline is one.
+        let best = match (proof, said) {
+            (Some((Verdict::Delivered, status)), _) => Some((Verdict::Delivered, status)),
+            (_, Some(said)) => Some(said),
+            (proof, None) => proof,
+        };
+        let (key, peer) = (short.key, record.im.peer);
+        let was_sent =
+            stage == Stage::Sent && (record.im.transmissions > 0 || record.im.attempt > 0);
+        if let Some((verdict, status)) = best {
+            let unproved = matches!(verdict, Verdict::Unknown | Verdict::Accepted);
+            let last = u8::try_from(record.im.cseq).unwrap_or(u8::MAX);
+            let memory = Memory {
+                verdict,
+                status,
+                reported: false,
+                may_be_there: short.may_be_there || (was_sent && unproved),
+                attempt: if was_sent { last } else { short.attempt.saturating_sub(1) },
+                salt: short.salt,
+                not_before: short.not_before,
+            };
+            self.remember(key, memory, now);
+            if was_sent && verdict != Verdict::Delivered {
+                self.bury(handle, key, peer, (verdict, status), now);
+            }
+        }
+        self.pending.leave(handle.index);
+        self.running.leave(handle.index);
+    }
+
+    /// A positive response after its attempt was over: it decides nothing any more, but the SMS side
+    /// will try again, and then it is the proof (hazard H2).
+    pub(super) fn on_late_proof(
+        &mut self,
+        handle: Handle<Record>,
+        response: &Response<'_>,
+        peer: u8,
+        now: Instant,
+    ) {
+        let (octets, fields) = (response.octets, &response.fields);
+        if response.status < 200 || fields.via_count != 1 || fields.cseq_method != Method::Message {
+            return;
+        }
+        let peer_of = self.peers.get(peer);
+        let role = peer_of.role;
+        let said = Final { status: response.status, role, retry_after: false, asked: Asked::Once };
+        if !peer_of.im || peer_of.mapping.verdict(said) != Verdict::Delivered {
+            return;
+        }
+        let Some((key, salt)) = key_of_call_id(fields.call_id.of(octets)) else { return };
+        let is_known = match self.records.get(handle) {
+            Some(record) => {
+                record.is_short
+                    && record.im.peer == peer
+                    && self.shorts[handle.index as usize].key == key
+            }
+            None => self.is_buried(handle, key, peer, now),
+        };
+        let Some(memory) = self.memory(key, now).filter(|memory| is_known && memory.salt == salt)
+        else {
+            return;
+        };
+        if memory.verdict != Verdict::Delivered {
+            self.count(Counter::LateProofs);
+            let status = response.status;
+            self.remember(key, Memory { verdict: Verdict::Delivered, status, ..memory }, now);
+        }
+    }
+
+    /// What the SMS side is told about a verdict.
+    pub(super) fn answer_to(
+        &self,
+        handle: Handle<Record>,
+        verdict: Verdict,
+        evidence: Evidence,
+    ) -> Answer {
+        let Some(record) = self.records.get(handle) else { return Answer::Ack };
+        let peer = self.peers.get(record.im.peer);
+        let short = &self.shorts[handle.index as usize];
+        // An MS may be told more than it may say.
+        if let (Evidence::Content { cause, fcs }, Direction::NetworkToMs) =
+            (evidence, short.direction)
+        {
+            return Answer::Error { cause, fcs };
+        }
+        // Nobody asked for the status, and the operator has said that acceptance is enough.
+        if verdict == Verdict::Accepted && peer.ack_accepted && !short.status_report {
+            return Answer::Ack;
+        }
+        peer.mapping.answer(verdict, evidence)
+    }
+
+    /// Timer F or an ICMP error: the attempt is over and nobody knows.
+    pub(super) fn on_instant_silence(
+        &mut self,
+        handle: Handle<Record>,
+        evidence: Evidence,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let Some(record) = self.records.get_mut(handle) else { return };
+        let peer = record.im.peer;
+        if evidence == Evidence::TimerF && record.im.client.on(Event::TimerF) == Action::Timeout {
+            self.count(Counter::TimerF);
+            PeerTally::add(&self.peer_tally(peer).timer_f);
+        }
+        let is_open = self.records.get(handle).is_some_and(|at| at.message.decided().is_none());
+        if is_open {
+            self.conclude(handle, evidence, now, Purse::Evidence, out);
+        }
+        self.end_attempt(handle, None, now);
+        self.settle(handle, now);
+    }
+
+    /// Whether an ICMP error has ended the request.
+    pub(super) fn is_unreachable(&self, record: &Record) -> bool {
+        record.im.client == State::Terminated
+    }
+}
+
+/// How long a Retry-After is heeded.
+const RETRY_AFTER_MAX_S: u32 = 3_600;
+
+const CPIM: &[u8] = b"message/cpim";
+
+/// Plain text as RFC 3428 section 4 wants it written.
+const TEXT: &[u8] = b"text/plain;charset=UTF-8";
+
+/// The short message in an RP message that was read before.
+fn deliver_in(rp: &[u8]) -> Option<Deliver<'_>> {
+    let Ok(rp::Message::Data(data)) = rp::parse(rp) else { return None };
+    match tpdu::parse(data.tpdu, data.direction, tpdu::Answer::Ack) {
+        Ok(Tpdu::Deliver(deliver)) => Some(deliver),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn wrapped<'a>(
+    deliver: &Deliver<'_>,
+    from: &[u8],
+    recipient: &[u8],
+    to: &'a mut [u8],
+) -> Option<&'a [u8]> {
+    let mut uri = [0; SIP_URI_SIZE_MAX + 2];
+    let closed = uri.get_mut(..recipient.len() + 2)?;
+    let [open, middle @ .., close] = closed else { return None };
+    (*open, *close) = (b'<', b'>');
+    middle.copy_from_slice(recipient);
+    let recipient = &*closed;
+    let mut moment = [0; 25];
+    let len = deliver.scts.write_rfc3339(&mut moment)?;
+    let date_time = moment.get(..len)?;
+    let len = cpim::head(&Wrap { from, to: recipient, date_time, content_type: TEXT }, to)?;
+    to.get(..len)
+}

@@ -1,0 +1,142 @@
+//! Who somebody is on the other side: TP addresses as URIs, and URIs as identities.
+
+use crate::wire::sip::uri::{self, Scheme};
+use crate::wire::tpdu::Address;
+
+/// Octets of the longest name-addr that [`write_originator`] makes beside the domain.
+const ORIGINATOR_SIZE_MAX: usize = 128;
+
+/// Writes the originator of a short message as a name-addr: a number as the user of a SIP URI in our
+/// domain (RFC 3261 section 19.1.6), a name as a display name before a URI of the domain itself.
+/// `None` if it does not fit.
+pub fn write_originator(address: &Address<'_>, domain: &[u8], to: &mut [u8]) -> Option<usize> {
+    let mut text = [0; ORIGINATOR_SIZE_MAX];
+    let len = address.write(&mut text)?;
+    let text = text.get(..len)?;
+    let mut writer = Writer { to, at: 0 };
+    if address.is_alphanumeric() {
+        writer.put(b"\"")?;
+        for &octet in text {
+            match octet {
+                b'"' | b'\\' => writer.put(&[b'\\', octet])?,
+                // A display name is one line.
+                0..b' ' | 0x7F => writer.put(b" ")?,
+                _ => writer.put(&[octet])?,
+            }
+        }
+        writer.put(b"\" <sip:")?;
+        writer.put(domain)?;
+        writer.put(b">")?;
+        return Some(writer.at);
+    }
+    writer.put(b"<sip:")?;
+    if address.is_international() {
+        writer.put(b"+")?;
+    }
+    put_user(text, &mut writer)?;
+    if !address.is_international() {
+        // A number that is not global says where it is valid (RFC 3966 section 5.1.5).
+        writer.put(b";phone-context=")?;
+        writer.put(domain)?;
+    }
+    writer.put(b"@")?;
+    writer.put(domain)?;
+    writer.put(b";user=phone>")?;
+    Some(writer.at)
+}
+
+/// The digits of a number, with what may not stand in a user escaped; an address without digits is
+/// somebody who is not named (RFC 3323 section 4.1.1.3).
+fn put_user(text: &[u8], writer: &mut Writer<'_>) -> Option<()> {
+    if text.is_empty() {
+        return writer.put(b"anonymous");
+    }
+    for &octet in text {
+        match octet {
+            b'#' => writer.put(b"%23")?,
+            _ => writer.put(&[octet])?,
+        }
+    }
+    Some(())
+}
+
+/// What two URIs of one person share: a global number wherever it stands, else user and host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identity<'a> {
+    /// The number with its plus, else the user.
+    pub user: &'a [u8],
+    /// The host, which has no case; empty for a global number.
+    pub host: &'a [u8],
+}
+
+/// The identity that a URI names; a URI that cannot be read names itself.
+pub fn identity(octets: &[u8]) -> Identity<'_> {
+    let Ok(uri) = uri::parse(octets) else { return Identity { user: octets, host: &[] } };
+    match uri.scheme {
+        Scheme::Sip | Scheme::Sips | Scheme::Tel if is_global_number(number(uri.user)) => {
+            Identity { user: number(uri.user), host: &[] }
+        }
+        Scheme::Sip | Scheme::Sips => Identity { user: uri.user, host: uri.host },
+        Scheme::Tel | Scheme::Other => Identity { user: octets, host: &[] },
+    }
+}
+
+/// A URI as it may stand in a request line: without headers (RFC 3261 section 19.1.1).
+pub fn without_headers(octets: &[u8]) -> &[u8] {
+    let headers = uri::parse(octets).map_or(0, |uri| uri.headers.len());
+    octets.get(..octets.len().saturating_sub(headers)).unwrap_or(octets)
+}
+
+/// The number of a telephone-subscriber, without its parameters.
+fn number(user: &[u8]) -> &[u8] {
+    user.split(|&octet| octet == b';').next().unwrap_or_default()
+}
+
+fn is_global_number(user: &[u8]) -> bool {
+    let [b'+', digits @ ..] = user else { return false };
+    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+}
+
+struct Writer<'a> {
+    to: &'a mut [u8],
+    at: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, octets: &[u8]) -> Option<()> {
+        let end = self.at + octets.len();
+        self.to.get_mut(self.at..end)?.copy_from_slice(octets);
+        self.at = end;
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_one_identity_in_every_form() {
+        let plus = identity(b"tel:+15551230002");
+        for same in [
+            &b"sip:+15551230002@example.net;user=phone"[..],
+            b"sips:+15551230002@other.example:5061",
+            b"tel:+15551230002;x=y",
+            b"sip:+15551230002;npdi@example.net;user=phone",
+        ] {
+            assert_eq!(identity(same), plus, "{}", String::from_utf8_lossy(same));
+        }
+        assert_ne!(identity(b"sip:15551230002@example.net"), plus);
+        assert_ne!(identity(b"sip:bob@a.example"), identity(b"sip:bob@b.example"));
+        assert_eq!(identity(b"sip:bob@a.example;x=y"), identity(b"sips:bob@a.example:5061"));
+        assert_ne!(identity(b"urn:service:sos"), identity(b"urn:service:test"));
+        assert_ne!(identity(b"tel:911;phone-context=a"), identity(b"tel:911;phone-context=b"));
+    }
+
+    #[test]
+    fn headers_do_not_stand_in_a_request_line() {
+        assert_eq!(without_headers(b"sip:a@b;c=d?e=f&g"), b"sip:a@b;c=d");
+        assert_eq!(without_headers(b"sip:a@b"), b"sip:a@b");
+        assert_eq!(without_headers(b"no uri"), b"no uri");
+    }
+}

@@ -1,0 +1,3 @@
+//! From a verdict to the octets of its report. No decisions are made here.
+
+pub mod rp;
