@@ -11,6 +11,7 @@ use crate::config::{
     Blame, Config, Diagnosis, Effective, Examination, Machine, Severity, Sources, SystemNames,
     examine, origin_name, render_effective,
 };
+use crate::limits::REMEMBERED_SIZE;
 
 /// What `roger check` takes.
 #[derive(Args, Debug)]
@@ -145,13 +146,17 @@ fn summary(examination: &Examination, name: &str) -> String {
 fn described(config: &Config) -> String {
     let sms = config.peers.iter().filter(|peer| peer.side.is_sms()).count();
     let im = config.peers.iter().filter(|peer| peer.side.is_im()).count();
+    let remembered = usize::try_from(config.gateway.remembered_max).unwrap_or(usize::MAX);
     format!(
-        "{}, {} ({sms} SMS side, {im} IM side), {} open and {} finished at {}/s",
+        "{}, {} ({sms} SMS side, {im} IM side), {} open and {} finished at {}/s, {} remembered \
+         ({} MiB)",
         counted(config.listeners.len(), "listener"),
         counted(config.peers.len(), "peer"),
         config.capacity.open,
         config.finished_max(),
         config.capacity.rate,
+        config.gateway.remembered_max,
+        (remembered * REMEMBERED_SIZE) >> 20,
     )
 }
 

@@ -3,8 +3,8 @@
 //!
 //! The way of a setting: `reader` finds it (command line before environment before file before
 //! default) and remembers its origin; `value` understands it; `sections` says which settings
-//! there are; `relations` says which of them contradict each other, or the machine, or the
-//! names that a resolver knows. What survives is a [`Config`]: typed, resolved, immutable.
+//! there are; `relations` and `peering` say which of them contradict each other, or the machine,
+//! or the names that a resolver knows. What survives is a [`Config`]: typed, resolved, immutable.
 //!
 //! To add a setting: read it in `sections` under its key, give it a field here, say in
 //! `relations` what it must not contradict, and show it in `tools/packaging/roger.toml`.
@@ -12,10 +12,12 @@
 #![expect(clippy::disallowed_macros, reason = "cold code: runs before the first packet")]
 
 mod diagnosis;
+mod peering;
 mod reader;
 mod relations;
 mod sections;
 mod surroundings;
+mod terms;
 mod value;
 
 pub use self::diagnosis::{Blame, Diagnosis, Origin, Severity};
@@ -25,7 +27,8 @@ pub use self::surroundings::{Machine, Names, SystemNames};
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::delivery::Role;
+use crate::delivery::{Mapping, Role};
+use crate::engine::{Content, Credentials, Gateway, Recipient};
 
 /// Everything that is configured, checked and resolved.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// The outbound proxies, as positions in `peers`, in the order in which they are tried.
     pub outbound_proxies: Vec<usize>,
+    /// How short messages become instant messages.
+    pub gateway: Gateway,
     /// How long things take.
     pub timers: Timers,
     /// How much fits.
@@ -180,6 +185,21 @@ pub struct Peer {
     pub trusted: bool,
     /// Where it is, as written, with what that resolved to.
     pub places: Vec<Place>,
+    /// What its final responses mean.
+    pub mapping: Mapping,
+    /// From the arrival of a message from it to the verdict, in milliseconds; `None` on a peer from
+    /// which none come.
+    pub sync_deadline_ms: Option<u32>,
+    /// Who is the recipient of a short message from it.
+    pub recipient: Recipient,
+    /// The Route of our reports to it, as a header field value.
+    pub route: Option<String>,
+    /// What an instant message to it holds.
+    pub content: Content,
+    /// Whether a 202 from it is reported as RP-ACK where nobody asked for a status report.
+    pub ack_accepted: bool,
+    /// How its challenges are answered.
+    pub credentials: Option<Credentials>,
 }
 
 /// One address of a peer.

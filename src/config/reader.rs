@@ -270,6 +270,27 @@ impl<'r, 't> Section<'r, 't> {
         Some(setting)
     }
 
+    /// Says more about the setting that was read last.
+    pub(super) fn remark(&mut self, remark: &str) {
+        if let Some(last) = self.reader.effective.last_mut() {
+            remark.clone_into(&mut last.remark);
+        }
+    }
+
+    /// Reports those of `keys` that are there: each would be without effect, because it `is_about`
+    /// something else.
+    pub(super) fn misplaced(&mut self, keys: &[&'static str], is_about: &str) {
+        for &key in keys {
+            self.known.push(key);
+            let Some((at, _)) = self.table.and_then(|table| table.get_key_value(key)) else {
+                continue;
+            };
+            let message = format!("`{key}` has no effect on this side");
+            let diagnosis = Diagnosis::error(message, Origin::File(at.span()), "not here");
+            self.reader.report(diagnosis.because(format!("it {is_about}")));
+        }
+    }
+
     fn remember<T: Value>(&mut self, key: &'static str, setting: &Setting<T>) {
         self.reader.effective.push(Effective {
             header: self.header.clone(),

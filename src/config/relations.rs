@@ -10,19 +10,23 @@ use crate::config::sections::{Draft, DraftListener, DraftPeer};
 use crate::config::surroundings::{Machine, Names};
 use crate::config::value::{Millis, nearest};
 use crate::config::{
-    Capacity, Config, Cpus, HostPort, Listener, Peer, PeerSide, Place, Polling, Requests, Timers,
-    Workers,
+    Capacity, Config, Cpus, HostPort, Listener, Peer, PeerSide, Place, Polling, Requests, Sources,
+    Timers, Workers, peering,
 };
-use crate::delivery::Role;
-use crate::limits::{DATAGRAM_SIZE_MAX, PEER_ADDRESSES_MAX, PEERS_MAX, SOCKETS_MAX};
+use crate::delivery::{Mapping, Role};
+use crate::engine::{Content, Credentials, Recipient};
+use crate::limits::{
+    DATAGRAM_SIZE_MAX, PEER_ADDRESSES_MAX, PEERS_MAX, REMEMBERED_SIZE, SOCKETS_MAX,
+};
 
 /// Judges the draft as a whole.
 pub(super) fn settle(
     reader: &mut Reader,
     draft: &Draft,
-    machine: &Machine,
+    sources: Sources<'_>,
     names: &mut dyn Names,
 ) -> Option<Config> {
+    let machine = sources.machine;
     let cpu = cpu(reader, draft, machine);
     listeners(reader, draft, machine);
     let requests = requests(reader, draft);
@@ -34,13 +38,17 @@ pub(super) fn settle(
     addresses_are_unique(reader, draft, &places);
     nobody_is_us(reader, draft, &places, machine);
     let outbound_proxies = outbound_proxies(reader, draft);
+    let gateway = peering::gateway(reader, draft);
+    let terms: Vec<Terms> =
+        draft.peers.iter().map(|peer| Terms::of(reader, draft, peer, sources)).collect();
     Some(Config {
         node: u8::try_from(draft.node.value.0).ok()?,
         workers: Workers { cpu, driver: draft.driver.value, polling: draft.polling.value },
         listeners: draft.listeners.iter().map(listener).collect::<Option<_>>()?,
         requests: requests?,
-        peers: draft.peers.iter().zip(places).map(peer).collect::<Option<_>>()?,
+        peers: draft.peers.iter().zip(places).zip(terms).map(peer).collect::<Option<_>>()?,
         outbound_proxies,
+        gateway: gateway?,
         timers: Timers {
             t1_ms: draft.timers.t1.value.0,
             t2_ms: draft.timers.t2.value.0,
@@ -65,14 +73,36 @@ fn listener(draft: &DraftListener) -> Option<Listener> {
     Some(Listener { address: draft.address.as_ref()?.value, advertise })
 }
 
-fn peer((draft, places): (&DraftPeer, Vec<PlaceAt>)) -> Option<Peer> {
+/// What was judged of a peer by itself.
+struct Terms {
+    mapping: Mapping,
+    credentials: Option<Credentials>,
+}
+
+impl Terms {
+    fn of(reader: &mut Reader, draft: &Draft, peer: &DraftPeer, sources: Sources<'_>) -> Self {
+        peering::peer(reader, draft, peer);
+        let mapping = peering::mapping(reader, peer, sources);
+        Self { mapping, credentials: peering::credentials(reader, peer) }
+    }
+}
+
+fn peer(((draft, places), terms): ((&DraftPeer, Vec<PlaceAt>), Terms)) -> Option<Peer> {
     let side = draft.side.as_ref()?.value;
+    let value = |truth: &Option<Setting<bool>>| truth.as_ref().is_some_and(|truth| truth.value);
     Some(Peer {
         name: draft.name.as_ref()?.value.0.clone(),
         side,
         role: draft.role.as_ref().map_or(Role::Proxy, |role| role.value),
         trusted: draft.trusted.value,
         places: places.into_iter().map(|at| at.place).collect(),
+        mapping: terms.mapping,
+        sync_deadline_ms: draft.sync_deadline.as_ref().map(|deadline| deadline.value.0),
+        recipient: draft.recipient.as_ref().map_or(Recipient::CalledParty, |one| one.value),
+        route: draft.route.as_ref().map(|route| route.value.header_field_value()),
+        content: draft.content.as_ref().map_or(Content::Text, |content| content.value),
+        ack_accepted: value(&draft.ack_accepted),
+        credentials: terms.credentials,
     })
 }
 
@@ -286,7 +316,15 @@ fn timers(reader: &mut Reader, draft: &Draft) {
 }
 
 fn sync_deadline(reader: &mut Reader, draft: &Draft) {
-    let (t1, deadline) = (&draft.timers.t1, &draft.timers.sync_deadline);
+    judge_deadline(reader, &draft.timers.t1, &draft.timers.sync_deadline);
+}
+
+/// The bounds of a deadline, of a peer or of all.
+pub(super) fn judge_deadline(
+    reader: &mut Reader,
+    t1: &Setting<Millis>,
+    deadline: &Setting<Millis>,
+) {
     if !t1.sound || !deadline.sound {
         return;
     }
@@ -383,7 +421,10 @@ fn capacity(reader: &mut Reader, draft: &Draft, machine: &Machine) {
         return;
     }
     let large_size = u64::try_from(DATAGRAM_SIZE_MAX).unwrap_or(u64::MAX);
+    let remembered = u64::from(peering::remembered_max(rate.value.0));
+    let remembered_size = u64::try_from(REMEMBERED_SIZE).unwrap_or(u64::MAX);
     let needed = u64::from(open.value.0) * OPEN_SIZE
+        + remembered * remembered_size
         + u64::from(large.value.0) * large_size
         + finished * FINISHED_SIZE;
     if machine.memory > 0 && needed > machine.memory / 4 * 3 {
@@ -567,13 +608,18 @@ fn remark_resolved(reader: &mut Reader, number: usize, places: &[PlaceAt]) {
     let names = places.iter().filter(|one| one.place.written.literal().is_none());
     let resolved: Vec<String> =
         names.flat_map(|one| one.place.addresses.iter().map(ToString::to_string)).collect();
+    if !resolved.is_empty() {
+        let resolved = format!("resolves to {}", resolved.join(", "));
+        remark(reader, "[[peer]]", number, "address", &resolved);
+    }
+}
+
+/// Says more about an effective setting.
+pub(super) fn remark(reader: &mut Reader, header: &str, number: usize, key: &str, text: &str) {
     let mut entries = reader.effective.iter_mut();
-    let entry = entries
-        .find(|one| one.header == "[[peer]]" && one.number == number && one.key == "address");
-    if let Some(entry) = entry
-        && !resolved.is_empty()
-    {
-        entry.remark = format!("resolves to {}", resolved.join(", "));
+    let entry = entries.find(|one| one.header == header && one.number == number && one.key == key);
+    if let Some(entry) = entry {
+        text.clone_into(&mut entry.remark);
     }
 }
 

@@ -8,11 +8,13 @@ use crate::config::diagnosis::{Diagnosis, Origin};
 use crate::config::reader::{Effective, Reader, Section, Setting};
 use crate::config::relations;
 use crate::config::surroundings::Names;
+use crate::config::terms::{Domain, FilePath, Meanings, RouteUri, Username};
 use crate::config::value::{Count, Millis, Name, Several};
 use crate::config::{
     Config, Cpus, Driver, HostPort, Machine, PeerSide, Polling, PortRange, Sources, Strangers,
 };
-use crate::delivery::Role;
+use crate::delivery::{Preset, Role};
+use crate::engine::{Content, Recipient};
 
 /// Everything that was read, each with its place; `None` where it was missing or not understood.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub(super) struct Draft {
     pub(super) ports: Option<Setting<PortRange>>,
     pub(super) peers: Vec<DraftPeer>,
     pub(super) outbound_proxies: Setting<Several<Name>>,
+    pub(super) gateway: DraftGateway,
     pub(super) timers: DraftTimers,
     pub(super) rate: Setting<Count<1, 10_000_000>>,
     pub(super) open: Setting<Count<1, 16_000_000>>,
@@ -51,6 +54,31 @@ pub(super) struct DraftPeer {
     pub(super) role: Option<Setting<Role>>,
     pub(super) addresses: Option<Setting<Several<HostPort>>>,
     pub(super) trusted: Setting<bool>,
+    /// From here on: settings of the SMS side.
+    pub(super) sync_deadline: Option<Setting<Millis>>,
+    pub(super) recipient: Option<Setting<Recipient>>,
+    pub(super) route: Option<Setting<RouteUri>>,
+    /// From here on: settings of the IM side.
+    pub(super) content: Option<Setting<Content>>,
+    pub(super) ack_accepted: Option<Setting<bool>>,
+    pub(super) preset: Option<Setting<Option<Preset>>>,
+    pub(super) map: Option<Setting<Meanings>>,
+    /// From here on: settings of both.
+    pub(super) username: Option<Setting<Username>>,
+    pub(super) password_file: Option<Setting<FilePath>>,
+    /// Whether they were written at all, rightly or wrongly.
+    pub(super) has_username: bool,
+    pub(super) has_password_file: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct DraftGateway {
+    pub(super) domain: Setting<Domain>,
+    pub(super) uri_pending: Setting<Count<1, 1_000>>,
+    pub(super) uri_wait: Setting<Millis>,
+    pub(super) dedup: Setting<bool>,
+    pub(super) permanent_window: Setting<Millis>,
+    pub(super) pager_max: Setting<Count<500, 8_192>>,
 }
 
 #[derive(Debug)]
@@ -82,7 +110,7 @@ pub(super) fn read(
     let mut reader = Reader::new(sources.overrides);
     let draft = draft(&mut reader, document.get_ref(), sources.machine);
     reader.finish();
-    let config = relations::settle(&mut reader, &draft, sources.machine, names);
+    let config = relations::settle(&mut reader, &draft, sources, names);
     (reader.diagnoses, reader.effective, config)
 }
 
@@ -99,7 +127,7 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     workers.finish();
 
     let found = root.list("listen");
-    let listeners = found
+    let listeners: Vec<DraftListener> = found
         .into_iter()
         .enumerate()
         .map(|(number, table)| listener(Section::element(root.reader, "listen", number, table)))
@@ -111,18 +139,26 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     let single_port = requests.read("single_port", no_range);
     requests.finish();
 
+    // Peers take their deadline from the timers, which are shown after them.
+    let shown = root.reader.effective.len();
+    let timers = timers(root.inner("timers"));
+    let shown_timers = root.reader.effective.split_off(shown);
     let found = root.list("peer");
     let peers = found
         .into_iter()
         .enumerate()
-        .map(|(number, table)| peer(Section::element(root.reader, "peer", number, table)))
+        .map(|(number, table)| {
+            let section = Section::element(root.reader, "peer", number, table);
+            peer(section, timers.sync_deadline.value)
+        })
         .collect();
 
     let mut route = root.inner("route");
     let outbound_proxies = route.read("outbound_proxies", Several::none());
     route.finish();
 
-    let timers = timers(root.inner("timers"));
+    let gateway = gateway(root.inner("gateway"), &listeners);
+    root.reader.effective.extend(shown_timers);
 
     let mut capacity = root.inner("capacity");
     let rate = capacity.read("rate", Count(10_000));
@@ -149,6 +185,7 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
         ports,
         peers,
         outbound_proxies,
+        gateway,
         timers,
         rate,
         open,
@@ -171,7 +208,7 @@ fn listener(mut section: Section<'_, '_>) -> DraftListener {
     DraftListener { at, address, advertise, advertises }
 }
 
-fn peer(mut section: Section<'_, '_>) -> DraftPeer {
+fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
     let at = section.origin();
     let name = section.require(
         "name",
@@ -185,6 +222,7 @@ fn peer(mut section: Section<'_, '_>) -> DraftPeer {
     );
     // An SMS-side peer sends us no final response, so that nobody asks who originates it.
     let is_im = side.as_ref().is_none_or(|side| side.value.is_im());
+    let is_sms = side.as_ref().is_none_or(|side| side.value.is_sms());
     let role = if is_im {
         section.require(
             "role",
@@ -201,8 +239,70 @@ fn peer(mut section: Section<'_, '_>) -> DraftPeer {
         "address = \"192.0.2.7:5060\", \"sbc.example.net:5060\" or a list of such",
     );
     let trusted = section.read("trusted", false);
+    let mut draft = DraftPeer {
+        at,
+        name,
+        side,
+        role,
+        addresses,
+        trusted,
+        sync_deadline: None,
+        recipient: None,
+        route: None,
+        content: None,
+        ack_accepted: None,
+        preset: None,
+        map: None,
+        has_username: section.has("username"),
+        has_password_file: section.has("password_file"),
+        username: section.read_optional("username"),
+        password_file: section.read_optional("password_file"),
+    };
+    if is_sms {
+        let deadline = section.read("sync_deadline", sync_deadline);
+        if deadline.is_default() {
+            section.remark("as in [timers]");
+        }
+        draft.sync_deadline = Some(deadline);
+        draft.recipient = Some(section.read("recipient", Recipient::CalledParty));
+        draft.route = section.read_optional("route");
+    } else {
+        let what = "is about short messages that come from a peer of the SMS side";
+        section.misplaced(&["sync_deadline", "recipient", "route"], what);
+    }
+    if is_im {
+        draft.content = Some(section.read("content", Content::Text));
+        draft.ack_accepted = Some(section.read("ack_accepted", false));
+        draft.preset = Some(section.read("preset", None));
+        draft.map = section.read_optional("map");
+    } else {
+        let what = "is about messages that go to a peer of the IM side";
+        section.misplaced(&["content", "ack_accepted", "preset", "map"], what);
+    }
     section.finish();
-    DraftPeer { at, name, side, role, addresses, trusted }
+    draft
+}
+
+/// RFC 3428 section 8 bounds a MESSAGE to 1300 octets where it arrives; proxies add to it.
+const PAGER_MAX: u32 = 1_300 - 150;
+
+fn gateway(mut section: Section<'_, '_>, listeners: &[DraftListener]) -> DraftGateway {
+    let host = listeners.first().and_then(|first| match (&first.advertise, &first.address) {
+        (Some(advertise), _) => Some(advertise.value.host.clone()),
+        (None, Some(address)) => Some(address.value.ip().to_string()),
+        (None, None) => None,
+    });
+    let domain = Domain::of_host(host.as_deref().unwrap_or("localhost"));
+    let gateway = DraftGateway {
+        domain: section.read("domain", domain),
+        uri_pending: section.read("uri_pending", Count(1)),
+        uri_wait: section.read("uri_wait", Millis(2_000)),
+        dedup: section.read("dedup", true),
+        permanent_window: section.read("permanent_window", Millis(3_600_000)),
+        pager_max: section.read("pager_max", Count(PAGER_MAX)),
+    };
+    section.finish();
+    gateway
 }
 
 fn timers(mut section: Section<'_, '_>) -> DraftTimers {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use crate::config::{Cpus, Driver, HostPort, PeerSide, Polling, PortRange, Strangers};
-use crate::delivery::Role;
+use crate::delivery::{Preset, Role};
+use crate::engine::{Content, Recipient};
 
 /// A value as it was written, before anybody asked what it means.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(super) enum Raw<'a> {
     Truth(bool),
     /// An array of the file; each element with its place.
     List(Vec<(Self, Range<usize>)>),
+    /// A table of the file: key and value, each with its place.
+    Table(Vec<(&'a str, Range<usize>, Self, Range<usize>)>),
     /// From the environment or the command line, where everything is text.
     Loose(&'a str),
     /// What no setting ever is.
@@ -39,24 +42,30 @@ impl<'a> Raw<'a> {
             }
             DeValue::Float(_) => Raw::Other("a number with a fraction"),
             DeValue::Datetime(_) => Raw::Other("a date"),
-            DeValue::Table(_) => Raw::Other("a table"),
+            DeValue::Table(table) => {
+                let entries = table.iter().map(|(key, value)| {
+                    (key.get_ref().as_ref(), key.span(), Raw::of(value.get_ref()), value.span())
+                });
+                Raw::Table(entries.collect())
+            }
         }
     }
 
-    const fn described(&self) -> &'static str {
+    pub(super) const fn described(&self) -> &'static str {
         match self {
             Raw::Text(_) | Raw::Loose(_) => "a string",
             Raw::Number(_) => "a number",
             Raw::Truth(_) => "a truth value",
             Raw::List(_) => "a list",
+            Raw::Table(_) => "a table",
             Raw::Other(described) => described,
         }
     }
 
-    fn text(&self, expected: &str) -> Result<&'a str, Complaint> {
+    pub(super) fn text(&self, expected: &str) -> Result<&'a str, Complaint> {
         match self {
             Raw::Text(text) | Raw::Loose(text) => Ok(text),
-            Raw::Number(_) | Raw::Truth(_) | Raw::List(_) | Raw::Other(_) => {
+            Raw::Number(_) | Raw::Truth(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
                 Err(Complaint::unexpected(self, expected))
             }
         }
@@ -79,23 +88,23 @@ pub(super) struct Complaint {
 }
 
 impl Complaint {
-    fn new(message: String, label: impl Into<String>) -> Self {
+    pub(super) fn new(message: String, label: impl Into<String>) -> Self {
         Self { message, label: label.into(), reason: None, suggestion: None, at: None }
     }
 
-    fn unexpected(raw: &Raw<'_>, expected: &str) -> Self {
+    pub(super) fn unexpected(raw: &Raw<'_>, expected: &str) -> Self {
         Self::new(
             format!("expected {expected}, found {}", raw.described()),
             format!("must be {expected}"),
         )
     }
 
-    const fn because(mut self, reason: &'static str) -> Self {
+    pub(super) const fn because(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self
     }
 
-    fn suggest(mut self, suggestion: impl Into<String>) -> Self {
+    pub(super) fn suggest(mut self, suggestion: impl Into<String>) -> Self {
         self.suggestion = Some(suggestion.into());
         self
     }
@@ -160,7 +169,7 @@ impl<T: Choice> Value for T {
 }
 
 /// "`a`, `b` or `c`".
-fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub(super) fn one_of<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
@@ -193,6 +202,20 @@ impl Choice for Role {
     ];
 }
 
+impl Choice for Option<Preset> {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("none", None), (Preset::Kamailio.name(), Some(Preset::Kamailio))];
+}
+
+impl Choice for Recipient {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("called-party", Self::CalledParty), ("to", Self::To), ("request-uri", Self::RequestUri)];
+}
+
+impl Choice for Content {
+    const CHOICES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("cpim", Self::Cpim)];
+}
+
 impl Choice for Strangers {
     const CHOICES: &'static [(&'static str, Self)] =
         &[("silence", Self::Silence), ("forbid", Self::Forbid)];
@@ -204,9 +227,12 @@ impl Value for bool {
             Raw::Truth(truth) => Ok(*truth),
             Raw::Loose("true") => Ok(true),
             Raw::Loose("false") => Ok(false),
-            Raw::Loose(_) | Raw::Text(_) | Raw::Number(_) | Raw::List(_) | Raw::Other(_) => {
-                Err(Complaint::unexpected(raw, "`true` or `false`"))
-            }
+            Raw::Loose(_)
+            | Raw::Text(_)
+            | Raw::Number(_)
+            | Raw::List(_)
+            | Raw::Table(_)
+            | Raw::Other(_) => Err(Complaint::unexpected(raw, "`true` or `false`")),
         }
     }
 
@@ -227,7 +253,7 @@ impl<const MIN: u32, const MAX: u32> Value for Count<MIN, MAX> {
                 Ok(number) => Some(number),
                 Err(_) => return Err(Complaint::unexpected(raw, "a whole number")),
             },
-            Raw::Text(_) | Raw::Truth(_) | Raw::List(_) | Raw::Other(_) => {
+            Raw::Text(_) | Raw::Truth(_) | Raw::List(_) | Raw::Table(_) | Raw::Other(_) => {
                 return Err(Complaint::unexpected(raw, "a whole number"));
             }
         };
@@ -393,7 +419,7 @@ impl HostPort {
 
 /// RFC 3261 section 25.1, `hostname / IPv4address`: labels of letters, digits and hyphens; what
 /// consists of digits and dots only is an address or nothing.
-fn is_host(host: &str) -> bool {
+pub(super) fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -490,6 +516,7 @@ impl Value for Cpus {
             | Raw::Loose(_)
             | Raw::Truth(_)
             | Raw::List(_)
+            | Raw::Table(_)
             | Raw::Other(_) => raw.text(EXPECTED)?,
         };
         if text == "any" {
@@ -566,7 +593,7 @@ impl<T: Value> Value for Several<T> {
                     several.take(&Raw::Loose(item.trim()), None);
                 }
             }
-            Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Other(_) => {
+            Raw::Text(_) | Raw::Number(_) | Raw::Truth(_) | Raw::Table(_) | Raw::Other(_) => {
                 several.take(raw, None);
             }
         }

@@ -71,7 +71,7 @@ pub(super) fn setup(
             .map(|&address| Endpoint::from(address))
             .collect(),
         timers: Timers { t1_ms: config.timers.t1_ms, t2_ms: config.timers.t2_ms },
-        gateway: engine::Gateway::default(),
+        gateway: config.gateway.clone(),
         strangers: match config.strangers {
             Strangers::Silence => engine::Strangers::Silence,
             Strangers::Forbid => engine::Strangers::Forbid,
@@ -89,7 +89,13 @@ fn peer(peer: &crate::config::Peer, config: &Config) -> engine::Peer {
         sms: peer.side.is_sms(),
         im: peer.side.is_im(),
         trusted: peer.trusted,
-        sync_deadline_ms: config.timers.sync_deadline_ms,
+        mapping: peer.mapping.clone(),
+        sync_deadline_ms: peer.sync_deadline_ms.unwrap_or(config.timers.sync_deadline_ms),
+        recipient: peer.recipient,
+        report_route: peer.route.as_deref().unwrap_or_default().into(),
+        ack_accepted: peer.ack_accepted,
+        content: peer.content,
+        credentials: peer.credentials.clone(),
         addresses: addresses.map(|&address| Endpoint::from(address)).collect(),
         hosts: peer.places.iter().flat_map(hosts).collect(),
         ..engine::Peer::new(&peer.name, peer.role)
@@ -116,6 +122,7 @@ fn hosts(place: &crate::config::Place) -> impl Iterator<Item = engine::Host> {
 mod tests {
     use super::*;
     use crate::config::{Machine, Names, Sources, examine};
+    use crate::delivery::{Asked, Final};
 
     struct Hosts;
 
@@ -138,11 +145,19 @@ mod tests {
         side = "sms"
         address = "127.0.0.1:5070"
         trusted = true
+        sync_deadline = "4s"
+        recipient = "to"
+        route = "sip:scscf.example.net:6060"
         [[peer]]
         name = "im"
         side = "im"
         role = "gateway"
         address = ["im.example.net:5080", "127.0.0.1:5081"]
+        content = "cpim"
+        ack_accepted = true
+        preset = "kamailio"
+        [peer.map]
+        404 = "T"
         [route]
         outbound_proxies = "im"
         [timers]
@@ -176,13 +191,23 @@ mod tests {
         let setup = built(&[]);
         assert_eq!((setup.node, setup.epoch), (9, 7));
         assert_eq!(setup.timers, Timers { t1_ms: 100, t2_ms: 4_000 });
-        assert_eq!(setup.peers[0].sync_deadline_ms, 5_000);
+        assert_eq!(&*setup.gateway.domain, "roger.example.net");
         // 100 a second for 64 times 100 ms.
         assert_eq!(setup.finished_max, 640);
         assert_eq!(setup.strangers, engine::Strangers::Forbid);
         let [smsc, im] = &*setup.peers else { panic!("two peers") };
         assert!(smsc.sms && !smsc.im && smsc.trusted && smsc.hosts.is_empty());
         assert!(!im.sms && im.im && !im.trusted);
+        assert_eq!((smsc.sync_deadline_ms, im.sync_deadline_ms), (4_000, 5_000));
+        assert_eq!(smsc.recipient, engine::Recipient::To);
+        assert_eq!(&*smsc.report_route, "<sip:scscf.example.net:6060;lr>");
+        assert_eq!((im.content, im.ack_accepted), (engine::Content::Cpim, true));
+        assert!(im.report_route.is_empty() && im.credentials.is_none());
+        for (status, verdict) in [(404, 'T'), (477, 'T'), (403, 'P'), (200, 'A')] {
+            let role = im.role;
+            let response = Final { status, role, retry_after: false, asked: Asked::Once };
+            assert_eq!(im.mapping.verdict(response).letter(), verdict, "{status}");
+        }
         let named = |text: &str| engine::Host {
             name: "im.example.net".into(),
             port: 5_080,

@@ -7,6 +7,7 @@
 mod bench;
 mod breaker;
 mod config_check;
+mod config_peer;
 mod cut_through;
 mod demo_short;
 mod gateway;

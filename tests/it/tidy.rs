@@ -33,7 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("io", &["id", "limits", "metrics", "packet", "store", "time"]),
-    ("config", &["delivery", "engine", "id", "io", "limits", "time"]),
+    ("config", &["delivery", "engine", "id", "io", "limits", "time", "wire"]),
     ("worker", &["delivery", "engine", "id", "io", "limits", "metrics", "packet", "store", "time"]),
     ("load", &["id", "io", "limits", "metrics", "packet", "store", "time", "wire"]),
 ];

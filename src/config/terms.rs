@@ -1,0 +1,293 @@
+//! Values that are on terms with a peer: what its statuses mean, its Route, what we show it.
+
+use core::net::Ipv6Addr;
+use core::ops::Range;
+use std::path::PathBuf;
+
+use crate::config::HostPort;
+use crate::config::value::{Complaint, Raw, Value, is_host, one_of, quoted};
+use crate::delivery::Verdict;
+use crate::wire::sip::uri::{self, Scheme};
+
+/// What some statuses of a peer mean: `404 = "T"`.
+#[derive(Clone, Debug)]
+pub(super) struct Meanings {
+    pub(super) items: Vec<Meaning>,
+    complaints: Vec<Complaint>,
+}
+
+/// What one status means, and where that stands.
+#[derive(Clone, Debug)]
+pub(super) struct Meaning {
+    pub(super) status: u16,
+    pub(super) verdict: Verdict,
+    /// The place of the verdict.
+    pub(super) at: Range<usize>,
+}
+
+impl Meanings {
+    fn take(&mut self, key: &str, key_at: Range<usize>, raw: &Raw<'_>, at: Range<usize>) {
+        let verdict =
+            verdict(raw).map_err(|complaint| Complaint { at: Some(at.clone()), ..complaint });
+        let status = status(key).map_err(|complaint| Complaint { at: Some(key_at), ..complaint });
+        match (status, verdict) {
+            (Ok(status), Ok(verdict)) => self.items.push(Meaning { status, verdict, at }),
+            (status, verdict) => {
+                self.complaints.extend(status.err().into_iter().chain(verdict.err()))
+            }
+        }
+    }
+}
+
+fn status(key: &str) -> Result<u16, Complaint> {
+    let digits = key.len() == 3 && key.bytes().all(|octet| octet.is_ascii_digit());
+    match digits.then(|| key.parse::<u16>().ok()).flatten() {
+        Some(status @ 200..=699) => Ok(status),
+        Some(status @ 100..=199) => {
+            Err(Complaint::new(format!("{status} is not final"), "must be 200 to 699")
+                .because("a provisional response proves nothing: the final one comes later"))
+        }
+        Some(_) | None => Err(Complaint::new(
+            format!("`{}` is not a status code", key.escape_default()),
+            "must be 200 to 699",
+        )),
+    }
+}
+
+fn verdict(raw: &Raw<'_>) -> Result<Verdict, Complaint> {
+    let letters: Vec<String> = Verdict::ALL.map(|verdict| verdict.letter().to_string()).into();
+    let listed = one_of(letters.iter().map(String::as_str));
+    let text = raw.text(&listed)?;
+    Verdict::of_letter(text).ok_or_else(|| {
+        let complaint =
+            Complaint::new(format!("`{}` is not {listed}", text.escape_default()), "not a verdict");
+        match Verdict::of_letter(&text.trim().to_ascii_uppercase())
+            .or_else(|| Verdict::ALL.into_iter().find(|one| one.word().eq_ignore_ascii_case(text)))
+        {
+            Some(verdict) => complaint.suggest(format!("write \"{}\"", verdict.letter())),
+            None => complaint.because(
+                "D delivered, P permanent: refused for good, T temporary: certainly not delivered,\n\
+                 U unknown, A accepted by an intermediary",
+            ),
+        }
+    })
+}
+
+impl Value for Meanings {
+    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
+        let Raw::Table(entries) = raw else {
+            return Err(Complaint::unexpected(
+                raw,
+                "a section such as [peer.map] with 404 = \"T\"",
+            ));
+        };
+        let mut meanings = Self { items: Vec::new(), complaints: Vec::new() };
+        for (key, key_at, value, at) in entries {
+            meanings.take(key, key_at.clone(), value, at.clone());
+        }
+        meanings.items.sort_by_key(|one| one.status);
+        Ok(meanings)
+    }
+
+    fn to_toml(&self) -> String {
+        let entry = |one: &Meaning| format!("{} = \"{}\"", one.status, one.verdict.letter());
+        let entries: Vec<String> = self.items.iter().map(entry).collect();
+        format!("{{ {} }}", entries.join(", "))
+    }
+
+    fn complaints(&mut self) -> Vec<Complaint> {
+        std::mem::take(&mut self.complaints)
+    }
+}
+
+/// A SIP URI that becomes a Route.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct RouteUri(String);
+
+impl RouteUri {
+    /// The Route header field value, loose as RFC 3261 section 19.1.1 wants it.
+    pub(super) fn header_field_value(&self) -> String {
+        let loose = uri::parse(self.0.as_bytes()).is_ok_and(|uri| uri.param(b"lr").is_some());
+        format!("<{}{}>", self.0, if loose { "" } else { ";lr" })
+    }
+}
+
+impl Value for RouteUri {
+    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
+        const EXPECTED: &str = "a SIP URI such as \"sip:scscf.example.net:6060\"";
+        let text = raw.text(EXPECTED)?;
+        let wrong = |what: &str| {
+            Complaint::new(
+                format!("`{}` {what}", text.escape_default()),
+                format!("must be {EXPECTED}"),
+            )
+        };
+        if text.starts_with('<') || text.contains(',') {
+            let bare = text.trim_matches(['<', '>', ' ']);
+            let complaint = wrong("is not one URI by itself");
+            return Err(match uri::parse(bare.as_bytes()) {
+                Ok(_) if !bare.contains(',') => {
+                    complaint.suggest(format!("leave out the brackets: \"{bare}\""))
+                }
+                Ok(_) | Err(_) => complaint,
+            });
+        }
+        match uri::parse(text.as_bytes()) {
+            Ok(uri) if uri.scheme == Scheme::Sips => {
+                Err(wrong("asks for TLS, which is not spoken here"))
+            }
+            Ok(uri) if uri.scheme != Scheme::Sip => Err(wrong("is not a SIP URI")),
+            Ok(uri) if !uri.headers.is_empty() => Err(wrong("has header fields in it")
+                .because("they have no meaning in a Route (RFC 3261 section 19.1.1)")),
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) if is_host(text) || HostPort::parse(text).is_some() => {
+                Err(wrong("is not a SIP URI").suggest(format!("write \"sip:{text}\"")))
+            }
+            Err(malformed) => Err(wrong(&format!(
+                "is not a SIP URI: expected {} at octet {}",
+                malformed.expected,
+                malformed.at + 1
+            ))),
+        }
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// The host part of URIs that we write: a name, an IPv4 address, or an IPv6 address in brackets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Domain(pub(super) String);
+
+impl Domain {
+    /// The host of an address as a URI has it.
+    pub(super) fn of_host(host: &str) -> Self {
+        Self(if host.contains(':') { format!("[{host}]") } else { host.to_owned() })
+    }
+}
+
+impl Value for Domain {
+    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
+        const EXPECTED: &str = "a host such as \"sms.example.net\"";
+        let text = raw.text(EXPECTED)?;
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = bare.parse::<Ipv6Addr>() {
+            return Ok(Self::of_host(&address.to_string()));
+        }
+        if is_host(text) {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        let complaint = Complaint::new(
+            format!("`{}` is not a host", text.escape_default()),
+            format!("must be {EXPECTED}"),
+        )
+        .because("it is the host part of the URIs that stand for users of the SMS side");
+        Err(match HostPort::parse(text) {
+            Some(HostPort { host, .. }) => {
+                complaint.suggest(format!("leave out the port: \"{}\"", Self::of_host(&host).0))
+            }
+            None => complaint,
+        })
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// A user name for challenges (RFC 3261 section 22).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Username(pub(super) String);
+
+/// The longest user name and password.
+pub(super) const CREDENTIAL_SIZE_MAX: usize = 128;
+
+impl Value for Username {
+    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
+        let text = raw.text("a user name")?;
+        // It stands in a quoted string, where these would have to be escaped.
+        let quotable = |c: char| !c.is_control() && c != '"' && c != '\\';
+        if text.is_empty() || text.len() > CREDENTIAL_SIZE_MAX || !text.chars().all(quotable) {
+            return Err(Complaint::new(
+                format!("`{}` cannot be a user name", text.escape_default()),
+                format!("1 to {CREDENTIAL_SIZE_MAX} octets without quotes, \\ and controls"),
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// A file that is read at the start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl Value for FilePath {
+    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
+        let text = raw.text("a path")?;
+        if text.is_empty() || text.contains('\0') {
+            return Err(Complaint::new("this cannot be a path".into(), "must name a file"));
+        }
+        Ok(Self(PathBuf::from(text)))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0.to_string_lossy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_one_sip_uri_and_becomes_loose() {
+        let route = |text: &str| RouteUri::from_raw(&Raw::Text(text));
+        for (written, value) in [
+            ("sip:scscf.example.net:6060", "<sip:scscf.example.net:6060;lr>"),
+            ("sip:scscf.example.net;lr", "<sip:scscf.example.net;lr>"),
+            ("sip:term@[2001:db8::1];orig", "<sip:term@[2001:db8::1];orig;lr>"),
+        ] {
+            assert_eq!(route(written).unwrap().header_field_value(), value);
+        }
+        for wrong in [
+            "",
+            "sips:a",
+            "tel:+1",
+            "sip:",
+            "sip:a?b=c",
+            "<sip:a;lr>",
+            "sip:a,sip:b",
+            "a.example",
+            "sip:a\r\nVia: x",
+            "sip:a b",
+        ] {
+            assert!(route(wrong).is_err(), "{wrong}");
+        }
+        let suggestion = |text| route(text).err().unwrap().suggestion.unwrap();
+        assert_eq!(suggestion("<sip:a;lr>"), "leave out the brackets: \"sip:a;lr\"");
+        assert_eq!(suggestion("scscf:6060"), "write \"sip:scscf:6060\"");
+    }
+
+    #[test]
+    fn a_domain_is_a_host_without_port() {
+        let domain = |text: &str| Domain::from_raw(&Raw::Text(text));
+        for (written, expected) in [
+            ("SMS.example.net", "sms.example.net"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "[2001:db8::1]"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(domain(written).unwrap().0, expected);
+        }
+        for wrong in ["", "sip:a", "a b", "a:5060", "a@b", "[a]", "a..b"] {
+            assert!(domain(wrong).is_err(), "{wrong}");
+        }
+        let suggestion = domain("a:5060").err().unwrap().suggestion.unwrap();
+        assert_eq!(suggestion, "leave out the port: \"a\"");
+    }
+}
