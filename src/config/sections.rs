@@ -222,7 +222,6 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
     );
     // An SMS-side peer sends us no final response, so that nobody asks who originates it.
     let is_im = side.as_ref().is_none_or(|side| side.value.is_im());
-    let is_sms = side.as_ref().is_none_or(|side| side.value.is_sms());
     let role = if is_im {
         section.require(
             "role",
@@ -258,6 +257,15 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         username: section.read_optional("username"),
         password_file: section.read_optional("password_file"),
     };
+    terms(&mut section, &mut draft, sync_deadline);
+    section.finish();
+    draft
+}
+
+/// The settings that each side has of its own. A peer whose side is not known may have them all.
+fn terms(section: &mut Section<'_, '_>, draft: &mut DraftPeer, sync_deadline: Millis) {
+    let is = |of: fn(PeerSide) -> bool| draft.side.as_ref().is_none_or(|side| of(side.value));
+    let (is_sms, is_im) = (is(PeerSide::is_sms), is(PeerSide::is_im));
     if is_sms {
         let deadline = section.read("sync_deadline", sync_deadline);
         if deadline.is_default() {
@@ -279,8 +287,6 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         let what = "is about messages that go to a peer of the IM side";
         section.misplaced(&["content", "ack_accepted", "preset", "map"], what);
     }
-    section.finish();
-    draft
 }
 
 /// RFC 3428 section 8 bounds a MESSAGE to 1300 octets where it arrives; proxies add to it.

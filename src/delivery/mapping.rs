@@ -316,7 +316,9 @@ impl Row {
             tries: "",
             cause: match verdict {
                 Verdict::Delivered => None,
-                _ => Some(111),
+                Verdict::Permanent | Verdict::Temporary | Verdict::Unknown | Verdict::Accepted => {
+                    Some(111)
+                }
             },
             fcs: 0xFF,
             sm_error: match verdict {

@@ -87,7 +87,8 @@ mod tests {
             assert_eq!(of(Evidence::Earlier { verdict, status: 0 }), verdict.letter());
             assert_eq!(Verdict::of_letter(&verdict.letter().to_string()), Some(verdict));
         }
-        assert_eq!(Verdict::of_letter("DD").or(Verdict::of_letter("")), None);
-        assert_eq!(Verdict::of_letter("x"), None);
+        for wrong in ["", "DD", "x", "d"] {
+            assert_eq!(Verdict::of_letter(wrong), None);
+        }
     }
 }

@@ -249,8 +249,8 @@ impl Mapping {
 /// RFC 5438 section 12.2, RFC 3428 section 7: whoever does not speak for the recipient can only
 /// accept.
 const fn by_role(verdict: Verdict, role: Role) -> Verdict {
-    match verdict {
-        Verdict::Delivered if !role.speaks_for_the_recipient() => Verdict::Accepted,
-        other => other,
+    if matches!(verdict, Verdict::Delivered) && !role.speaks_for_the_recipient() {
+        return Verdict::Accepted;
     }
+    verdict
 }

@@ -128,7 +128,7 @@ const ROW_OF_STATUS: [u8; STATUSES] = {
     let mut status = 0;
     while status < STATUSES {
         if found[status] == NONE {
-            found[status] = short(class_row((status / 100 + 2) as u16));
+            found[status] = short(class_row(status / 100 + 2));
         }
         status += 1;
     }
@@ -154,18 +154,19 @@ const ROW_OF_EVENT: [u8; Event::ALL.len()] = {
     found
 };
 
-const fn class_row(class: u16) -> usize {
-    let (mut found, mut number) = (None, 0);
+const fn class_row(class: usize) -> usize {
+    let (mut found, mut number) = (TABLE.len(), 0);
     while number < TABLE.len() {
         if let Class(of) = TABLE[number].on
-            && of == class
+            && of as usize == class
         {
-            assert!(found.is_none(), "a class has two rows");
-            found = Some(number);
+            assert!(found == TABLE.len(), "a class has two rows");
+            found = number;
         }
         number += 1;
     }
-    found.expect("a class has no row")
+    assert!(found < TABLE.len(), "a class has no row");
+    found
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "asserted")]
