@@ -83,6 +83,14 @@ pub const SIP_HEADER_FIELDS_MAX: usize = 128;
 /// Octets of the header section of one SIP message.
 pub const SIP_HEADER_SIZE_MAX: usize = 8_192;
 
+/// Octets of one SIP message in a stream: what a span can name. What is announced longer ends the
+/// connection that it comes from.
+pub const SIP_STREAM_MESSAGE_SIZE_MAX: usize = 65_535;
+
+/// Octets of empty lines in front of a message in a stream (RFC 3261 section 7.5): keep-alives that
+/// were not yet thrown away (RFC 5626 section 4.4.1).
+pub const SIP_STREAM_EMPTY_MAX: usize = 1_024;
+
 /// Via values in one SIP message, which also bounds the search for loops.
 pub const SIP_VIAS_MAX: usize = 64;
 

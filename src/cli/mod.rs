@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_macros, reason = "cold code: runs beside the packet path")]
 
 pub mod check;
+pub mod decode;
 pub mod demo;
 pub mod run;
 pub mod status;
@@ -40,6 +41,8 @@ enum Verb {
     Check(check::Arguments),
     /// Ask a running process for its counters and peers
     Status(status::Arguments),
+    /// Say what octets mean, as JSON: a message of a capture, or many
+    Decode(decode::Arguments),
 }
 
 /// How a verb ended. The numbers from 64 are those of `sysexits.h`.
@@ -86,6 +89,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Run(arguments) => run::main(&arguments, terminal).into(),
         Verb::Check(arguments) => check::main(&arguments, terminal).into(),
         Verb::Status(arguments) => status::main(&arguments, terminal).into(),
+        Verb::Decode(arguments) => decode::main(&arguments).into(),
     }
 }
 

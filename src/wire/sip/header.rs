@@ -279,7 +279,7 @@ pub(super) struct LineEnd {
 /// # Errors
 ///
 /// A CR or LF by itself.
-fn line_end(octets: &[u8], at: usize) -> Result<Option<LineEnd>, Malformed> {
+pub(super) fn line_end(octets: &[u8], at: usize) -> Result<Option<LineEnd>, Malformed> {
     let mut end = LineEnd { at, folded: false, nul: false };
     loop {
         let rest = octets.get(end.at..).unwrap_or_default();

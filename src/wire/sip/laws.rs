@@ -45,6 +45,39 @@ pub fn reads(datagram: &[u8]) {
     }
 }
 
+/// Framing: what is whole is read as exactly that message; fewer octets of it are never more than
+/// the beginning of one; what is behind it changes nothing.
+///
+/// # Panics
+///
+/// Panics if something does not hold.
+pub fn frames(octets: &[u8]) {
+    use super::stream::{Frame, frame};
+    match frame(octets) {
+        Frame::Whole { len } => {
+            let whole = octets.get(..len).unwrap_or_default();
+            assert!(len > 0 && whole.len() == len);
+            assert_eq!(frame(whole), Frame::Whole { len });
+            for cut in [0, len / 3, len / 2, len.saturating_sub(1)] {
+                let prefix = frame(whole.get(..cut).unwrap_or_default());
+                assert!(
+                    matches!(prefix, Frame::Partial { wanted } if wanted > cut && wanted <= len)
+                );
+            }
+            let read = match parse(whole) {
+                Ok(Message::Request(request)) => Some(request.octets),
+                Ok(Message::Response(response)) => Some(response.octets),
+                Err(_) => None,
+            };
+            assert!(read.is_none_or(|read| whole.ends_with(read)));
+            let empty = len.saturating_sub(read.map_or(len, <[u8]>::len));
+            assert!(whole.get(..empty).is_some_and(is_keep_alive));
+        }
+        Frame::Partial { wanted } => assert!(wanted > octets.len()),
+        Frame::Malformed(malformed) => assert!(malformed.at <= octets.len()),
+    }
+}
+
 fn spans(octets: &[u8], fields: &Fields) {
     let via = &fields.via;
     for span in [fields.from, fields.to, fields.call_id, fields.cseq_value, fields.content_type]

@@ -19,7 +19,8 @@
 //! any case, several values in a header field, parameter values that are not quite tokens.
 //!
 //! **Adding a header field**: a variant of `Name` in `header`, its text in `Name::of`, an arm in
-//! `Reader::field`, and what is kept of it in [`Fields`].
+//! `Reader::field`, and what is kept of it in [`Fields`]. What only matters to those who judge a
+//! message and do not carry it is read by [`survey()`].
 
 mod address;
 pub mod build;
@@ -31,6 +32,8 @@ pub mod laws;
 mod originate;
 mod parameter;
 mod start_line;
+pub mod stream;
+mod survey;
 pub mod uri;
 mod via;
 mod wrong;
@@ -46,6 +49,7 @@ pub use self::build::{
 };
 pub use self::fields::Fields;
 pub use self::originate::{Originate, originate};
+pub use self::survey::{Survey, survey};
 pub use self::via::{COOKIE, Transport, Via};
 
 /// A message in a datagram.
@@ -140,6 +144,8 @@ pub struct Fault {
     pub status: u16,
     /// The reason phrase, which says what is wrong.
     pub reason: &'static str,
+    /// The octet at which it is wrong; 0 for the start line.
+    pub at: u16,
 }
 
 impl fmt::Display for Fault {
@@ -205,26 +211,33 @@ pub fn parse(datagram: &[u8]) -> Result<Message<'_>, Malformed> {
 fn request<'a>(octets: &'a [u8], end: &header::LineEnd) -> Result<Request<'a>, Malformed> {
     let line = start_line::request_line(octets, end.at)?;
     let section = fields::read(octets, end.at.saturating_add(2))?;
-    let mut wrong = line.wrong.or_else(|| section.wrong.map(|(wrong, _)| wrong));
     let fields = section.fields;
+    // Section 16.3 asks for reasonable syntax before it asks for a scheme that is understood.
+    let (unsupported, unreadable) = match line.wrong {
+        Some(wrong::SCHEME) => (Some((wrong::SCHEME, 0)), None),
+        other => (None, other.map(|wrong| (wrong, 0))),
+    };
+    let mut wrong = unreadable.or(section.wrong);
     if wrong.is_none() {
         let same = section.cseq_method_name.of(octets) == line.method_name.of(octets);
         if fields.via.branch.of(octets) == COOKIE {
             // RFC 4475 section 3.2.1.
-            wrong = Some(wrong::BRANCH);
+            wrong = Some((wrong::BRANCH, usize::from(fields.via.branch.at)));
         } else if !same {
             // RFC 4475 section 3.1.2.18.
             let known = line.method != Method::Other;
-            wrong = Some(if known { wrong::CSEQ_METHOD } else { wrong::METHOD });
+            let method = if known { wrong::CSEQ_METHOD } else { wrong::METHOD };
+            wrong = Some((method, usize::from(fields.cseq_value.at)));
         }
     }
+    let wrong = wrong.or(unsupported);
     Ok(Request {
         octets: octets.get(..section.end).unwrap_or(octets),
         method: line.method,
         method_name: line.method_name,
         uri: line.uri,
         fields,
-        fault: wrong.map(wrong::Wrong::fault),
+        fault: wrong.map(|(wrong, at)| wrong.fault(at)),
     })
 }
 

@@ -390,6 +390,7 @@ fn what_is_read_is_what_a_naive_reader_reads() {
         assert_eq!((read.cseq, read.max_forwards.unwrap_or(70)), (42, 70));
         assert_eq!(read.content_type.is_empty(), naive_values(&fields, "content-type").is_empty());
         laws::reads(&octets);
+        laws::frames(&octets);
         laws::builds(&octets);
     }
 }
@@ -475,6 +476,7 @@ fn passing_back_removes_one_via_value_and_nothing_else() {
         rest.retain(|field| !strip_asserted || field.name != "p-asserted-identity");
         assert_eq!(sent, rest, "{shown}");
         laws::reads(&octets);
+        laws::frames(&octets);
         laws::builds(&octets);
     }
 }

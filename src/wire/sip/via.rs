@@ -68,6 +68,13 @@ impl Via {
         self.branch.of(octets).strip_prefix(COOKIE).is_some_and(|id| !id.is_empty())
     }
 
+    /// The transport as it is written, in the octets that the value was read from.
+    pub fn transport_name<'a>(&self, octets: &'a [u8]) -> &'a [u8] {
+        let protocol = octets.get(usize::from(self.value.at)..usize::from(self.sent_by.at));
+        let slash = |octet: &u8| *octet == b'/';
+        protocol.unwrap_or_default().rsplit(slash).next().unwrap_or_default().trim_ascii()
+    }
+
     /// The port that responses go to: where the request came from if it asked for that (RFC 3581
     /// section 4), else that of `sent-by` or 5060 (RFC 3261 section 18.2.2).
     pub fn reply_port(&self, source_port: u16) -> u16 {

@@ -17,8 +17,9 @@ impl Wrong {
     }
 
     /// As it is answered.
-    pub(super) const fn fault(self) -> Fault {
-        Fault { status: self.status, reason: self.reason }
+    pub(super) fn fault(self, at: usize) -> Fault {
+        let at = u16::try_from(at).unwrap_or(u16::MAX);
+        Fault { status: self.status, reason: self.reason, at }
     }
 
     /// As it is refused where there is no answer.
