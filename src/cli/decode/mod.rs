@@ -6,8 +6,10 @@
 
 mod cpim;
 mod request;
+mod rp;
 mod sip;
 mod text;
+mod tpdu;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -24,7 +26,7 @@ use crate::cli::{Exit, finish, plain};
 /// What `roger decode` takes.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// What the octets are: sip or cpim
+    /// What the octets are: sip, cpim, rp or sms-tpdu
     #[arg(required_unless_present = "batch")]
     pub kind: Option<OsString>,
     /// The file that holds them; - is standard input
@@ -66,6 +68,8 @@ struct Outcome {
 enum Item {
     Sip(Box<sip::Facts>),
     Cpim(Box<cpim::Facts>),
+    Rp(Box<rp::Facts>),
+    Tpdu(Box<tpdu::Facts>),
 }
 
 impl Outcome {
@@ -193,6 +197,8 @@ fn decode(kind: Kind, keys: Keys, octets: &[u8]) -> Outcome {
     match kind {
         Kind::Sip => sip::decode(octets, keys.framing),
         Kind::Cpim => cpim::decode(octets),
+        Kind::Rp => rp::decode(octets),
+        Kind::SmsTpdu => tpdu::decode(octets, keys),
     }
 }
 

@@ -1,21 +1,26 @@
 //! What is asked: the kind of the octets, and how to read them.
 
+use crate::wire::rp::Direction;
+use crate::wire::tpdu::Answer;
+
 /// What octets can be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Sip,
     Cpim,
+    Rp,
+    SmsTpdu,
 }
 
 impl Kind {
-    const ALL: [(&str, Self); 2] = [("sip", Self::Sip), ("cpim", Self::Cpim)];
+    const ALL: [(&str, Self); 4] =
+        [("sip", Self::Sip), ("cpim", Self::Cpim), ("rp", Self::Rp), ("sms-tpdu", Self::SmsTpdu)];
 }
 
 /// Where SIP messages end.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Framing {
     /// One message, with all that came with it.
-    #[default]
     Datagram,
     /// One message behind the other.
     Stream,
@@ -23,9 +28,20 @@ pub(super) enum Framing {
 
 /// How to read them. Keys that mean nothing to a kind are of no effect there, so that one list of
 /// files can have the same keys throughout.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Keys {
     pub(super) framing: Framing,
+    /// Which way a TPDU goes, which its octets do not say.
+    pub(super) direction: Direction,
+    /// Which answer of the RP layer a report came in.
+    pub(super) answer: Answer,
+}
+
+impl Default for Keys {
+    /// A datagram; a TPDU that goes to a mobile station; a report in an RP-ACK.
+    fn default() -> Self {
+        Self { framing: Framing::Datagram, direction: Direction::NetworkToMs, answer: Answer::Ack }
+    }
 }
 
 /// Reads a kind and its keys.
@@ -48,7 +64,10 @@ pub(super) fn parse<'a>(
         match key {
             b"framing=datagram" => keys.framing = Framing::Datagram,
             b"framing=stream" => keys.framing = Framing::Stream,
-            b"dir=mt" | b"dir=mo" | b"rp=ack" | b"rp=error" => {}
+            b"dir=mt" => keys.direction = Direction::NetworkToMs,
+            b"dir=mo" => keys.direction = Direction::MsToNetwork,
+            b"rp=ack" => keys.answer = Answer::Ack,
+            b"rp=error" => keys.answer = Answer::Error,
             _ => {
                 let key = String::from_utf8_lossy(key);
                 return Err(format!(
