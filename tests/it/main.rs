@@ -9,6 +9,7 @@ mod breaker;
 mod config_check;
 mod config_peer;
 mod cut_through;
+mod decode;
 mod demo_short;
 mod gateway;
 mod io_allocations;

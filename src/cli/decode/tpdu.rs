@@ -173,7 +173,7 @@ fn of_status_report(report: &StatusReport<'_>) -> Facts {
         st: Some(report.status),
         mms: Some(!report.more_messages),
         srq: Some(report.of_command),
-        ..parameters.unwrap_or(Facts { udhi: Some(false), ..Facts::default() })
+        ..parameters.unwrap_or_else(|| Facts { udhi: Some(false), ..Facts::default() })
     }
 }
 
@@ -203,7 +203,7 @@ fn of_parameters(parameters: &Parameters<'_>) -> Facts {
         pi: Some(parameters.pi()),
         pid: parameters.pid,
         dcs: parameters.dcs.map(|Dcs(octet)| octet),
-        alphabet: facts.alphabet.or(parameters.dcs.map(alphabet)),
+        alphabet: facts.alphabet.or_else(|| parameters.dcs.map(alphabet)),
         ..facts
     }
 }

@@ -8,6 +8,7 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
     let mut vectors: Vec<_> = std::fs::read_dir("tests/vectors/cpim")
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "dat"))
         .map(|path| {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
             (name, std::fs::read(path).unwrap())

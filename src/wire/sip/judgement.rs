@@ -36,7 +36,9 @@ fn vector(directory: &str, name: &str) -> Vec<u8> {
 fn names(directory: &str) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(format!("tests/vectors/{directory}"))
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "dat"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
     names

@@ -31,12 +31,12 @@ pub fn survey(octets: &[u8]) -> Result<Survey, Malformed> {
         let mut cursor = field.cursor(octets);
         match field.name {
             Name::Contact => {
-                let count = contacts(&mut cursor).ok_or(malformed("a Contact value"))?;
+                let count = contacts(&mut cursor).ok_or_else(|| malformed("a Contact value"))?;
                 survey.contact_count = survey.contact_count.saturating_add(count);
             }
             Name::RecordRoute => {
-                let count =
-                    addresses(&mut cursor, true).ok_or(malformed("a Record-Route value"))?;
+                let count = addresses(&mut cursor, true)
+                    .ok_or_else(|| malformed("a Record-Route value"))?;
                 survey.record_route_count = survey.record_route_count.saturating_add(count);
             }
             Name::ContentType if !is_media_type(&mut cursor) => {
@@ -46,7 +46,21 @@ pub fn survey(octets: &[u8]) -> Result<Survey, Malformed> {
             Name::Other if is_date_field(octets, &field) && !is_date(cursor.rest()) => {
                 return Err(malformed("a date in GMT"));
             }
-            _ => {}
+            Name::CallId
+            | Name::ContentType
+            | Name::CSeq
+            | Name::From
+            | Name::MaxForwards
+            | Name::PAssertedIdentity
+            | Name::Privacy
+            | Name::ProxyRequire
+            | Name::Require
+            | Name::RetryAfter
+            | Name::Route
+            | Name::Timestamp
+            | Name::To
+            | Name::Via
+            | Name::Other => {}
         }
     }
     Ok(survey)
