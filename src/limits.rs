@@ -126,19 +126,20 @@ pub const SERVER_AVOIDED_MAX_S: u32 = 300;
 
 /// The tick of what is remembered of short messages, in milliseconds: entries may live for hours.
 pub const MEMORY_TICK_MS: u32 = 2_048;
-/// Seconds of the planned rate for which short messages are remembered: hazard H2 asks for five
-/// minutes.
-pub const REMEMBERED_SECONDS: u32 = 300;
+
+/// Seconds of the planned rate for which short messages are remembered: two minutes for those that
+/// were delivered and reported (hazard H47), longer for the few others. When there are more, those
+/// that would be forgotten first are.
+pub const REMEMBERED_SECONDS: u32 = 150;
 
 /// Short messages that are remembered at least, however low the planned rate.
 pub const REMEMBERED_MIN: u32 = 1 << 14;
 
-/// Short messages that are remembered at most: those of which nobody knows that they were delivered
-/// and reported. A million are five minutes of 3,500 such a second.
-pub const REMEMBERED_MAX: u32 = 1 << 20;
+/// Short messages that are remembered at most: 512 MiB of them.
+pub const REMEMBERED_MAX: u32 = 1 << 24;
 
-/// Octets that are planned for each of them: its outcome and its share of a directory.
-pub const REMEMBERED_SIZE: usize = 128;
+/// Octets that each of them takes: an entry of a directory.
+pub const REMEMBERED_SIZE: usize = 32;
 
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;

@@ -43,19 +43,20 @@ const ATTEMPT_BITS: u32 = 6;
 pub const ATTEMPTS_MAX: u8 = (1 << ATTEMPT_BITS) - 1;
 
 impl Mark {
-    /// Before everything.
+    /// No moment at all.
     pub const NONE: Self = Self(0);
 
-    /// The end of the unit in which `at` lies.
+    /// The end of the unit in which `at` lies, or of the next one where that is the sign for none.
     pub const fn of(at: Instant) -> Self {
-        Self((at.0.div_ceil(MARK_NS) % (1 << MARK_BITS)) as u16)
+        let unit = (at.0.div_ceil(MARK_NS) % (1 << MARK_BITS)) as u16;
+        Self(if unit == 0 { 1 } else { unit })
     }
 
     /// Whether `now` is before it. Half of all marks lie ahead of any moment.
     const fn is_ahead(self, now: Instant) -> bool {
         let ahead = self.0.wrapping_sub((now.0 / MARK_NS % (1 << MARK_BITS)) as u16);
         let ahead = ahead & ((1 << MARK_BITS) - 1);
-        ahead != 0 && ahead < 1 << (MARK_BITS - 1)
+        self.0 != 0 && ahead != 0 && ahead < 1 << (MARK_BITS - 1)
     }
 }
 
@@ -203,8 +204,14 @@ mod tests {
             assert_eq!(asked.course(NOW), Course::Answer, "{wait_s}");
             assert_eq!(asked.course(end.plus_ms(4_000)), Course::Again, "{wait_s}");
         }
-        let none = Memory { not_before: Mark::of(NOW), ..memory(Verdict::Temporary) };
-        assert_eq!(none.course(NOW.plus_ms(4_000)), Course::Again);
+        let now = Memory { not_before: Mark::of(NOW), ..memory(Verdict::Temporary) };
+        assert_eq!(now.course(NOW.plus_ms(4_000)), Course::Again);
+        // Whatever the time is, no wish is no wish, and the sign for none is no moment.
+        for at in (0..5_000).map(|unit| Instant(unit * MARK_NS)) {
+            assert_eq!(memory(Verdict::Temporary).course(at), Course::Again);
+            let soon = Memory { not_before: Mark::of(at), ..memory(Verdict::Temporary) };
+            assert_eq!(soon.course(Instant(at.0.saturating_sub(2 * MARK_NS + 1))), Course::Answer);
+        }
     }
 
     #[test]

@@ -392,7 +392,7 @@ mod tests {
     fn a_name_is_that_of_its_variant() {
         for counter in Counter::ALL {
             let mut name = String::new();
-            for letter in format!("{counter:?}").chars() {
+            for letter in format_args!("{counter:?}").to_string().chars() {
                 if letter.is_ascii_uppercase() && !name.is_empty() {
                     name.push('_');
                 }
