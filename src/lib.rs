@@ -59,9 +59,9 @@
 //! # Recipes
 //!
 //! * *A header field that the engine needs*: see the head of [`wire::sip`].
-//! * *A kind of evidence*: a variant of [`delivery::Evidence`], an arm in
-//!   [`delivery::Verdict::from_evidence`], the place in `engine` that observes it, and the fault in
-//!   `tools/sim` that makes it happen. The compiler names every match that must know it.
+//! * *A kind of evidence*: a variant of [`delivery::Evidence`], its row in [`delivery::mapping`],
+//!   the place in `engine` that observes it, and the fault in `tools/sim` that makes it happen. The compiler names every match that must know it.
+//! * *What a status means*: its row in [`delivery::mapping`], or `[peer.map]` for one peer alone.
 //! * *A counter*: a variant of [`metrics::Counter`] with its line, its place in `ALL`, its name.
 //! * *A limit*: a constant in [`limits`] with its reason, and its relation to the others.
 //!

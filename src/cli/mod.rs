@@ -8,6 +8,7 @@
 pub mod check;
 pub mod decode;
 pub mod demo;
+pub mod explain;
 pub mod run;
 pub mod status;
 
@@ -43,6 +44,8 @@ enum Verb {
     Status(status::Arguments),
     /// Say what octets mean, as JSON: a message of a capture, or many
     Decode(decode::Arguments),
+    /// Say what a SIP status, a silence or a code of SMS means here, and who says so
+    Explain(explain::Arguments),
 }
 
 /// How a verb ended. The numbers from 64 are those of `sysexits.h`.
@@ -90,6 +93,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(arguments) => check::main(&arguments, terminal).into(),
         Verb::Status(arguments) => status::main(&arguments, terminal).into(),
         Verb::Decode(arguments) => decode::main(&arguments).into(),
+        Verb::Explain(arguments) => explain::main(&arguments, terminal).into(),
     }
 }
 

@@ -24,6 +24,8 @@ pub use self::diagnosis::{Blame, Diagnosis, Origin, Severity};
 pub use self::reader::{ENVIRONMENT_PREFIX, Effective, Override, overrides_from_environment};
 pub use self::surroundings::{Machine, Names, SystemNames};
 
+pub(crate) use self::value::nearest;
+
 use core::net::SocketAddr;
 use std::path::PathBuf;
 

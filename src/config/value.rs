@@ -130,7 +130,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The one of `known` that is most like `written`, if any is like it at all.
-pub(super) fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(written: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|name| (strsim::damerau_levenshtein(written, name), name))
         .filter(|(distance, name)| *distance <= name.chars().count().div_ceil(3))

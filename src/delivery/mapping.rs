@@ -8,6 +8,12 @@
 //! (RFC 3261 section 8.1.3.1), the standard SM error (TS 23.040: a SIP failure is
 //! equipmentProtocolError, a SIP time-out absentSubscriber) and which RP-Causes a mobile station may
 //! send (TS 24.011 section 8.2.5.4). The rest is chosen so that nothing is claimed that is not proved.
+//!
+//! As `roger explain` prints it:
+//!
+//! ```text
+#![doc = include_str!("../../tests/snapshots/mapping.txt")]
+//! ```
 
 mod codes;
 mod compiled;
@@ -15,7 +21,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use self::codes::{Way, fcs_name, phrase, rp_cause_name, rp_cause_way, tp_status_name};
+pub use self::codes::{Way, fcs_name, registered, rp_cause_name, rp_cause_way, tp_status_name};
 pub use self::compiled::{Answer, Effective, Mapping, Origin, Preset, Refusal};
 pub use self::rows::{TABLE, row_of_event, row_of_status};
 
@@ -117,7 +123,7 @@ impl Event {
     /// What happened.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::TimerF => "silence: no final response within 64*T1",
+            Self::TimerF => "no final response within 64*T1, silence",
             Self::Deadline => "no verdict within sync_deadline, and the request has left",
             Self::DeadlineUnsent => "no verdict within sync_deadline, and the request never left",
             Self::UriWait => "other requests to the same URI were pending for too long",

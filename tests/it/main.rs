@@ -12,6 +12,7 @@ mod cut_through;
 mod decode;
 mod demo_short;
 mod gateway;
+mod explain;
 mod io_allocations;
 mod run_process;
 mod service;

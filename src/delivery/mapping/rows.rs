@@ -10,7 +10,7 @@ pub const TABLE: &[Row] = &[
     Row::new(Class(2), Delivered, "RFC 3428 section 7"),
     Row::new(Statuses(&[202]), Accepted, "RFC 3428 section 7"),
     // Elsewhere, or not there any more. The next attempt asks again.
-    Row::new(Statuses(&[301]), Permanent, "RFC 3261 section 21.3.2")
+    Row::new(Statuses(&[301]), Permanent, "RFC 3261 section 21.3")
         .ends(0x43)
         .extended(SmError::DEREGISTERED),
     Row::new(Class(3), Temporary, "RFC 3261 section 21.3")
@@ -22,57 +22,56 @@ pub const TABLE: &[Row] = &[
         .except(Exception::Credentials)
         .ends(0x40)
         .extended(SmError::SYSTEM_FAILURE),
-    Row::new(Statuses(&[402, 403]), Permanent, "RFC 3261 section 21.4.4")
+    Row::new(Statuses(&[402, 403]), Permanent, "RFC 3428 section 7")
         .ends(0x42)
         .extended(SmError::CALL_BARRED)
         .rejected(),
-    Row::new(Statuses(&[404]), Permanent, "RFC 3261 section 21.4.5")
+    Row::new(Statuses(&[404]), Permanent, "RFC 3428 section 7")
         .except(Exception::RetryAfter)
         .ends(0x43)
         .extended(SmError::UNKNOWN_SUBSCRIBER),
-    Row::new(Statuses(&[405, 501]), Permanent, "RFC 3261 sections 21.4.6 and 21.5.2")
+    Row::new(Statuses(&[405, 501]), Permanent, "RFC 3428 section 7")
         .fcs(0xB0)
         .ends(0x41)
         .extended(SmError::NOT_SM_EQUIPPED),
-    Row::new(Statuses(&[406, 415, 488, 493, 606]), Permanent, "RFC 3261 section 21.4.13")
+    Row::new(Statuses(&[406, 415, 488, 493, 606]), Permanent, "RFC 3428 section 7")
         .fcs(0x90)
         .ends(0x41),
     // RFC 4320 section 4: it races with a success that is under way (hazard H9).
     Row::new(Statuses(&[408]), Unknown, "RFC 4320 section 4.2"),
-    Row::new(Statuses(&[410]), Permanent, "RFC 3261 section 21.4.10")
+    Row::new(Statuses(&[410]), Permanent, "RFC 3428 section 7")
         .ends(0x43)
         .extended(SmError::UNKNOWN_SUBSCRIBER),
     // Never RP-Cause 22: the service centre would wait for an alert that nobody sends (H57).
-    Row::new(Statuses(&[413, 513]), Permanent, "RFC 3261 sections 21.4.11 and 21.5.7")
+    Row::new(Statuses(&[413, 513]), Permanent, "RFC 3428 section 7")
         .except(Exception::RetryAfter)
         .ends(0x41),
-    Row::new(Statuses(&[414, 416]), Permanent, "RFC 3261 section 21.4.12").ends(0x43),
-    Row::new(Statuses(&[430]), Temporary, "RFC 5626 section 11.5").extended(SmError::DEREGISTERED),
-    Row::new(Statuses(&[480]), Temporary, "RFC 3261 section 21.4.18")
-        .extended(SmError::DEREGISTERED),
-    Row::new(Statuses(&[481]), Temporary, "RFC 3261 section 21.4.19").ends(0x40),
-    Row::new(Statuses(&[482]), Permanent, "RFC 3261 section 21.4.20").except(Exception::Copy),
-    Row::new(Statuses(&[484, 485]), Permanent, "RFC 3261 section 21.4.22")
+    Row::new(Statuses(&[414, 416]), Permanent, "RFC 3428 section 7").ends(0x43),
+    Row::new(Statuses(&[430]), Temporary, "RFC 3428 section 7").extended(SmError::DEREGISTERED),
+    Row::new(Statuses(&[480]), Temporary, "RFC 3428 section 7").extended(SmError::DEREGISTERED),
+    Row::new(Statuses(&[481]), Temporary, "RFC 3428 section 7").ends(0x40),
+    Row::new(Statuses(&[482]), Permanent, "RFC 3428 section 7").except(Exception::Copy),
+    Row::new(Statuses(&[484, 485]), Permanent, "RFC 3428 section 7")
         .ends(0x43)
         .extended(SmError::UNKNOWN_SUBSCRIBER),
-    Row::new(Statuses(&[486]), Temporary, "RFC 3261 section 21.4.24")
+    Row::new(Statuses(&[486]), Temporary, "RFC 3428 section 7")
         .pair(0x21, 0x61)
         .extended(SmError::SUBSCRIBER_BUSY),
-    Row::new(Statuses(&[487]), Unknown, "RFC 3261 section 21.4.25"),
-    Row::new(Statuses(&[491]), Temporary, "RFC 3261 section 21.4.27").pair(0x21, 0x61),
+    Row::new(Statuses(&[487]), Unknown, "RFC 3261 section 9.2"),
+    Row::new(Statuses(&[491]), Temporary, "RFC 3428 section 7").pair(0x21, 0x61),
     Row::new(Class(4), Permanent, "RFC 3261 section 8.1.3.2"),
     // A server's trouble passes, unless it says that it will never do it.
-    Row::new(Statuses(&[502]), Temporary, "RFC 3261 section 21.5.3")
+    Row::new(Statuses(&[502]), Temporary, "RFC 3428 section 7")
         .pair(0x20, 0x60)
         .extended(SmError::SYSTEM_FAILURE),
-    Row::new(Statuses(&[503]), Temporary, "RFC 3261 section 21.5.4")
+    Row::new(Statuses(&[503]), Temporary, "RFC 3263 section 4.3")
         .tries("the next server, where there is one (RFC 3263 section 4.3)")
         .pair(0x20, 0x60)
         .extended(SmError::SYSTEM_FAILURE),
     Row::new(Statuses(&[504]), Unknown, "RFC 3261 section 21.5.5"),
-    Row::new(Statuses(&[505, 580]), Permanent, "RFC 3261 section 21.5.6"),
+    Row::new(Statuses(&[505, 580]), Permanent, "RFC 3428 section 7"),
     // Perhaps a 503 on its way through a proxy (hazard H10), so nothing is held against the server.
-    Row::new(Class(5), Temporary, "RFC 3261 section 21.5.1")
+    Row::new(Class(5), Temporary, "RFC 3428 section 7")
         .pair(0x25, 0x65)
         .extended(SmError::SYSTEM_FAILURE),
     // It reached the recipient, who refused it; no other place may be asked.
@@ -83,16 +82,16 @@ pub const TABLE: &[Row] = &[
         .ends(0x42)
         .extended(SmError::CALL_BARRED)
         .rejected(),
-    // No final response decides.
+    // No final response decides. What has not left is certainly not there.
     Row::new(On::Event(Event::TimerF), Unknown, "RFC 3261 section 8.1.3.1"),
     Row::new(On::Event(Event::Deadline), Unknown, "RFC 4320 section 4.2"),
-    Row::new(On::Event(Event::DeadlineUnsent), Temporary, "nothing has left")
+    Row::new(On::Event(Event::DeadlineUnsent), Temporary, "RFC 3428 section 7")
         .pair(0x20, 0x60)
         .extended(SmError::SC_CONGESTION),
-    Row::new(On::Event(Event::UriWait), Temporary, "RFC 3428 section 8; nothing has left")
+    Row::new(On::Event(Event::UriWait), Temporary, "RFC 3428 section 8")
         .pair(0x20, 0x60)
         .extended(SmError::SC_CONGESTION),
-    Row::new(On::Event(Event::NeverSent), Temporary, "RFC 3263 section 4.3; nothing has left")
+    Row::new(On::Event(Event::NeverSent), Temporary, "RFC 3263 section 4.3")
         .tries("the next server, where there is one (RFC 3263 section 4.3)")
         .pair(0x20, 0x60)
         .extended(SmError::SYSTEM_FAILURE),

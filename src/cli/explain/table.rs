@@ -1,0 +1,115 @@
+//! The whole table, as the crate's documentation shows it too.
+
+use super::{Reader, What, found, label};
+use crate::delivery::mapping::{Event, Exception, On, Origin, Row, TABLE};
+
+/// The whole table.
+pub(super) fn table(reader: Option<&Reader<'_>>) -> String {
+    let head = ["what came", "V", "RP", "FCS", "TP-ST", "SMPP", "SM", "finer", "source"]
+        .map(str::to_owned);
+    let mut lines = Vec::from([head]);
+    let mut said = Vec::new();
+    for row in TABLE {
+        let peer_row = reader.map_or(*row, |reader| as_read(row, reader));
+        lines.push(cells(&peer_row));
+    }
+    for status in 200..700 {
+        let Some(found) = found(What::Status(status), reader) else { continue };
+        if let Some(origin) = found.origin.filter(|origin| *origin != Origin::Standard) {
+            let [_, rest @ ..] = cells(&found.row);
+            let [verdict, rp, fcs, tp_status, smpp, error, finer, _] = rest;
+            let (status, origin) = (status.to_string(), origin.to_string());
+            said.push([status, verdict, rp, fcs, tp_status, smpp, error, finer, origin]);
+        }
+    }
+    let own = said.len();
+    lines.splice(1..1, said);
+    let mut text = columns(&lines);
+    text.push_str(&legend(reader, own));
+    text
+}
+
+/// A row of the table as the peer's role reads it; what its configuration says of single statuses is
+/// shown beside it.
+pub(super) fn as_read(row: &Row, reader: &Reader<'_>) -> Row {
+    match row.on {
+        On::Class(2) => row.with(reader.success()),
+        On::Class(_) | On::Statuses(_) | On::Event(_) => *row,
+    }
+}
+
+fn cells(row: &Row) -> [String; 9] {
+    let mark = match row.exception {
+        Exception::Never => "",
+        Exception::RetryAfter => " a",
+        Exception::Credentials => " b",
+        Exception::Copy => " c",
+    };
+    let rp = match row.on {
+        On::Event(Event::Shutdown) => "-".to_owned(),
+        On::Event(Event::Content) => "d".to_owned(),
+        On::Class(_) | On::Statuses(_) | On::Event(_) => {
+            row.cause.map_or_else(|| "ACK".to_owned(), |cause| cause.to_string())
+        }
+    };
+    let fcs = match row.on {
+        On::Event(Event::Content) => "d".to_owned(),
+        On::Event(Event::Shutdown) => "-".to_owned(),
+        _ if row.cause.is_none() => "-".to_owned(),
+        On::Class(_) | On::Statuses(_) | On::Event(_) => format!("{:02X}", row.fcs),
+    };
+    let end = format!("{:02X}", row.tp_status.at_the_end);
+    let state = row.message_state;
+    [
+        label(row.on),
+        format!("{}{mark}", row.verdict.letter()),
+        rp,
+        fcs,
+        row.tp_status
+            .still_trying
+            .map_or_else(|| end.clone(), |trying| format!("{trying:02X}/{end}")),
+        format!("{} {}", state as u8, state.stat()),
+        row.sm_error.to_string(),
+        row.sm_error_extended.map_or_else(String::new, |error| error.to_string()),
+        row.source.replace("section ", ""),
+    ]
+}
+
+fn columns(lines: &[[String; 9]]) -> String {
+    let mut widths = [0; 9];
+    for line in lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for line in lines {
+        let padded: Vec<String> =
+            line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn legend(reader: Option<&Reader<'_>>, own: usize) -> String {
+    let who = match reader {
+        Some(reader) => format!("for peer {}, role {}", reader.name, reader.role),
+        None => "A from an im_server or a gateway, which speaks for itself".to_owned(),
+    };
+    let own = if own == 0 { "" } else { "; what its configuration says stands first" };
+    format!(
+        "\n\
+         V      D delivered, P permanent, T temporary, U unknown, A accepted\n\
+         \x20      other 2xx: {who}{own}\n\
+         \x20      a: T with a Retry-After; b: P in answer to credentials;\n\
+         \x20      c: U in answer to a second copy, as the first one is there\n\
+         RP     RP-ACK, or the RP-Cause of an RP-ERROR in the place of the mobile station;\n\
+         \x20      202: at sync_deadline, unless the peer has ack_accepted and TP-SRI is 0\n\
+         \x20      d: what says best what is wrong: 95 to 99 or 111, any TP-FCS\n\
+         FCS    TP-FCS in its SMS-DELIVER-REPORT\n\
+         TP-ST  TP-Status while somebody still tries / at the end\n\
+         SMPP   message_state and stat of a receipt at the end\n\
+         SM     MAP error / detail as TS 23.040 says; finer: where alerts are raised for it\n"
+    )
+}
