@@ -136,13 +136,16 @@ impl Value for RouteUri {
             Ok(uri) if uri.scheme == Scheme::Sips => {
                 Err(wrong("asks for TLS, which is not spoken here"))
             }
-            Ok(uri) if uri.scheme != Scheme::Sip => Err(wrong("is not a SIP URI")),
-            Ok(uri) if !uri.headers.is_empty() => Err(wrong("has header fields in it")
-                .because("they have no meaning in a Route (RFC 3261 section 19.1.1)")),
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(_) if is_host(text) || HostPort::parse(text).is_some() => {
+            Ok(uri) if uri.scheme == Scheme::Sip && !uri.headers.is_empty() => {
+                Err(wrong("has header fields in it")
+                    .because("they have no meaning in a Route (RFC 3261 section 19.1.1)"))
+            }
+            Ok(uri) if uri.scheme == Scheme::Sip => Ok(Self(text.to_owned())),
+            // A host with its port looks like a scheme.
+            Ok(_) | Err(_) if is_host(text) || HostPort::parse(text).is_some() => {
                 Err(wrong("is not a SIP URI").suggest(format!("write \"sip:{text}\"")))
             }
+            Ok(_) => Err(wrong("is not a SIP URI")),
             Err(malformed) => Err(wrong(&format!(
                 "is not a SIP URI: expected {} at octet {}",
                 malformed.expected,

@@ -5,8 +5,8 @@ use crate::delivery::mapping::{Event, Exception, On, Origin, Row, TABLE};
 
 /// The whole table.
 pub(super) fn table(reader: Option<&Reader<'_>>) -> String {
-    let head = ["what came", "V", "RP", "FCS", "TP-ST", "SMPP", "SM", "finer", "source"]
-        .map(str::to_owned);
+    let head =
+        ["what came", "V", "RP/FCS", "TP-ST", "SMPP", "SM", "ext", "source"].map(str::to_owned);
     let mut lines = Vec::from([head]);
     let mut said = Vec::new();
     for row in TABLE {
@@ -17,9 +17,9 @@ pub(super) fn table(reader: Option<&Reader<'_>>) -> String {
         let Some(found) = found(What::Status(status), reader) else { continue };
         if let Some(origin) = found.origin.filter(|origin| *origin != Origin::Standard) {
             let [_, rest @ ..] = cells(&found.row);
-            let [verdict, rp, fcs, tp_status, smpp, error, finer, _] = rest;
+            let [verdict, rp, tp_status, smpp, error, extended, _] = rest;
             let (status, origin) = (status.to_string(), origin.to_string());
-            said.push([status, verdict, rp, fcs, tp_status, smpp, error, finer, origin]);
+            said.push([status, verdict, rp, tp_status, smpp, error, extended, origin]);
         }
     }
     let own = said.len();
@@ -38,25 +38,18 @@ pub(super) fn as_read(row: &Row, reader: &Reader<'_>) -> Row {
     }
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &Row) -> [String; 8] {
     let mark = match row.exception {
         Exception::Never => "",
         Exception::RetryAfter => " a",
         Exception::Credentials => " b",
         Exception::Copy => " c",
     };
-    let rp = match row.on {
-        On::Event(Event::Shutdown) => "-".to_owned(),
-        On::Event(Event::Content) => "d".to_owned(),
-        On::Class(_) | On::Statuses(_) | On::Event(_) => {
-            row.cause.map_or_else(|| "ACK".to_owned(), |cause| cause.to_string())
-        }
-    };
-    let fcs = match row.on {
-        On::Event(Event::Content) => "d".to_owned(),
-        On::Event(Event::Shutdown) => "-".to_owned(),
-        _ if row.cause.is_none() => "-".to_owned(),
-        On::Class(_) | On::Statuses(_) | On::Event(_) => format!("{:02X}", row.fcs),
+    let rp = match (row.on, row.cause) {
+        (On::Event(Event::Shutdown), _) => "-".to_owned(),
+        (On::Event(Event::Content), _) => "d".to_owned(),
+        (_, None) => "ACK".to_owned(),
+        (_, Some(cause)) => format!("{cause}/{:02X}", row.fcs),
     };
     let end = format!("{:02X}", row.tp_status.at_the_end);
     let state = row.message_state;
@@ -64,7 +57,6 @@ fn cells(row: &Row) -> [String; 9] {
         label(row.on),
         format!("{}{mark}", row.verdict.letter()),
         rp,
-        fcs,
         row.tp_status
             .still_trying
             .map_or_else(|| end.clone(), |trying| format!("{trying:02X}/{end}")),
@@ -75,8 +67,11 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-fn columns(lines: &[[String; 9]]) -> String {
-    let mut widths = [0; 9];
+/// Columns between a cell and the next, so that every line fits a terminal of 80.
+const GAPS: [usize; 8] = [2, 1, 2, 2, 2, 1, 2, 0];
+
+fn columns(lines: &[[String; 8]]) -> String {
+    let mut widths = [0; 8];
     for line in lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = cell.chars().count().max(*width);
@@ -84,9 +79,11 @@ fn columns(lines: &[[String; 9]]) -> String {
     }
     let mut text = String::new();
     for line in lines {
-        let padded: Vec<String> =
-            line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(padded.join("  ").trim_end());
+        let mut shown = String::new();
+        for ((cell, width), gap) in line.iter().zip(widths).zip(GAPS) {
+            shown.push_str(&format!("{cell:width$}{:gap$}", ""));
+        }
+        text.push_str(shown.trim_end());
         text.push('\n');
     }
     text
@@ -104,12 +101,11 @@ fn legend(reader: Option<&Reader<'_>>, own: usize) -> String {
          \x20      other 2xx: {who}{own}\n\
          \x20      a: T with a Retry-After; b: P in answer to credentials;\n\
          \x20      c: U in answer to a second copy, as the first one is there\n\
-         RP     RP-ACK, or the RP-Cause of an RP-ERROR in the place of the mobile station;\n\
-         \x20      202: at sync_deadline, unless the peer has ack_accepted and TP-SRI is 0\n\
-         \x20      d: what says best what is wrong: 95 to 99 or 111, any TP-FCS\n\
-         FCS    TP-FCS in its SMS-DELIVER-REPORT\n\
+         RP     RP-ACK, or RP-Cause and TP-FCS of an RP-ERROR in the place of the mobile\n\
+         \x20      station; 202: at sync_deadline, unless the peer has ack_accepted and TP-SRI\n\
+         \x20      is 0; d: what says best what is wrong, 95 to 99 or 111 and any TP-FCS\n\
          TP-ST  TP-Status while somebody still tries / at the end\n\
          SMPP   message_state and stat of a receipt at the end\n\
-         SM     MAP error / detail as TS 23.040 says; finer: where alerts are raised for it\n"
+         SM     MAP error / detail as TS 23.040 says; ext: where alerts are raised\n"
     )
 }
