@@ -4,6 +4,8 @@
 //! The octets of such a body are one message: what is behind the last element of one that has no
 //! optional ones is refused. The spare bits beside the message type are not looked at.
 
+#[cfg(test)]
+mod judgement;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
 #[cfg(test)]

@@ -335,6 +335,6 @@ fn values<'a, T>(
 #[cfg(test)]
 mod judgement;
 #[cfg(test)]
-mod properties;
+pub(in crate::wire) mod properties;
 #[cfg(test)]
 mod tests;

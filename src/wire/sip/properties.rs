@@ -9,10 +9,10 @@ use super::*;
 use crate::wire::cursor::count_visits;
 
 /// SplitMix64: small, good enough, and the same everywhere.
-pub(super) struct Chance(pub(super) u64);
+pub(in crate::wire) struct Chance(pub(in crate::wire) u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    pub(in crate::wire) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -20,15 +20,15 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn octet(&mut self) -> u8 {
+    pub(in crate::wire) fn octet(&mut self) -> u8 {
         self.next().to_le_bytes()[0]
     }
 
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::wire) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 
-    fn one_in(&mut self, bound: usize) -> bool {
+    pub(in crate::wire) fn one_in(&mut self, bound: usize) -> bool {
         self.below(bound) == 0
     }
 
@@ -562,7 +562,7 @@ const TOKENS: &[&str] = &[
 ];
 
 /// A change that a line, a peer or an enemy might make.
-pub(super) fn mutate(chance: &mut Chance, octets: &mut Vec<u8>) {
+pub(in crate::wire) fn mutate(chance: &mut Chance, octets: &mut Vec<u8>) {
     let at = chance.below(octets.len() + 1);
     let len = chance.below(24).min(octets.len() - at);
     match chance.below(8) {

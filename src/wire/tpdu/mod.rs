@@ -466,4 +466,8 @@ fn parse_parameters<'a>(
 }
 
 #[cfg(test)]
+pub(in crate::wire) mod judgement;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
