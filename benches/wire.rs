@@ -1,4 +1,5 @@
-//! Reading and building SIP: a MESSAGE of 600 octets and its 200, beside other readers.
+//! Reading and building SIP: a MESSAGE of 600 octets and its 200, beside other readers; and the SMS
+//! inside: an RP-DATA with its SMS-DELIVER and the text of it, and the RP-ACK to it.
 //!
 //! `cargo bench --bench wire` prints, for each subject, the median nanoseconds of interleaved runs,
 //! their ratio to ours, allocations and a checksum; without `--bench` it does each thing a few
@@ -19,10 +20,12 @@ use ezk_sip_types::header::typed::{CSeq, CallID, FromTo, MaxForwards, Via};
 use ezk_sip_types::msg::{Line, MessageLine, PullParser};
 use ezk_sip_types::{Headers, Name};
 use roger::store::{CountingAllocator, allocations_count, allocations_of_this_thread};
+use roger::wire::rp;
 use roger::wire::sip::{
     self, Extra, Fields, Forward, Message, Reply, Request, Response, Source, forward_request,
     forward_response, respond,
 };
+use roger::wire::tpdu::{self, Address, Answer, Tpdu, UserData};
 use rsip::prelude::{HeadersExt as _, ToTypedHeader as _};
 
 #[global_allocator]
@@ -61,6 +64,10 @@ const OK_RELAYED: &[u8] = b"SIP/2.0 200 OK\r\n\
     CSeq: 1 MESSAGE\r\n\
     Content-Length: 0\r\n\r\n";
 
+/// An RP-DATA to a mobile station: an SMS-DELIVER with the first part of two, 153 letters of the
+/// default alphabet with some that need an escape.
+const RP_DATA: &[u8] = include_bytes!("../tests/vectors/rp/ok-data-long.dat");
+
 const SOURCE: Source =
     Source { ip: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 10, 0, 0, 1], port: 5060 };
 
@@ -79,6 +86,8 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "forward-request", act: ours_forward_request, beside: None },
     Subject { name: "forward-response", act: ours_forward_response, beside: None },
     Subject { name: "respond", act: ours_respond, beside: None },
+    Subject { name: "rp-data-with-text", act: ours_rp_data, beside: None },
+    Subject { name: "rp-ack", act: ours_rp_ack, beside: None },
     Subject { name: "rsip-message", act: || rsip(MESSAGE), beside: Some("parse-message") },
     Subject { name: "rsip-200", act: || rsip(OK), beside: Some("parse-200") },
     Subject { name: "sip-core-message", act: || sip_core(MESSAGE), beside: Some("parse-message") },
@@ -162,6 +171,35 @@ fn ours_respond() -> u64 {
     let len = REQUEST.with(|request| respond(black_box(request), &reply, &mut slot));
     black_box(&slot);
     len.unwrap() as u64
+}
+
+/// RP-DATA decoded with its text: what a gateway needs of it.
+fn ours_rp_data() -> u64 {
+    let Ok(rp::Message::Data(data)) = rp::parse(black_box(RP_DATA)) else { return 0 };
+    let Ok(Tpdu::Deliver(deliver)) = tpdu::parse(data.tpdu, data.direction, Answer::Ack) else {
+        return 0;
+    };
+    let mut text = [0; UserData::TEXT_SIZE_MAX];
+    let mut originator = [0; Address::TEXT_SIZE_MAX];
+    let text_len = deliver.user_data.text(&mut text).unwrap();
+    let originator_len = deliver.originator.write(&mut originator).unwrap();
+    let part = deliver.user_data.concatenation().unwrap();
+    black_box((&text, &originator));
+    u64::from(data.reference)
+        ^ (text_len as u64) << 8
+        ^ (originator_len as u64) << 24
+        ^ u64::from(part.reference) << 40
+}
+
+/// RP-ACK written with its SMS-DELIVER-REPORT.
+fn ours_rp_ack() -> u64 {
+    let mut report = [0; 4];
+    let mut slot = [0; 16];
+    let len = tpdu::deliver_report(None, &mut report).unwrap();
+    let direction = black_box(rp::Direction::MsToNetwork);
+    let len = rp::ack(direction, black_box(0x2A), &report[..len], &mut slot).unwrap();
+    black_box(&slot);
+    len as u64 ^ u64::from(slot[1]) << 8
 }
 
 fn rsip(octets: &[u8]) -> u64 {
