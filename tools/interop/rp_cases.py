@@ -211,7 +211,7 @@ class Author:
         address, facts = self.address("oa")
         pid, (scts, shown) = self.octet(), self.time()
         dcs, udhi, data, more = self.user_data(140)
-        first = (0 if mms else 4) | lp << 3 | sri << 5 | udhi << 6 | path << 7
+        first = mms << 2 | lp << 3 | sri << 5 | udhi << 6 | path << 7
         facts |= {"mms": mms, "sri": sri, "reply_path": path, "pid": pid, "scts": shown} | more
         return bytes([first]) + address + bytes([pid, dcs]) + scts + data, facts
 
@@ -230,7 +230,7 @@ class Author:
         address, facts = self.address("ra")
         (scts, sent), (dt, done) = self.time(), self.time()
         parameters, udhi, more = self.parameters(100) if self.flag() else (b"", False, {})
-        first = 2 | (0 if mms else 4) | srq << 5 | udhi << 6
+        first = 2 | mms << 2 | srq << 5 | udhi << 6
         facts |= {"mms": mms, "srq": srq, "mr": mr, "st": st, "scts": sent, "dt": done} | more
         return bytes([first, mr]) + address + scts + dt + bytes([st]) + parameters, facts
 

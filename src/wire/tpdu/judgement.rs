@@ -117,7 +117,8 @@ pub(super) fn facts(tpdu: &Tpdu<'_>) -> Value {
     match tpdu {
         Tpdu::Deliver(view) => {
             facts.put("type", "deliver");
-            facts.put("mms", view.more_messages);
+            // The bit: 1 says that no more wait.
+            facts.put("mms", !view.more_messages);
             facts.put("sri", view.status_report_indication);
             facts.put("reply_path", view.reply_path);
             facts.address("oa", &view.originator);
@@ -140,7 +141,8 @@ pub(super) fn facts(tpdu: &Tpdu<'_>) -> Value {
         }
         Tpdu::StatusReport(view) => {
             facts.put("type", "status-report");
-            facts.put("mms", view.more_messages);
+            // The bit: 1 says that no more wait.
+            facts.put("mms", !view.more_messages);
             facts.put("srq", view.of_command);
             facts.put("mr", view.reference);
             facts.address("ra", &view.recipient);
