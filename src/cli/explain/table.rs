@@ -101,9 +101,9 @@ fn legend(reader: Option<&Reader<'_>>, own: usize) -> String {
          \x20      other 2xx: {who}{own}\n\
          \x20      a: T with a Retry-After; b: P in answer to credentials;\n\
          \x20      c: U in answer to a second copy, as the first one is there\n\
-         RP     RP-ACK, or RP-Cause and TP-FCS of an RP-ERROR in the place of the mobile\n\
-         \x20      station; 202: at sync_deadline, unless the peer has ack_accepted and TP-SRI\n\
-         \x20      is 0; d: what says best what is wrong, 95 to 99 or 111 and any TP-FCS\n\
+         RP/FCS RP-ACK, or RP-Cause and TP-FCS of an RP-ERROR in the place of the MS;\n\
+         \x20      202: at sync_deadline, unless the peer has ack_accepted and TP-SRI is 0;\n\
+         \x20      d: what says best what is wrong, 95 to 99 or 111 and any TP-FCS\n\
          TP-ST  TP-Status while somebody still tries / at the end\n\
          SMPP   message_state and stat of a receipt at the end\n\
          SM     MAP error / detail as TS 23.040 says; ext: where alerts are raised\n"
