@@ -1,3 +1,5 @@
+//! What is asked for is understood, what is not is met with what would be, and every page fits.
+
 use super::*;
 
 fn asked(words: &[&str]) -> Result<What, String> {

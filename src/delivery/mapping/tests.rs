@@ -1,3 +1,5 @@
+//! The table against the standards said once more, and what must hold of every row.
+
 use super::rows::is_cause_of_ours;
 use super::*;
 use crate::delivery::{Asked, Final, Role};
