@@ -9,7 +9,7 @@ use crate::config::diagnosis::{Diagnosis, Origin};
 use crate::config::reader::{Reader, Setting};
 use crate::config::relations::{judge_deadline, remark};
 use crate::config::sections::{Draft, DraftPeer};
-use crate::config::terms::{CREDENTIAL_SIZE_MAX, Meaning};
+use crate::config::terms::CREDENTIAL_SIZE_MAX;
 use crate::config::{Sources, origin_name};
 use crate::delivery::mapping::Origin as Said;
 use crate::delivery::{Mapping, Role, Verdict};
@@ -18,15 +18,14 @@ use crate::limits::{REMEMBERED_MAX, REMEMBERED_MIN, REMEMBERED_SECONDS, REMEMBER
 
 /// What its final responses mean: its role, its preset, then its own words.
 pub(super) fn mapping(reader: &mut Reader, draft: &DraftPeer, sources: Sources<'_>) -> Mapping {
+    // That a role is missing was said; a proxy's is the one that allows most.
     let mut mapping = Mapping::of(draft.role.as_ref().map_or(Role::Proxy, |role| role.value));
     if let Some(preset) = draft.preset.as_ref().and_then(|preset| preset.value) {
         // A preset that could make a report false would be our own mistake: a test sets them all.
         let _ = mapping.preset(preset);
     }
     let Some(map) = &draft.map else { return mapping };
-    // Without a role nobody knows what a 2xx may mean, and that it is missing was said.
-    let judged = |one: &&Meaning| draft.role.is_some() || !(200..300).contains(&one.status);
-    for one in map.value.items.iter().filter(judged) {
+    for one in &map.value.items {
         let at = Origin::File(one.at.clone());
         let said = Said::Configuration(origin_name(&at, sources).into());
         let (status, letter) = (one.status, one.verdict.letter());

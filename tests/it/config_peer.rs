@@ -115,6 +115,13 @@ fn each_side_has_its_own_settings() {
     let plain = config(&with("[timers]\nsync_deadline = \"21s\"\n"));
     assert_eq!(plain.peers[0].sync_deadline_ms, Some(21_000));
     assert_eq!(plain.peers[0].recipient, Recipient::CalledParty);
+    let remark = |config: &Config| {
+        let all = config.effective.iter();
+        let mut own = all.filter(|one| one.header == "[[peer]]" && one.key == "sync_deadline");
+        own.next().map(|one| one.remark.clone())
+    };
+    assert_eq!(remark(&plain).as_deref(), Some("as in [timers]"));
+    assert_eq!(remark(&sms_peer).as_deref(), Some(""));
     let im_peer = config(&im("content = \"cpim\"\n"));
     assert_eq!(im_peer.peers[1].content, Content::Cpim);
     assert!(!im_peer.peers[1].ack_accepted);
@@ -254,4 +261,10 @@ fn credentials_are_a_name_and_a_file() {
     assert_eq!(check::verdict(&examined(&missing, &[]), false), Exit::Config);
     let directory = im("username = \"roger\"\npassword_file = \"/\"\n");
     the_only_error(&directory, "no password in /", 13, 17);
+    // What is no file may never end, or wait for somebody.
+    let device = im("username = \"roger\"\npassword_file = \"/dev/null\"\n");
+    assert_eq!(examined(&device, &[]).diagnoses[0].label, "not a file");
+    // What was written wrongly is not missing.
+    let wrong = im("username = \"roger\"\npassword_file = \"\"\n");
+    the_only_error(&wrong, "this cannot be a path", 13, 17);
 }
