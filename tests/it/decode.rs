@@ -226,7 +226,7 @@ fn a_stream_is_read_message_by_message() {
     let numbers: Vec<_> = items.iter().map(|item| item["cseq"].as_u64().unwrap()).collect();
     assert_eq!((numbers.as_slice(), &answer["rest"]), (&[1, 2, 3][..], &json!(2)));
     let consumed: u64 = items.iter().map(|item| item["consumed"].as_u64().unwrap()).sum();
-    assert_eq!(consumed as usize + 2, text.len(), "empty lines belong to the message behind them");
+    assert_eq!(consumed + 2, text.len() as u64, "empty lines belong to the message behind them");
 
     // Wherever it is cut: the whole messages before, and that there may be more to come.
     let ends = [message(1, "one").len(), message(1, "one").len() + 4 + message(2, "").len()];
@@ -324,7 +324,7 @@ fn mutated_vectors_are_answered_too() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        (random % below.max(1) as u64) as usize
+        usize::try_from(random % below.max(1) as u64).unwrap()
     };
     let mut lines = String::new();
     for index in 0..1_500 {
@@ -334,7 +334,7 @@ fn mutated_vectors_are_answered_too() {
         for _ in 0..=next(2) {
             let at = next(octets.len());
             match next(4) {
-                0 if !octets.is_empty() => octets[at] = next(256) as u8,
+                0 if !octets.is_empty() => octets[at] = u8::try_from(next(256)).unwrap(),
                 1 => octets.truncate(at),
                 2 => {
                     let end = (at + next(20)).min(octets.len());
