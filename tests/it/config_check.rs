@@ -423,7 +423,7 @@ fn capacity_fits_the_machine() {
     );
     the_only_warning(
         &capacity("open = 16000000"),
-        "this capacity needs about 39209 MiB, and the machine has 8192",
+        "this capacity needs about 39126 MiB, and the machine has 8192",
     );
     assert_eq!(examined(&with(""), &[]).config.unwrap().finished_max(), 320_000);
 }

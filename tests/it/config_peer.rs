@@ -164,14 +164,14 @@ fn the_gateway_has_its_section() {
     assert_eq!(&*plain.domain, "127.0.0.1");
     assert_eq!((plain.uri_pending_max, plain.uri_wait_ms, plain.pager_max), (1, 2_000, 1_150));
     assert_eq!((plain.dedup, plain.permanent_window_ms), (true, 3_600_000));
-    assert_eq!(plain.remembered_max, 1 << 20);
+    assert_eq!(plain.remembered_max, 1_500_000);
     let told = config(&of("domain = \"SMS.example.net\"\nuri_wait = \"500ms\"\ndedup = false\n\
          permanent_window = \"10min\"\npager_max = 1000"))
     .gateway;
     assert_eq!(&*told.domain, "sms.example.net");
     assert_eq!((told.uri_wait_ms, told.dedup), (500, false));
     assert_eq!((told.permanent_window_ms, told.pager_max), (600_000, 1_000));
-    for (rate, remembered) in [(1, 1 << 14), (100, 30_000), (10_000_000, 1 << 20)] {
+    for (rate, remembered) in [(1, 1 << 14), (200, 30_000), (10_000_000, 1 << 24)] {
         let config = config(&with(&format!("[capacity]\nrate = {rate}\n")));
         assert_eq!(config.gateway.remembered_max, remembered);
     }
