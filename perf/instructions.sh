@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Counts the instructions of one relayed message in the engine, without sockets.
+# Counts the instructions of one message in the engine, without sockets: relayed, and as a short
+# message.
 #
-#     perf/instructions.sh             prints the count and where it is spent
-#     perf/instructions.sh --check     fails when it is more than 5 % above the accepted one
+#     perf/instructions.sh             prints the counts and where they are spent
+#     perf/instructions.sh --check     fails when one is more than 5 % above the accepted one
 #     perf/instructions.sh --accept    accepts what is counted now
 #
 # valgrind counts the same on every run of the same binary, however busy the machine is. The bench
@@ -20,24 +21,28 @@ bench=$(cargo bench --bench engine --no-run --message-format=json 2> "$scratch/b
     { cat "$scratch/build" >&2; exit 1; }
 
 count() {
-    valgrind --tool=callgrind --callgrind-out-file="$scratch/$1" --error-exitcode=9 \
-        "$bench" "$1" > "$scratch/out" 2> "$scratch/said" ||
+    valgrind --tool=callgrind --callgrind-out-file="$scratch/$1-$2" --error-exitcode=9 \
+        "$bench" "$1" "$2" > "$scratch/out" 2> "$scratch/said" ||
         { cat "$scratch/said" "$scratch/out" >&2; exit 1; }
-    sed -n 's/^totals: \([0-9]*\).*/\1/p' "$scratch/$1"
+    sed -n 's/^totals: \([0-9]*\).*/\1/p' "$scratch/$1-$2"
 }
 
-first=$(count "$fewer") second=$(count "$more")
-each=$(((second - first) / (more - fewer)))
-echo "relay in the engine: $each instructions a message"
+declare -A each
+for name in relay gateway; do
+    first=$(count "$name" "$fewer") second=$(count "$name" "$more")
+    each[$name]=$(((second - first) / (more - fewer)))
+    echo "$name in the engine: ${each[$name]} instructions a message"
+done
 
 # Where the instructions are, per message: in a function with all it calls, and in it alone. What
 # was inlined from other files counts to the function it was inlined into.
 spent() {
-    local kind
+    local kind name=$1
+    echo "$name:"
     for kind in "with what it calls" "alone"; do
         echo "instructions a message, $kind:"
         callgrind_annotate --auto=no --threshold=100 \
-            --inclusive="$([[ $kind == alone ]] && echo no || echo yes)" "$scratch/$more" |
+            --inclusive="$([[ $kind == alone ]] && echo no || echo yes)" "$scratch/$name-$more" |
             awk -v messages="$more" -v inclusive="$([[ $kind == alone ]] || echo 1)" '
                 /^ *[0-9][0-9,]* \(/ && !/PROGRAM TOTALS/ {
                     count = $1; gsub(",", "", count)
@@ -53,18 +58,20 @@ spent() {
 
 case ${1-} in
 --accept)
-    echo "$each" > "$accepted"
+    for name in relay gateway; do echo "$name ${each[$name]}"; done > "$accepted"
     ;;
 --check)
-    limit=$(($(cat "$accepted") * 105 / 100))
-    echo "accepted: $(cat "$accepted"), limit $limit"
-    if ((each > limit)); then
-        spent
-        echo "more than accepted: make it cheaper, or say why not and run perf/instructions.sh --accept"
-        exit 1
-    fi
+    while read -r name count; do
+        limit=$((count * 105 / 100))
+        echo "$name: accepted $count, limit $limit"
+        if ((each[$name] > limit)); then
+            spent "$name"
+            echo "more than accepted: make it cheaper, or say why not and run $0 --accept"
+            exit 1
+        fi
+    done < "$accepted"
     ;;
 *)
-    spent
+    for name in relay gateway; do spent "$name"; done
     ;;
 esac

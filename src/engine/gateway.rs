@@ -4,15 +4,17 @@
 //! The request is answered at once: its 200 says that the packet has arrived and nothing about the
 //! message. What is true of the message is said later, by RP-ACK or RP-ERROR in a MESSAGE of our own.
 
-use crate::delivery::{Answer, Course, Evidence, Mark, Memory, Message, Report, Statuses, salt};
+use crate::delivery::{
+    Answer, Course, Evidence, Mark, Memory, Message, Report, Statuses, Verdict, salt,
+};
 use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::request::{Asked, reply_flow};
 use crate::engine::route::Hop;
 use crate::engine::short::{Short, Stage};
-use crate::engine::{Engine, Recipient, Refusal, Serving};
+use crate::engine::{Content, Engine, Recipient, Refusal, Serving};
 use crate::id::Handle;
 use crate::interwork::address::{self, without_headers};
-use crate::interwork::content::{self, Content};
+use crate::interwork::content::{self, Content as Becomes};
 use crate::metrics::Counter;
 use crate::packet::{Departures, Purse};
 use crate::store::{Buffer, Fingerprint};
@@ -176,9 +178,9 @@ impl Engine {
                 Some(Evidence::Content { cause: *cause, fcs: *fcs })
             }
             What::Deliver { deliver, .. } => match content::of(deliver) {
-                Content::Text => None,
-                Content::Discarded => Some(Evidence::Discarded),
-                Content::Unsupported { fcs } => {
+                Becomes::Text => None,
+                Becomes::Discarded => Some(Evidence::Discarded),
+                Becomes::Unsupported { fcs } => {
                     self.count(Counter::RefusedContent);
                     Some(Evidence::Content { cause: content::CAUSE, fcs })
                 }
@@ -186,14 +188,30 @@ impl Engine {
         };
         self.count(Counter::MessagesAccepted);
         self.count(Counter::ShortMessages);
-        match evidence {
-            Some(evidence) => self.conclude(handle, evidence, now, Purse::Work, out),
-            None => self.begin_delivery(handle, now, out),
+        match (evidence, &reading.what) {
+            (None, What::Deliver { deliver, .. }) => {
+                let uri_key = self.uri_key(recipient, deliver);
+                if self.fits_a_pager(handle, recipient, deliver) {
+                    return self.begin_delivery(handle, uri_key, now, out);
+                }
+                self.count(Counter::RefusedContent);
+                self.conclude(handle, TOO_LONG, now, Purse::Work, out);
+            }
+            (Some(evidence), _) => self.conclude(handle, evidence, now, Purse::Work, out),
+            (None, What::Refused { .. } | What::MemoryAvailable) => {
+                unreachable!("either is concluded")
+            }
         }
     }
 
     /// An attempt, unless one is running or what is remembered answers.
-    fn begin_delivery(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
+    fn begin_delivery(
+        &mut self,
+        handle: Handle<Record>,
+        uri_key: Fingerprint,
+        now: Instant,
+        out: &mut Departures,
+    ) {
         let key = self.shorts[handle.index as usize].key;
         if self.running.enter(handle.index, key, 1) == Entered::Wait {
             // Hazard H46: one message, two submissions, both answered.
@@ -222,29 +240,10 @@ impl Engine {
                 return self.conclude(handle, earlier(memory), now, Purse::Work, out);
             }
         }
-        self.queue_instant(handle, now, Purse::Work, out);
-    }
-
-    /// Waits for a turn with this recipient, or sends (RFC 3428 section 8).
-    fn queue_instant(
-        &mut self,
-        handle: Handle<Record>,
-        now: Instant,
-        purse: Purse,
-        out: &mut Departures,
-    ) {
-        let Some(uri_key) = self.uri_key(handle) else {
-            return self.end_unsent(
-                handle,
-                Evidence::Content { cause: content::CAUSE, fcs: FCS_UNSPECIFIED },
-                now,
-                purse,
-                out,
-            );
-        };
+        // One at a time with this recipient.
         let max = self.setup.gateway.uri_pending_max;
         match self.pending.enter(handle.index, uri_key, max) {
-            Entered::Go => self.send_instant(handle, now, purse, out),
+            Entered::Go => self.send_instant(handle, now, Purse::Work, out),
             Entered::Wait => {
                 self.count(Counter::UriWaits);
                 self.shorts[handle.index as usize].stage = Stage::Queued;
@@ -268,8 +267,7 @@ impl Engine {
             self.shorts[index as usize].stage = Stage::Over;
             let key = self.shorts[index as usize].key;
             // What could not be remembered is unknown.
-            let unknown =
-                Evidence::Earlier { verdict: crate::delivery::Verdict::Unknown, status: 0 };
+            let unknown = Evidence::Earlier { verdict: Verdict::Unknown, status: 0 };
             let evidence = self.memory(key, now).map_or(unknown, earlier);
             self.conclude(handle, evidence, now, Purse::Evidence, out);
         }
@@ -380,19 +378,33 @@ impl Engine {
         hasher.finish()
     }
 
-    /// Under which key requests from this sender to this recipient wait for each other; `None` if
-    /// the request cannot be written.
-    fn uri_key(&self, handle: Handle<Record>) -> Option<Fingerprint> {
-        let record = self.records.get(handle)?;
-        self.with_instant(handle, record, |instant| {
-            let mut hasher = self.setup.key.hasher();
-            hasher.word(URI);
-            hasher.octets(instant.from);
-            hasher.octets(instant.uri);
-            let fits = instant.size() <= usize::from(self.setup.gateway.pager_max);
-            fits.then(|| hasher.finish())
-        })
-        .flatten()
+    /// Under which key requests from this sender to this recipient wait for each other.
+    fn uri_key(&self, recipient: &[u8], deliver: &Deliver<'_>) -> Fingerprint {
+        let mut hasher = self.setup.key.hasher();
+        let originator = &deliver.originator;
+        hasher.word(URI | u64::from(originator.ton) << 8 | u64::from(originator.npi));
+        hasher.octets(originator.octets());
+        hasher.octets(recipient);
+        hasher.finish()
+    }
+
+    /// Whether the request can be written, and is not too long to be sent outside of a session (RFC
+    /// 3428 section 8). Most are so short that this need not be measured.
+    fn fits_a_pager(
+        &self,
+        handle: Handle<Record>,
+        recipient: &[u8],
+        deliver: &Deliver<'_>,
+    ) -> bool {
+        let Some(record) = self.records.get(handle) else { return false };
+        let max = usize::from(self.setup.gateway.pager_max);
+        let octets = 2 * recipient.len() + 4 * deliver.user_data.octets.len();
+        let certain = self.peers.get(record.im.peer).content == Content::Text
+            && self.pager_overhead + octets <= max;
+        certain
+            || self
+                .with_instant(handle, record, |instant| instant.size() <= max)
+                .unwrap_or_default()
     }
 }
 
@@ -457,6 +469,9 @@ fn faulty<'a>(fault: &rp::Fault) -> Result<Option<Reading<'a>>, Refusal> {
     let what = What::Refused { cause: fault.cause, fcs: FCS_UNSPECIFIED };
     Ok(Some(Reading { reference, direction, what }))
 }
+
+/// What cannot be sent as a pager message and is too short for a session of its own.
+const TOO_LONG: Evidence = Evidence::Content { cause: content::CAUSE, fcs: FCS_UNSPECIFIED };
 
 /// There is no way to report to a peer, so nothing is taken from it.
 const NO_WAY: Refusal = Refusal::new(403, "No Socket For This Address Family");

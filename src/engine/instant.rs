@@ -6,7 +6,7 @@ use crate::engine::memory::key_of_call_id;
 use crate::engine::record::{self, Errand, Record, Towards};
 use crate::engine::response::Last;
 use crate::engine::short::Stage;
-use crate::engine::{Content, Engine};
+use crate::engine::{Content, Engine, Setup};
 use crate::id::Handle;
 use crate::interwork::address;
 use crate::limits::{SERVER_AVOIDED_MAX_S, SIP_URI_SIZE_MAX};
@@ -360,6 +360,14 @@ impl Engine {
     pub(super) fn is_unreachable(&self, record: &Record) -> bool {
         record.im.client == State::Terminated
     }
+}
+
+/// Octets of a request at most, beside its recipient and its text: its own words, an originator of
+/// twenty digits twice, and our names in Via, From, P-Asserted-Identity and Call-ID.
+pub(super) fn overhead(setup: &Setup) -> usize {
+    const WORDS: usize = 640;
+    let sent_by = setup.sent_by.iter().map(|text| text.len()).max().unwrap_or(0);
+    WORDS + sent_by + 5 * setup.gateway.domain.len()
 }
 
 /// How long a Retry-After is heeded.

@@ -73,6 +73,8 @@ pub struct Engine {
     memories: Directory,
     /// Header fields that answer challenges.
     authorizations: Pool<AUTHORIZATION_SIZE_MAX>,
+    /// Octets of an instant message at most, beside its recipient and its text.
+    pager_overhead: usize,
     /// Until when each of the next servers is left alone.
     avoided: Box<[Instant]>,
     wheel: Wheel,
@@ -146,6 +148,7 @@ impl Engine {
             running: Pending::new(setup.messages_max),
             memories: Directory::with_tick(setup.gateway.remembered_max, MEMORY_TICK_MS, now),
             authorizations: Pool::new(authorizations_max(&setup)),
+            pager_overhead: instant::overhead(&setup),
             avoided: core::iter::repeat_n(now, setup.next_servers.len()).collect(),
             wheel: Wheel::new(setup.messages_max, now),
             transactions: Directory::new(setup.finished_max, now),

@@ -731,6 +731,33 @@ fn a_request_that_would_be_too_long_for_a_pager_is_refused() {
 }
 
 #[test]
+fn no_pager_message_is_longer_than_allowed() {
+    let texts = ["", "a", "€äöü 😀", &"漢".repeat(70)];
+    let (mut sent, mut refused) = (0, 0);
+    for (length, content) in (1..900)
+        .step_by(13)
+        .flat_map(|at| [Content::Text, Content::Cpim].map(|content| (at, content)))
+    {
+        for text in texts {
+            let mut bench = bench_with(|setup| {
+                setup.peers[1].content = content;
+                setup.gateway.domain = "sms.mnc001.mcc001.3gppnetwork.example".into();
+            });
+            let recipient = format!("sip:{}@im.example", "u".repeat(length));
+            let left = submit(&mut bench, &Short { recipient, ..Short::new(1, text) });
+            if left[0].to == IM.parse().unwrap() {
+                assert!(left[0].octets.len() <= 1_150, "{length} {}", left[0].octets.len());
+                sent += 1;
+            } else {
+                assert_eq!(rp_of(&left[0]), error(1, 0xFF));
+                refused += 1;
+            }
+        }
+    }
+    assert!(sent > 100 && refused > 100, "{sent} {refused}");
+}
+
+#[test]
 fn what_ends_with_the_process_is_unknown() {
     let mut bench = Bench::new();
     submit(&mut bench, &Short::new(1, "a"));
