@@ -25,8 +25,7 @@ use crate::oam::verdicts::role_name;
 /// What `roger explain` takes.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// A SIP status (404), an event (timer-f, deadline, never-sent, uri-wait, icmp, ...), or a code
-    /// with its kind (rp-cause 111, tp-fcs 0x90, tp-status 0x46); nothing for the whole table
+    /// 404, timer-f, silence, rp-cause 111, tp-fcs 0x90, tp-status 0x46; nothing: the whole table
     #[arg(value_name = "WHAT", num_args = 0..=2)]
     pub what: Vec<String>,
     /// As this peer's responses are read, with its role, preset and map
