@@ -224,9 +224,8 @@ fn uri_wait(reader: &mut Reader, draft: &Draft) {
     );
 }
 
-/// How many short messages are remembered: those of five minutes at the planned rate, within
-/// bounds. Only what was not both delivered and reported stays that long, so that the upper bound
-/// is reached by failures alone; then the oldest make room.
+/// How many short messages are remembered: those of [`REMEMBERED_SECONDS`] at the planned rate,
+/// within bounds. When there are more, those that would be forgotten first make room.
 pub(super) fn remembered_max(rate: u32) -> u32 {
     rate.saturating_mul(REMEMBERED_SECONDS).clamp(REMEMBERED_MIN, REMEMBERED_MAX)
 }
