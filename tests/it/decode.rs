@@ -188,6 +188,8 @@ fn one_file_is_answered_with_an_exit_code() {
     assert_eq!(missing["error"], "cannot read /nowhere/at all: No such file or directory");
     let directory = decoded(&["sip", VECTORS], b"");
     assert!(directory["error"].as_str().unwrap().ends_with(": Is a directory"));
+    let endless = decoded(&["sip", "/dev/zero"], b"");
+    assert_eq!(endless["error"], "cannot read /dev/zero: it has more than 64 MiB");
     let (code, text) = roger(&[], b"");
     assert_eq!((code, text.as_str()), (2, ""), "nothing asked is no usage");
     let (code, _) = roger(&["--batch", "sip", "-"], b"");
