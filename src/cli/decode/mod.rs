@@ -36,8 +36,8 @@ pub struct Arguments {
     /// rp=error (sms-tpdu)
     #[arg(value_name = "KEY=VALUE")]
     pub keys: Vec<OsString>,
-    /// Read lines "KIND<TAB>FILE<TAB>KEY=VALUE,KEY=VALUE" from standard input and answer each with
-    /// one line
+    /// Read lines of KIND, FILE and KEY=VALUE,KEY=VALUE, with tabs between the three, from standard
+    /// input, and answer each at once with one line
     #[arg(long, conflicts_with_all = ["kind", "file", "keys"])]
     pub batch: bool,
 }
