@@ -1,7 +1,7 @@
 //! The TPDUs of the short message transfer layer (TS 23.040 clause 9.2): six types, in both
 //! directions, with what TS 23.038 says of their data coding schemes and alphabets.
 //!
-//! [`parse`] gives a view that borrows the octets; [`write`] and its kin are the inverse. What the
+//! [`parse`] gives a view that borrows the octets; [`write()`] and its kin are the inverse. What the
 //! standard forbids is refused with the reason: a length that is not that of the octets, a digit
 //! that is none, a time that is not real, octets behind the end. What it leaves open is taken:
 //! every protocol identifier and data coding scheme, spare bits, reserved values that a receiver
