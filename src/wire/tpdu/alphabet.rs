@@ -58,10 +58,36 @@ const fn septets() -> [u8; 256] {
     septets
 }
 
-/// Writes `count` septets, from the septet `first` on, as UTF-8. The octets hold them all.
+/// The septets whose character is one octet in UTF-8, and that octet; 0 for all others and for the
+/// escape, as no septet is NUL.
+static PLAIN: [u8; 128] = plain();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "evaluated by the compiler, which refuses what goes wrong"
+)]
+const fn plain() -> [u8; 128] {
+    let mut plain = [0; 128];
+    let mut septet = 0;
+    while septet < 128 {
+        if DEFAULT[septet].is_ascii() && septet as u8 != ESCAPE {
+            plain[septet] = DEFAULT[septet] as u8;
+        }
+        septet += 1;
+    }
+    plain
+}
+
+/// Writes `count` septets, from the septet `first` on, as UTF-8. `None` if there are fewer, or no
+/// room.
 ///
 /// An escape with a septet that is not in the extension table is the septet's own character, an
 /// escape with another escape is a space (clause 6.2.1.1), and so is an escape at the end.
+///
+/// Eight septets are seven octets, so all groups of eight begin at the same bit of an octet. Each
+/// group is taken out of one word; where all eight are plain they are written as they are.
 pub(super) fn read_septets(
     octets: &[u8],
     first: usize,
@@ -70,33 +96,56 @@ pub(super) fn read_septets(
 ) -> Option<()> {
     visited(count);
     let bit = first.checked_mul(7)?;
-    let mut octets = octets.get(bit >> 3..)?.iter();
-    let shift = u32::try_from(bit & 7).ok()?;
-    let mut held = 0_u32;
-    let mut bits = 0_u32;
-    if count > 0 {
-        held = u32::from(*octets.next()?) >> shift;
-        bits = 8_u32.wrapping_sub(shift);
+    if bit.checked_add(count.checked_mul(7)?)?.div_ceil(8) > octets.len() {
+        return None;
     }
+    let shift = u32::try_from(bit & 7).ok()?;
+    let mut octets = octets.get(bit >> 3..)?;
+    let mut left = count;
     let mut escaped = false;
-    for _ in 0..count {
-        if bits < 7 {
-            held |= u32::from(*octets.next()?) << bits;
-            bits = bits.wrapping_add(8);
+    while let (8.., Some(group)) = (left, octets.first_chunk::<8>()) {
+        let septets = unpacked(u64::from_le_bytes(*group) >> shift);
+        let plain = septets.map(|septet| PLAIN.get(usize::from(septet)).copied().unwrap_or(0));
+        if !escaped && !plain.contains(&0) {
+            writer.put(&plain)?;
+        } else {
+            for septet in septets {
+                escaped = put_septet(septet, escaped, writer)?;
+            }
         }
-        let septet = held.to_le_bytes()[0] & 0x7F;
+        octets = octets.get(7..)?;
+        left = left.saturating_sub(8);
+    }
+    // At most eight septets are left, and less than a word of octets if there are eight.
+    let mut word = [0; 8];
+    let rest = octets.get(..octets.len().min(8))?;
+    word.get_mut(..rest.len())?.copy_from_slice(rest);
+    let mut held = u64::from_le_bytes(word) >> shift;
+    for _ in 0..left {
+        escaped = put_septet(held.to_le_bytes()[0] & 0x7F, escaped, writer)?;
         held >>= 7;
-        bits = bits.wrapping_sub(7);
-        if !escaped && septet == ESCAPE {
-            escaped = true;
-            continue;
-        }
-        let character =
-            if escaped { extended_character(septet) } else { default_character(septet) };
-        escaped = false;
-        writer.put_char(character)?;
     }
     if escaped { writer.put_octet(b' ') } else { Some(()) }
+}
+
+/// The lowest eight septets of a word.
+fn unpacked(word: u64) -> [u8; 8] {
+    let mut left = word;
+    [(); 8].map(|()| {
+        let septet = left.to_le_bytes()[0] & 0x7F;
+        left >>= 7;
+        septet
+    })
+}
+
+/// Writes a septet, which may be behind an escape; whether it is an escape itself.
+fn put_septet(septet: u8, escaped: bool, writer: &mut Writer<'_>) -> Option<bool> {
+    if escaped {
+        writer.put_char(extended_character(septet))?;
+    } else if septet != ESCAPE {
+        writer.put_char(default_character(septet))?;
+    }
+    Some(!escaped && septet == ESCAPE)
 }
 
 fn default_character(septet: u8) -> char {
@@ -264,6 +313,8 @@ mod tests {
         let mut room = [0; 9];
         Packer::new(&mut room, 0).put_text("hellohello").unwrap();
         assert_eq!(&room, b"\xe8\x32\x9b\xfd\x46\x97\xd9\xec\x37");
+        let few = read_septets(&[0xE8], 0, 2, &mut Writer::new(&mut [0; 9]));
+        assert_eq!(few, None, "two septets are two octets");
         assert_eq!(Packer::new(&mut [0; 9], 0).put_text("hellohellos"), None);
         assert_eq!(Packer::new(&mut [0; 9], 0).put_text("ç"), None);
         assert_eq!(Packer::new(&mut [0; 9], 0).put_text("語"), None);

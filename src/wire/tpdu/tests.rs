@@ -334,6 +334,7 @@ fn a_view_of_no_tpdu_is_not_written() {
     assert_eq!(&room[..octets.len()], &octets);
     let mut none = |view: Deliver<'_>| assert_eq!(deliver(&view, &mut room), None, "{view:?}");
     none(Deliver { dcs: Dcs::OCTETS, ..view });
+    none(Deliver { dcs: Dcs(0x10), ..view });
     none(Deliver { scts: Timestamp([0; 7]), ..view });
     let mut changed = |change: fn(&mut Deliver<'_>)| {
         let mut view = view;

@@ -173,7 +173,7 @@ impl<'a> UserData<'a> {
         }
     }
 
-    /// Whether the header ends within the data.
+    /// Whether the header ends within the data, which are as many octets as TP-UDL says.
     fn is_whole(&self) -> bool {
         if !self.udhi {
             return true;
@@ -181,7 +181,7 @@ impl<'a> UserData<'a> {
         let size = self.header_size();
         let room = usize::from(self.udl);
         let needed = if self.dcs.is_packed() { alphabet::septets_of_octets(size) } else { size };
-        size > 0 && size <= self.octets.len() && needed <= room
+        size > 0 && needed <= room
     }
 
     /// Reads TP-UDL and TP-UD, of at most `size_max` octets.
