@@ -119,6 +119,26 @@ fn reports_have_a_cause_in_an_error_only() {
 }
 
 #[test]
+fn user_data_of_reports_is_as_long_as_its_type_allows() {
+    let is_ok = |head: &str, size: u8, direction, answer| {
+        let rest = [&[size][..], &vec![0; size.into()]].concat();
+        parse(&[hex(head), rest].concat(), direction, answer).is_ok()
+    };
+    let status = format!("06 55 {ADDRESS}{SCTS}{SCTS} 00 06 04");
+    let (ack, error) = (format!("01 06 {SCTS} 04"), format!("01 c0 06 {SCTS} 04"));
+    for (head, most, direction, answer) in [
+        (&status[..], 143, MT, Answer::Ack),
+        (&ack, 152, MT, Answer::Ack),
+        (&error, 151, MT, Answer::Error),
+        ("00 06 04", 159, MO, Answer::Ack),
+        ("00 d3 06 04", 158, MO, Answer::Error),
+    ] {
+        assert!(is_ok(head, most, direction, answer), "{head}");
+        assert!(!is_ok(head, most + 1, direction, answer), "{head}");
+    }
+}
+
+#[test]
 fn sms_submit_and_its_validity_periods() {
     let octets = hex("25 07 0b916407281553f8 00 00 0ae8329bfd4697d9ec37");
     assert_eq!(wrong("25 07 0b916407281553f8 00 00 0ae8329bfd4697d9ec", MO).0, 13);
