@@ -9,6 +9,7 @@ use roger::engine::Serving;
 use roger::limits::DATAGRAM_SIZE_MAX;
 use roger::packet::Endpoint;
 
+use crate::centre::Task;
 use crate::chance::Chance;
 use crate::swarm::{Faults, MS, SECOND};
 
@@ -33,6 +34,8 @@ pub(crate) struct Packet {
     pub(crate) octets: Rc<[u8]>,
     pub(crate) grade: Grade,
     pub(crate) truncated: bool,
+    /// The submission of a short message that it carries, whatever has become of its octets.
+    pub(crate) mark: Option<usize>,
 }
 
 /// Where a datagram is bound, which decides what can happen to it.
@@ -40,6 +43,7 @@ pub(crate) struct Packet {
 pub(crate) enum Bound {
     Relay,
     Sms,
+    Centre,
     Im,
 }
 
@@ -70,6 +74,8 @@ pub(crate) enum Event {
     Serve(Serving),
     /// A stranger tries something.
     Stranger,
+    /// A service centre does something.
+    Centre(Task),
     /// All faults end.
     Calm,
 }
@@ -154,7 +160,7 @@ impl Air {
     pub(crate) fn send(&mut self, packet: Packet, bound: Bound) {
         let (host, inbound) = match bound {
             Bound::Relay => (packet.from, true),
-            Bound::Sms | Bound::Im => (packet.to, false),
+            Bound::Sms | Bound::Centre | Bound::Im => (packet.to, false),
         };
         let now = self.now;
         let blocked = |block: &Block| {
@@ -163,7 +169,7 @@ impl Air {
         if self.blocks.iter().any(blocked) || self.chance.share(self.faults.loss) {
             return;
         }
-        if bound == Bound::Im && self.chance.share(self.faults.icmp) {
+        if matches!(bound, Bound::Im | Bound::Centre) && self.chance.share(self.faults.icmp) {
             self.refuse(&packet);
             return;
         }
@@ -244,7 +250,7 @@ mod tests {
     fn packet() -> Packet {
         let octets: Rc<[u8]> = b"MESSAGE a\r\nVia: b\r\nVia: c\r\n\r\n".as_slice().into();
         let [from, to] = [1, 2].map(|port| Endpoint { port, ..Endpoint::default() });
-        Packet { from, to, octets, grade: Grade::Sound, truncated: false }
+        Packet { from, to, octets, grade: Grade::Sound, truncated: false, mark: None }
     }
 
     #[test]

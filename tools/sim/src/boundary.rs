@@ -18,97 +18,11 @@ use roger::packet::{
 use roger::time::Instant;
 
 use crate::air::Packet;
+use crate::bug::Bug;
 use crate::chance::Chance;
+use crate::mischief::{self, Mischief};
 use crate::swarm::{MS, Swarm};
 use crate::text::{Key, Text, parameter, without_top_via};
-
-/// One mistake, planted at the boundary.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Bug {
-    /// A report leaves twice.
-    ReportTwice,
-    /// A report never leaves although it is accounted for.
-    ReportLost,
-    /// 480 and 486 are taken for 200.
-    BusyAsDelivered,
-    /// A positive response is passed on after the deadline has decided.
-    LatePassedOn,
-    /// 503 is answered and the message sent on all the same.
-    RefusedButSent,
-    /// A retransmission after the final response is taken for a new message.
-    FinishedForgotten,
-    /// Responses are matched by something that two messages share.
-    ResponsesSwapped,
-    /// Timers fire early.
-    TimerEarly,
-    /// A slot is not given back.
-    SlotKept,
-    /// An account is lost.
-    AccountLost,
-    /// An account is told twice.
-    AccountTwice,
-    /// An account tells another verdict than its evidence proves.
-    AccountChanged,
-    /// 202 goes on as 200.
-    AcceptedAsDelivered,
-    /// Two reports go to each other's client.
-    ReportsSwapped,
-    /// An ICMP error after the first transmission is reported as a failure.
-    UnreachableAsFailure,
-    /// An IM server that restarts gets what it has had in a new transaction.
-    CrashRepeats,
-    /// A retransmission of ours has a branch of its own.
-    RetransmittedAsNew,
-    /// Nobody looks where a response comes from.
-    SourceIgnored,
-    /// Nobody looks at the CSeq of a response.
-    CseqIgnored,
-    /// A provisional response counts as delivery.
-    ProvisionalAsDelivered,
-    /// The kernel's refusal of a first transmission goes unheard.
-    RefusalUnheard,
-    /// An error that proves nothing counts as proof that nothing has left.
-    ErrorAsRefusal,
-    /// The body loses its last octet.
-    BodyCut,
-    /// 100 is sent at once.
-    TryingAtOnce,
-}
-
-impl Bug {
-    /// Every bug.
-    pub const ALL: [Self; 24] = [
-        Self::ReportTwice,
-        Self::ReportLost,
-        Self::BusyAsDelivered,
-        Self::LatePassedOn,
-        Self::RefusedButSent,
-        Self::FinishedForgotten,
-        Self::ResponsesSwapped,
-        Self::TimerEarly,
-        Self::SlotKept,
-        Self::AccountLost,
-        Self::AccountTwice,
-        Self::AccountChanged,
-        Self::AcceptedAsDelivered,
-        Self::ReportsSwapped,
-        Self::UnreachableAsFailure,
-        Self::CrashRepeats,
-        Self::RetransmittedAsNew,
-        Self::SourceIgnored,
-        Self::CseqIgnored,
-        Self::ProvisionalAsDelivered,
-        Self::RefusalUnheard,
-        Self::ErrorAsRefusal,
-        Self::BodyCut,
-        Self::TryingAtOnce,
-    ];
-
-    /// Its name on the command line.
-    pub fn name(self) -> String {
-        format!("{self:?}")
-    }
-}
 
 /// What the driver is about to send.
 #[derive(Debug)]
@@ -124,33 +38,41 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Boundary {
     pub(crate) engine: Engine,
-    bug: Option<Bug>,
-    chance: Chance,
-    deadline: u64,
-    servers: Vec<Endpoint>,
+    pub(crate) bug: Option<Bug>,
+    pub(crate) chance: Chance,
+    pub(crate) deadline: u64,
+    pub(crate) transaction: u64,
+    pub(crate) servers: Vec<Endpoint>,
     request_socket: SocketId,
     requests: BTreeMap<Key, (Flow, u64, Rc<[u8]>)>,
     told: BTreeSet<Key>,
-    went: BTreeMap<Box<str>, (Flow, Rc<[u8]>)>,
-    invented: Vec<Outgoing>,
+    pub(crate) went: BTreeMap<Box<str>, (Flow, Rc<[u8]>)>,
+    pub(crate) invented: Vec<Outgoing>,
+    /// What a bug in the gateway has to remember.
+    pub(crate) mischief: Mischief,
     account: Option<Account>,
-    minted: u64,
+    pub(crate) minted: u64,
 }
 
 impl Boundary {
     pub(crate) fn new(
-        setup: Setup,
+        mut setup: Setup,
         tally: Arc<Tally>,
         swarm: &Swarm,
         bug: Option<Bug>,
         chance: Chance,
     ) -> Self {
+        if let Some(bug) = bug {
+            mischief::misconfigure(&mut setup, bug);
+        }
         Self {
             request_socket: setup.request_socket_v4.unwrap_or_default(),
             engine: Engine::new(setup, tally, Instant(0)),
             bug,
             chance,
             deadline: swarm.deadline(),
+            transaction: swarm.transaction(),
+            mischief: Mischief::default(),
             servers: swarm.places.servers.iter().map(|server| server.addresses[0]).collect(),
             requests: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -162,7 +84,7 @@ impl Boundary {
     }
 
     /// Whether `bug` is planted and strikes now: not each time, so that it has to be looked for.
-    fn strikes(&mut self, bug: Bug) -> bool {
+    pub(crate) fn strikes(&mut self, bug: Bug) -> bool {
         self.bug == Some(bug) && self.chance.one_in(4)
     }
 
@@ -283,6 +205,7 @@ impl Boundary {
             return;
         }
         let again = self.went.contains_key(&key.branch);
+        self.on_gateway_out(outgoing, &text, &key, again, now);
         if again && self.strikes(Bug::RetransmittedAsNew) {
             outgoing.octets = self.with_other_branch(&octets);
         }
@@ -295,7 +218,6 @@ impl Boundary {
         {
             self.invent(&below, "100 Trying");
         }
-        let _ = now;
         self.went.insert(key.branch, (outgoing.departure.flow, octets));
     }
 
@@ -331,6 +253,9 @@ impl Boundary {
         let octets = packet.octets.clone();
         let Some(text) = Text::read(&octets) else { return };
         let Some(key) = text.key() else { return };
+        self.on_gateway_in(packet, &text, &key, now);
+        let octets = packet.octets.clone();
+        let Some(text) = Text::read(&octets) else { return };
         let Some(status) = text.status() else {
             if self.told.contains(&key) && self.strikes(Bug::FinishedForgotten) {
                 packet.octets = replaced(&octets, &key.branch, &format!("{}b", key.branch));
@@ -406,23 +331,24 @@ impl Boundary {
         self.invented.push(invented(*flow, response.into_bytes().into()));
     }
 
-    fn with_other_branch(&mut self, octets: &[u8]) -> Rc<[u8]> {
+    pub(crate) fn with_other_branch(&mut self, octets: &[u8]) -> Rc<[u8]> {
         self.minted += 1;
         let branch = Text::read(octets).and_then(|text| text.key()).map(|key| key.branch);
         replaced(octets, &branch.unwrap_or_default(), &format!("z9hG4bKbug{}", self.minted))
     }
 }
 
-fn invented(flow: Flow, octets: Rc<[u8]>) -> Outgoing {
+pub(crate) fn invented(flow: Flow, octets: Rc<[u8]>) -> Outgoing {
     let departure = Departure { flow, ..Departure::default() };
     Outgoing { departure, octets, slot: None, swallowed: false }
 }
 
-fn replaced(octets: &[u8], old: &str, new: &str) -> Rc<[u8]> {
-    String::from_utf8_lossy(octets).replacen(old, new, 1).into_bytes().into()
+pub(crate) fn replaced(octets: &[u8], old: &str, new: &str) -> Rc<[u8]> {
+    let Some(at) = memchr::memmem::find(octets, old.as_bytes()) else { return octets.into() };
+    [&octets[..at], new.as_bytes(), &octets[at + old.len()..]].concat().into()
 }
 
-fn with_status(octets: &[u8], status: &str) -> Rc<[u8]> {
+pub(crate) fn with_status(octets: &[u8], status: &str) -> Rc<[u8]> {
     let text = String::from_utf8_lossy(octets);
     let rest = text.split_once("\r\n").map_or("", |(_, rest)| rest);
     format!("SIP/2.0 {status}\r\n{rest}").into_bytes().into()

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use roger::packet::Endpoint;
 
 use crate::air::{Air, Bound, Event, Grade, Packet};
+use crate::authentication::{self, Credentials};
 use crate::chance::Chance;
 use crate::swarm::{MS, SECOND, Swarm};
 use crate::text::{Key, Text};
@@ -36,6 +37,8 @@ enum Plan {
     /// The same final response several times.
     Repeated(u16),
     Flawed(Flaw, u16),
+    /// 401 or 407 with a challenge.
+    Challenge(u16),
 }
 
 /// What is wrong with a response.
@@ -71,6 +74,8 @@ pub(crate) struct Server {
     pub(crate) seen: BTreeSet<Box<str>>,
     /// Requests that came, by the transaction of the SMS side. No crash takes it away.
     pub(crate) received: BTreeSet<Key>,
+    /// Something that no server may ever see.
+    pub(crate) trouble: Option<String>,
 }
 
 impl Server {
@@ -82,6 +87,7 @@ impl Server {
             memory: BTreeMap::new(),
             seen: BTreeSet::new(),
             received: BTreeSet::new(),
+            trouble: None,
         }
     }
 
@@ -125,7 +131,10 @@ impl Server {
             }
             return;
         }
-        let plan = Plan::draw(&mut air.chance, swarm);
+        let plan = match self.gatekeeping(index, packet, &text, air, swarm) {
+            Some(plan) => plan,
+            None => Plan::draw(&mut air.chance, swarm),
+        };
         if plan.shows(&mut air.chance) {
             self.seen.insert(key.branch.to_ascii_lowercase().into());
         }
@@ -133,6 +142,37 @@ impl Server {
         let desk =
             Desk { server: index, life: self.life, addresses: &self.addresses, packet, text };
         desk.carry_out(plan, air, swarm);
+    }
+}
+
+impl Server {
+    /// What is done with an instant message of a short message before anything else: what must
+    /// get through does, and sometimes it is asked who we are.
+    fn gatekeeping(
+        &mut self,
+        index: usize,
+        packet: &Packet,
+        text: &Text<'_>,
+        air: &mut Air,
+        swarm: &Swarm,
+    ) -> Option<Plan> {
+        if text.key_below().is_some() || swarm.gateway.messages == 0 {
+            return None;
+        }
+        match authentication::check(text) {
+            Credentials::Wrong if packet.grade == Grade::Sound => {
+                self.trouble = Some(format!("wrong credentials: {} {}", text.start, text.head));
+                return Some(Plan::Final(403));
+            }
+            Credentials::None => {
+                let known = swarm.gateway.known_to[index];
+                if known && air.chance.share(swarm.gateway.challenge) {
+                    return Some(Plan::Challenge(air.chance.pick(&[401, 407])));
+                }
+            }
+            Credentials::Right | Credentials::Wrong => {}
+        }
+        text.start.starts_with("MESSAGE sip:calm").then_some(Plan::Final(200))
     }
 }
 
@@ -193,6 +233,7 @@ impl Plan {
             | Self::Flawed(_, status) => shown_by(status),
             Self::TwoFinals(one, other) => shown_by(one) || shown_by(other),
             Self::Forked => true,
+            Self::Challenge(_) => false,
             Self::Silent | Self::OnlyProvisional(_) => chance.one_in(2),
         }
     }
@@ -274,6 +315,11 @@ impl Desk<'_> {
                     self.post(octets.clone(), Grade::Sound, self.packet.to, delay, air);
                 }
             }
+            Plan::Challenge(status) => {
+                let challenge = authentication::challenge(status, &mut air.chance);
+                let octets = self.response(status, &mut air.chance, &challenge);
+                self.post(octets, Grade::Sound, self.packet.to, soon, air);
+            }
             Plan::Flawed(flaw, status) => self.flawed(flaw, status, soon, air, swarm),
         }
     }
@@ -332,6 +378,7 @@ impl Desk<'_> {
             octets: Rc::from(octets.into_bytes()),
             grade,
             truncated: false,
+            mark: None,
         };
         air.after(delay, Event::Answer { server: self.server, life: self.life, packet });
     }

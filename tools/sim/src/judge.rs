@@ -45,6 +45,11 @@ pub(crate) fn letter(status: u16, role: Role) -> char {
     }
 }
 
+/// The IM server at this address.
+pub(crate) fn server_of(address: Endpoint, swarm: &Swarm) -> Option<usize> {
+    swarm.places.servers.iter().position(|server| server.addresses.contains(&address))
+}
+
 /// What the SMS side is told about a final response; nothing for 408 (RFC 4320).
 fn passed(status: u16) -> Option<u16> {
     match status {

@@ -9,6 +9,7 @@ use roger::delivery::Account;
 use roger::packet::{Departure, Endpoint, SendError, Sent, SocketId};
 
 use crate::air::{Grade, Packet};
+use crate::gateway;
 use crate::judge;
 use crate::sms::{Expect, Transaction};
 use crate::swarm::{MS, SECOND, Swarm};
@@ -107,6 +108,8 @@ struct Arrived {
 pub(crate) enum Ticket {
     Request(usize, usize),
     Report(usize),
+    /// It concerns a short message.
+    Gateway(gateway::Ticket),
     Other,
 }
 
@@ -591,7 +594,7 @@ impl Ledger {
             (Ticket::Report(submission), Err(error)) => {
                 self.submissions[submission].told_refused = Some(error);
             }
-            (Ticket::Request(..) | Ticket::Report(_) | Ticket::Other, _) => {}
+            (Ticket::Request(..) | Ticket::Report(_) | Ticket::Gateway(_) | Ticket::Other, _) => {}
         }
     }
 
@@ -776,13 +779,13 @@ fn sanitised(octets: &Rc<[u8]>) -> Rc<[u8]> {
 }
 
 /// Status and topmost branch of a response, however damaged.
-fn guess(octets: &[u8]) -> Option<(u16, Box<str>)> {
+pub(crate) fn guess(octets: &[u8]) -> Option<(u16, Box<str>)> {
     let status = core::str::from_utf8(octets.get(8..11)?).ok()?.parse().ok()?;
     Some((status, branch_in(octets)?))
 }
 
 /// The first branch of RFC 3261, in lower case: hexadecimal digits have none.
-fn branch_in(octets: &[u8]) -> Option<Box<str>> {
+pub(crate) fn branch_in(octets: &[u8]) -> Option<Box<str>> {
     let cookie =
         |at: &usize| octets[*at..].get(..7).is_some_and(|c| c.eq_ignore_ascii_case(b"z9hG4bK"));
     let at = (0..octets.len()).find(cookie)?;

@@ -25,18 +25,27 @@
 #![expect(clippy::disallowed_macros, reason = "a tool is cold code")]
 
 mod air;
+mod authentication;
 mod boundary;
+mod bug;
+mod centre;
 mod chance;
 mod digest;
+mod form;
+mod gateway;
 mod im;
 mod judge;
 mod ledger;
+mod mischief;
+mod rp;
+mod short;
 mod sms;
 mod swarm;
 mod text;
+mod verdict;
 mod world;
 
-pub use self::boundary::Bug;
+pub use self::bug::Bug;
 
 /// What came of one seed.
 #[derive(Clone, Debug)]
@@ -47,6 +56,8 @@ pub struct Outcome {
     pub digest: u64,
     /// Messages that were accepted.
     pub messages: u64,
+    /// Submissions of short messages that were accepted.
+    pub short_messages: u64,
     /// Datagrams that left.
     pub datagrams: u64,
     /// How much time passed in the simulated world.

@@ -194,6 +194,7 @@ impl Clients {
             octets: transaction.octets.clone(),
             grade: Grade::Sound,
             truncated: false,
+            mark: None,
         };
         if transaction.manner == Manner::Once {
             transaction.state = State::Ended;
@@ -629,7 +630,7 @@ pub(crate) fn strange(overheard: Option<&[u8]>, air: &mut Air, swarm: &Swarm) ->
         },
         String::into_bytes,
     );
-    Packet { from, to, octets: octets.into(), grade: Grade::Foreign, truncated: false }
+    Packet { from, to, octets: octets.into(), grade: Grade::Foreign, truncated: false, mark: None }
 }
 
 /// A request so short that no answer to it is shorter.

@@ -5,6 +5,7 @@
 //! has no fault at all: it shows that the world itself is in order.
 
 use roger::delivery::Role;
+use roger::engine::Recipient;
 use roger::packet::Endpoint;
 
 use crate::chance::Chance;
@@ -96,6 +97,60 @@ pub(crate) struct Swarm {
     pub(crate) abandon: bool,
     /// Where everybody lives.
     pub(crate) places: Places,
+    /// Short messages, and who has them.
+    pub(crate) gateway: Gateway,
+}
+
+/// What becomes of short messages: how they come, and how they are answered for.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    /// How many short messages are composed while faults are on; 0 for a run without any.
+    pub(crate) messages: u64,
+    /// The service centres, as peers of ours behind those of [`Places`].
+    pub(crate) centres: Vec<Centre>,
+    /// Whether an instant message to this server is message/cpim.
+    pub(crate) cpim: Vec<bool>,
+    /// Whether we have credentials for this server.
+    pub(crate) known_to: Vec<bool>,
+    /// How often a server that knows us asks for credentials, of ten thousand.
+    pub(crate) challenge: u64,
+    /// How long an instant message waits for another one, in milliseconds.
+    pub(crate) uri_wait_ms: u32,
+    /// How long a permanent failure is remembered, in milliseconds.
+    pub(crate) permanent_ms: u32,
+    /// Different recipients and originators: few of them wait for each other.
+    pub(crate) recipients: u64,
+    /// See [`Gateway::recipients`].
+    pub(crate) originators: u64,
+    /// Whether there is something beside short messages for users of ours.
+    pub(crate) odd: bool,
+    /// How often, of ten thousand, a service centre tries again while the first try is open.
+    pub(crate) again_at_once: u64,
+    /// After an RP-ERROR.
+    pub(crate) again_after_error: u64,
+    /// After silence.
+    pub(crate) again_after_silence: u64,
+    /// After an RP-ACK.
+    pub(crate) again_after_ack: u64,
+    /// Whether references are drawn, so that many submissions share one.
+    pub(crate) references_drawn: bool,
+    /// Weights of what is done with our reports, in the order of [`crate::centre`].
+    pub(crate) reports: [u64; crate::centre::KINDS],
+}
+
+/// A service centre, or what stands for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Centre {
+    /// Its addresses; it listens at each, and sends from the first.
+    pub(crate) addresses: Vec<Endpoint>,
+    /// Where recipients are named.
+    pub(crate) recipient: Recipient,
+    /// Whether acceptance is acknowledged where nobody asked for a status report.
+    pub(crate) ack_accepted: bool,
+    /// Whether we have credentials for it.
+    pub(crate) known: bool,
+    /// The Route of reports, empty for none.
+    pub(crate) route: &'static str,
 }
 
 /// Addresses of everybody.
@@ -171,7 +226,17 @@ impl Swarm {
             }),
             abandon: chance.one_in(8),
             places: Places::draw(chance),
+            gateway: Gateway::none(),
         }
+        .with_gateway(faultless, chance)
+    }
+
+    /// Drawn last, so that the rest is the same with and without short messages.
+    fn with_gateway(mut self, faultless: bool, chance: &mut Chance) -> Self {
+        if !chance.one_in(4) {
+            self.gateway = Gateway::draw(faultless, self.places.servers.len(), chance);
+        }
+        self
     }
 
     /// 64*T1 in nanoseconds: timers F and J.
@@ -182,6 +247,87 @@ impl Swarm {
     /// The deadline of the verdict in nanoseconds.
     pub(crate) fn deadline(&self) -> u64 {
         u64::from(self.deadline_ms) * MS
+    }
+}
+
+impl Gateway {
+    fn none() -> Self {
+        Self {
+            messages: 0,
+            centres: Vec::new(),
+            cpim: Vec::new(),
+            known_to: Vec::new(),
+            challenge: 0,
+            uri_wait_ms: 2_000,
+            permanent_ms: 3_600_000,
+            recipients: 1,
+            originators: 1,
+            odd: false,
+            again_at_once: 0,
+            again_after_error: 0,
+            again_after_silence: 0,
+            again_after_ack: 0,
+            references_drawn: false,
+            reports: [0; crate::centre::KINDS],
+        }
+    }
+
+    fn draw(faultless: bool, servers: usize, chance: &mut Chance) -> Self {
+        let centres = (0..chance.between(1, 2)).map(|index| Centre::draw(index, chance)).collect();
+        let mut armed = |high: u64| if chance.one_in(4) { chance.between(1, high) } else { 0 };
+        let (challenge, again_after_ack) = (armed(5_000), armed(3_000));
+        let many = armed(1) > 0 && armed(1) > 0;
+        let mut reports = [0; crate::centre::KINDS];
+        for (kind, weight) in reports.iter_mut().enumerate() {
+            *weight = match kind {
+                0 => 100,
+                _ if faultless => 0,
+                _ => armed(60),
+            };
+        }
+        Self {
+            messages: if many { chance.between(200, 500) } else { chance.between(10, 80) },
+            centres,
+            cpim: (0..servers).map(|_| chance.one_in(2)).collect(),
+            known_to: (0..servers).map(|_| chance.one_in(2)).collect(),
+            challenge,
+            uri_wait_ms: chance.pick(&[2_000, 2_000, 2_000, 500, 10_000]),
+            permanent_ms: chance.pick(&[3_600_000, 3_600_000, 60_000, 5_000]),
+            recipients: chance.pick(&[2, 20, 20, 200]),
+            originators: chance.pick(&[1, 5, 50]),
+            odd: chance.one_in(2),
+            again_at_once: if chance.one_in(2) { chance.between(1, 3_000) } else { 0 },
+            again_after_error: chance.between(2_000, 10_000),
+            again_after_silence: chance.between(2_000, 10_000),
+            again_after_ack,
+            references_drawn: chance.one_in(2),
+            reports,
+        }
+    }
+}
+
+impl Centre {
+    fn draw(index: u64, chance: &mut Chance) -> Self {
+        let last = u8::try_from(index * 10 + 1).unwrap_or(1);
+        let mut addresses = Vec::new();
+        for address in 0..u8::try_from(chance.between(1, 2)).unwrap_or(1) {
+            let at = [10, 0, 3, last + address];
+            addresses.push(Endpoint::from(core::net::SocketAddr::from((at, 5060))));
+        }
+        let rules = [
+            Recipient::CalledParty,
+            Recipient::CalledParty,
+            Recipient::CalledParty,
+            Recipient::To,
+            Recipient::RequestUri,
+        ];
+        Self {
+            addresses,
+            recipient: chance.pick(&rules),
+            ack_accepted: chance.one_in(3),
+            known: chance.one_in(2),
+            route: chance.pick(&["", "", "<sip:scscf.sms.example;lr>"]),
+        }
     }
 }
 

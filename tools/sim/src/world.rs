@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roger::delivery::{Role, Verdict as Decided};
-use roger::engine::{Gateway, Host, Peer, Serving, Setup, Strangers, Timers};
+use roger::delivery::{Account, Form, Role, Verdict as Decided};
+use roger::engine::{Content, Credentials, Gateway, Host, Peer, Serving, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::{
     BURST_SIZE, SLOTS_EVIDENCE, SLOTS_MAX, SLOTS_REFUSALS, SLOTS_WORK, TIMERS_PER_TURN_MAX,
@@ -18,9 +18,14 @@ use roger::store::HashKey;
 
 use crate::Outcome;
 use crate::air::{Air, Bound, Event, Grade, Packet};
-use crate::boundary::{Boundary, Bug, Outgoing};
+use crate::authentication::{PASSWORD, USERNAME};
+use crate::boundary::{Boundary, Outgoing};
+use crate::bug::Bug;
+use crate::centre::{Centres, Task};
 use crate::chance::Chance;
 use crate::digest::Digest;
+use crate::form::DOMAIN;
+use crate::gateway;
 use crate::im::Server;
 use crate::ledger::{Ledger, Ticket, Verdict};
 use crate::sms::{self, Clients};
@@ -30,8 +35,15 @@ use crate::text::{Text, written};
 /// Messages sent after all faults have ended.
 const CALM_MESSAGES: u64 = 8;
 
+/// Short messages after that, each to a recipient of its own.
+const CALM_SHORTS: u64 = 4;
+
 /// A run that has not come to rest so long after its faults is broken.
 const REST: u64 = 300 * SECOND;
+
+/// The same where service centres try again, up to three times and up to 400 seconds later; and
+/// what is remembered for them is forgotten at last.
+const REST_OF_CENTRES: u64 = 6_000 * SECOND;
 
 /// Turns without end are a fault as well.
 const EVENTS_MAX: u64 = 3_000_000;
@@ -59,6 +71,8 @@ pub(crate) struct World {
     out: Departures,
     ledger: Ledger,
     clients: Clients,
+    gateway: gateway::Gateway,
+    centres: Centres,
     servers: Vec<Server>,
     digest: Digest,
     inbox: VecDeque<Packet>,
@@ -67,9 +81,12 @@ pub(crate) struct World {
     next_turn: u64,
     busy_until: u64,
     composed: u64,
+    composed_shorts: u64,
     calm_at: Option<u64>,
     ended: bool,
     departed: u64,
+    /// Verdicts that accounts have told, by verdict.
+    verdicts: [u64; 5],
     trace: Option<VecDeque<String>>,
 }
 
@@ -91,6 +108,8 @@ impl World {
             out: Departures::new(),
             ledger: Ledger::default(),
             clients: Clients::default(),
+            gateway: gateway::Gateway::default(),
+            centres: Centres::default(),
             servers,
             digest: Digest::new(),
             inbox: VecDeque::new(),
@@ -99,12 +118,15 @@ impl World {
             next_turn: u64::MAX,
             busy_until: 0,
             composed: 0,
+            composed_shorts: 0,
             calm_at: None,
             ended: false,
             departed: 0,
+            verdicts: [0; 5],
             trace: traced.then(VecDeque::new),
         };
         world.ledger.may_refuse = world.swarm.tight || world.swarm.faults.hold > 0;
+        world.gateway.may_refuse = world.ledger.may_refuse;
         world.schedule_faults();
         world
     }
@@ -134,6 +156,7 @@ impl World {
             seed: self.seed,
             digest: self.digest.value(),
             messages: self.ledger.submissions.len() as u64,
+            short_messages: self.gateway.lives.len() as u64,
             datagrams: self.tally.counters.read(Counter::DatagramsIn).max(self.departed),
             simulated_ns: now,
             violation: violation
@@ -182,6 +205,9 @@ impl World {
             self.air.at(open, Event::Serve(Serving::Open));
         }
         self.air.at(0, Event::Compose);
+        if self.swarm.gateway.messages > 0 {
+            self.air.at(0, Event::Centre(Task::Compose));
+        }
         self.air.at(spread + chance.below(20 * SECOND), Event::Calm);
     }
 
@@ -217,6 +243,7 @@ impl World {
             Event::Serve(serving) => {
                 self.note(|| format!("{serving:?}"));
                 self.ledger.may_refuse |= serving == Serving::Refusing;
+                self.gateway.may_refuse |= serving == Serving::Refusing;
                 self.boundary.serve(serving);
             }
             Event::Stranger => {
@@ -224,6 +251,7 @@ impl World {
                 let packet = sms::strange(overheard.as_deref(), &mut self.air, &self.swarm);
                 self.air.send(packet, Bound::Relay);
             }
+            Event::Centre(task) => self.on_centre(task),
             Event::Calm => return self.on_calm(),
         }
         Ok(())
@@ -241,6 +269,23 @@ impl World {
         }
     }
 
+    /// A service centre does something; composing goes on until there are enough.
+    fn on_centre(&mut self, task: Task) {
+        let calm = self.calm_at.is_some();
+        if let Task::Compose = task {
+            self.composed_shorts += 1;
+            let last = self.swarm.gateway.messages;
+            let limit = if calm { last + CALM_SHORTS } else { last };
+            if self.composed_shorts < limit {
+                let mean = self.swarm.spread / last;
+                let burst = self.air.chance.one_in(3);
+                let pause = if burst { MS } else { self.air.chance.exponential(mean * 3 / 2) };
+                self.air.after(pause.min(10 * SECOND), Event::Centre(Task::Compose));
+            }
+        }
+        self.centres.on_task(task, calm, &mut self.air, &self.swarm);
+    }
+
     /// All faults end; what is open must end well from here on.
     fn on_calm(&mut self) -> Verdict<()> {
         self.note(|| "all faults end".to_owned());
@@ -254,6 +299,10 @@ impl World {
         }
         self.composed = self.composed.max(self.swarm.messages);
         self.air.after(0, Event::Compose);
+        if self.swarm.gateway.messages > 0 {
+            self.composed_shorts = self.composed_shorts.max(self.swarm.gateway.messages);
+            self.air.after(0, Event::Centre(Task::Compose));
+        }
         Ok(())
     }
 
@@ -265,6 +314,10 @@ impl World {
             return;
         }
         let server = places.servers.iter().position(|s| s.addresses.contains(&packet.to));
+        let mut centres = self.swarm.gateway.centres.iter();
+        if let Some(centre) = centres.position(|centre| centre.addresses.contains(&packet.to)) {
+            return self.centres.on_packet(centre, &packet, &mut self.air, &self.swarm);
+        }
         match server {
             Some(index) => {
                 self.servers[index].on_packet(index, &packet, &mut self.air, &self.swarm);
@@ -318,7 +371,9 @@ impl World {
                     described(&quoted, Some(grade))
                 )
             });
-            self.ledger.on_unreachable(now, &quoted, grade);
+            if !self.gateway.on_unreachable(now, &quoted, grade) {
+                self.ledger.on_unreachable(now, &quoted, grade);
+            }
             self.boundary.on_unreachable(remote, &quoted, now);
         }
         let mut expired = 0;
@@ -328,6 +383,7 @@ impl World {
         self.submit(now)?;
         self.take_accounts(now)?;
         self.ledger.on_turn_end(now)?;
+        self.gateway.on_turn_end()?;
         self.balance()?;
         let busy = !self.inbox.is_empty() || expired == TIMERS_PER_TURN_MAX;
         if busy {
@@ -354,7 +410,10 @@ impl World {
             {
                 self.out.release(slot);
             }
-            self.ledger.on_sent(now, ticket, sent);
+            match ticket {
+                Ticket::Gateway(ticket) => self.gateway.on_sent(ticket, sent),
+                ticket => self.ledger.on_sent(now, ticket, sent),
+            }
             if let Some(owner) = owner {
                 self.boundary.on_sent(owner, sent, now);
             }
@@ -375,10 +434,13 @@ impl World {
             let socket = sockets.iter().position(|socket| *socket == packet.to);
             let socket = SocketId(socket.and_then(|at| u8::try_from(at).ok()).unwrap_or(0));
             let flow = Flow { remote: packet.from, local: packet.to.ip, socket };
-            let transaction = Text::salvage(&packet.octets)
-                .and_then(|text| text.key())
-                .and_then(|key| self.clients.find(&key));
-            self.ledger.on_arrival(now, &packet, socket, transaction);
+            let short = self.gateway.on_arrival(now, &packet, &self.centres, &self.swarm);
+            if !short {
+                let transaction = Text::salvage(&packet.octets)
+                    .and_then(|text| text.key())
+                    .and_then(|key| self.clients.find(&key));
+                self.ledger.on_arrival(now, &packet, socket, transaction);
+            }
             self.note(|| {
                 format!(
                     "in   {}  {}",
@@ -415,10 +477,14 @@ impl World {
         self.digest.word(now ^ u64::from(departure.flow.remote.port));
         let remote = departure.flow.remote;
         self.note(|| format!("out  {}  {}", written(remote), described(&octets, None)));
-        let Self { ledger, clients, swarm, .. } = self;
+        let Self { ledger, gateway, centres, clients, swarm, .. } = self;
         let find = |key: &_| clients.find(key).map(|transaction| transaction.targets.clone());
         let ticket = if swallowed {
             Ticket::Other
+        } else if let Some(ticket) =
+            gateway.on_departure(now, &departure, &octets, centres, swarm)?
+        {
+            Ticket::Gateway(ticket)
         } else {
             ledger.on_departure(now, &departure, &octets, swarm, &find)?
         };
@@ -433,8 +499,22 @@ impl World {
         if leaves && !swallowed {
             let from = self.swarm.places.sockets[usize::from(departure.flow.socket.0)];
             let is_im = self.swarm.places.servers.iter().any(|s| s.addresses.contains(&remote));
-            let packet = Packet { from, to: remote, octets, grade: Grade::Sound, truncated: false };
-            self.air.send(packet, if is_im { Bound::Im } else { Bound::Sms });
+            let centres = &self.swarm.gateway.centres;
+            let is_centre = centres.iter().any(|centre| centre.addresses.contains(&remote));
+            let bound = match (is_im, is_centre) {
+                (true, _) => Bound::Im,
+                (false, true) => Bound::Centre,
+                (false, false) => Bound::Sms,
+            };
+            let packet = Packet {
+                from,
+                to: remote,
+                octets,
+                grade: Grade::Sound,
+                truncated: false,
+                mark: None,
+            };
+            self.air.send(packet, bound);
         }
         Ok(())
     }
@@ -469,21 +549,35 @@ impl World {
                 self.digest.word(word);
             }
             self.digest.word(u64::from(account.transmissions) << 8 | account.verdict as u64);
-            let index = self.ledger.on_account(now, &account, &self.swarm)?;
-            if account.verdict == Decided::Delivered && !self.swarm.faults.corrupting() {
-                let submission = &self.ledger.submissions[index];
-                let seen = submission.attempts.iter().any(|attempt| {
-                    self.servers.iter().any(|server| server.seen.contains(&attempt.branch))
-                });
-                if !seen {
-                    return Err(format!(
-                        "I3: {:?} delivered, and no user has seen it",
-                        submission.key
-                    ));
-                }
+            self.count(account.verdict);
+            let branches = self.judge(now, &account)?;
+            let seen = branches
+                .iter()
+                .any(|branch| self.servers.iter().any(|server| server.seen.contains(branch)));
+            let claims = account.verdict == Decided::Delivered && !self.swarm.faults.corrupting();
+            if claims && !seen {
+                let call_id = String::from_utf8_lossy(account.sms_call_id.octets());
+                return Err(format!("I3: {call_id} delivered, and no user has seen it"));
             }
         }
         Ok(())
+    }
+
+    const fn count(&mut self, verdict: Decided) {
+        self.verdicts[verdict as usize] += 1;
+    }
+
+    /// Judges an account, and yields the branches under which the message went to the IM side.
+    fn judge(&mut self, now: u64, account: &Account) -> Verdict<Vec<Box<str>>> {
+        if account.form == Form::CutThrough {
+            let index = self.ledger.on_account(now, account, &self.swarm)?;
+            let attempts = self.ledger.submissions[index].attempts.iter();
+            return Ok(attempts.map(|attempt| attempt.branch.clone()).collect());
+        }
+        let life = self.gateway.on_account(now, account, &self.centres, &self.swarm)?;
+        let short = life.map(|life| self.gateway.lives[life].short);
+        let attempts = short.into_iter().flat_map(|short| self.gateway.attempts_of(short));
+        Ok(attempts.map(|attempt| attempt.branch.clone()).collect())
     }
 
     /// I1 and I8 at a quiet point: everything accepted is open or accounted for, every slot is
@@ -492,12 +586,12 @@ impl World {
         let read = |counter| self.tally.counters.read(counter);
         let accepted = read(Counter::MessagesAccepted);
         let submissions = self.ledger.submissions.len() as u64;
-        if accepted != submissions {
+        if accepted < submissions || accepted != submissions && self.gateway.lives.is_empty() {
             return Err(format!("I1: {accepted} accepted, {submissions} sent on"));
         }
         let open = self.boundary.engine.open();
-        if accepted != self.ledger.accounts + u64::from(open) {
-            let accounts = self.ledger.accounts;
+        let accounts = self.ledger.accounts + self.gateway.accounts;
+        if accepted != accounts + u64::from(open) {
             return Err(format!("I1: {accepted} accepted, {accounts} accounts, {open} open"));
         }
         if open > self.swarm.messages_max {
@@ -515,7 +609,9 @@ impl World {
     }
 
     fn at_rest(&self, events: u64) -> Verdict<()> {
-        if self.calm_at.is_some_and(|calm| self.air.now > calm + REST) || events > EVENTS_MAX {
+        // Service centres go on trying for a while.
+        let rest = if self.swarm.gateway.messages > 0 { REST_OF_CENTRES } else { REST };
+        if self.calm_at.is_some_and(|calm| self.air.now > calm + rest) || events > EVENTS_MAX {
             return Err(format!(
                 "I8: no rest after {events} events, {} pending",
                 self.air.pending()
@@ -545,8 +641,9 @@ impl World {
     /// Everything is over: nothing is open, everything is free, everybody was told one thing.
     fn at_end(&self) -> Verdict<()> {
         let engine = &self.boundary.engine;
-        if engine.open() != 0 || self.ledger.open() != 0 {
-            let (open, missing) = (engine.open(), self.ledger.open());
+        let missing = self.ledger.open() + self.gateway.open(&self.centres);
+        if engine.open() != 0 || missing != 0 {
+            let open = engine.open();
             return Err(format!("I8: at the end {open} open, {missing} without account"));
         }
         if engine.next_deadline().is_some() {
@@ -565,6 +662,12 @@ impl World {
             }
         }
         self.counters_agree()?;
+        if !self.ended {
+            self.gateway.at_end(&self.centres, &self.swarm)?;
+        }
+        for server in &self.servers {
+            server.trouble.clone().map_or(Ok(()), Err)?;
+        }
         self.clients_agree()
     }
 
@@ -578,8 +681,7 @@ impl World {
             (Counter::VerdictAccepted, Decided::Accepted),
         ] {
             let counted = self.tally.counters.read(counter);
-            let accounts = self.ledger.submissions.iter().filter_map(|s| s.account);
-            let accounted = accounts.filter(|account| account.verdict == verdict).count() as u64;
+            let accounted = self.verdicts[verdict as usize];
             if counted != accounted {
                 return Err(format!(
                     "{} counted {counted}, accounts say {accounted}",
@@ -656,13 +758,37 @@ fn setup(swarm: &Swarm, seed: u64) -> Setup {
         .into(),
         ..Peer::new(&format!("im-{index}"), server.role)
     });
+    let gateway = &swarm.gateway;
+    let credentials = || {
+        let [username, password] = [USERNAME, PASSWORD].map(Into::into);
+        Some(Credentials { username, password })
+    };
+    let servers = servers.enumerate().map(|(index, server)| Peer {
+        content: match gateway.cpim.get(index) {
+            Some(true) => Content::Cpim,
+            _ => Content::Text,
+        },
+        credentials: gateway.known_to.get(index).and_then(|known| known.then(credentials)?),
+        ..server
+    });
+    let centres = gateway.centres.iter().enumerate().map(|(index, centre)| Peer {
+        sms: true,
+        trusted: true,
+        sync_deadline_ms: swarm.deadline_ms,
+        recipient: centre.recipient,
+        report_route: centre.route.into(),
+        ack_accepted: centre.ack_accepted,
+        credentials: centre.known.then(credentials).flatten(),
+        addresses: centre.addresses.clone().into(),
+        ..Peer::new(&format!("centre-{index}"), Role::Proxy)
+    });
     let request_sockets = if swarm.single_port { [0, 1] } else { [2, 3] };
     Setup {
         worker: WorkerId(0),
         node: 1,
         epoch: 7,
         key: HashKey([seed, !seed]),
-        peers: clients.chain(servers).collect(),
+        peers: clients.chain(servers).chain(centres).collect(),
         own_endpoints: places.sockets.clone().into(),
         own_hosts: [("relay.example".into(), 5060)].into(),
         sent_by: places.sockets.iter().map(|socket| written(*socket).into()).collect(),
@@ -674,7 +800,12 @@ fn setup(swarm: &Swarm, seed: u64) -> Setup {
             places.servers.iter().map(|server| server.addresses[0]).collect()
         },
         timers: Timers { t1_ms: swarm.t1_ms, t2_ms: swarm.t2_ms },
-        gateway: Gateway::default(),
+        gateway: Gateway {
+            domain: DOMAIN.into(),
+            uri_wait_ms: gateway.uri_wait_ms,
+            permanent_window_ms: gateway.permanent_ms,
+            ..Gateway::default()
+        },
         strangers: if swarm.forbid_strangers { Strangers::Forbid } else { Strangers::Silence },
         messages_max: swarm.messages_max,
         messages_large_max: swarm.messages_large_max,

@@ -1,0 +1,149 @@
+//! The mistakes that can be planted.
+
+/// One mistake, planted at the boundary.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bug {
+    /// A report leaves twice.
+    ReportTwice,
+    /// A report never leaves although it is accounted for.
+    ReportLost,
+    /// 480 and 486 are taken for 200.
+    BusyAsDelivered,
+    /// A positive response is passed on after the deadline has decided.
+    LatePassedOn,
+    /// 503 is answered and the message sent on all the same.
+    RefusedButSent,
+    /// A retransmission after the final response is taken for a new message.
+    FinishedForgotten,
+    /// Responses are matched by something that two messages share.
+    ResponsesSwapped,
+    /// Timers fire early.
+    TimerEarly,
+    /// A slot is not given back.
+    SlotKept,
+    /// An account is lost.
+    AccountLost,
+    /// An account is told twice.
+    AccountTwice,
+    /// An account tells another verdict than its evidence proves.
+    AccountChanged,
+    /// 202 goes on as 200.
+    AcceptedAsDelivered,
+    /// Two reports go to each other's client.
+    ReportsSwapped,
+    /// An ICMP error after the first transmission is reported as a failure.
+    UnreachableAsFailure,
+    /// An IM server that restarts gets what it has had in a new transaction.
+    CrashRepeats,
+    /// A retransmission of ours has a branch of its own.
+    RetransmittedAsNew,
+    /// Nobody looks where a response comes from.
+    SourceIgnored,
+    /// Nobody looks at the CSeq of a response.
+    CseqIgnored,
+    /// A provisional response counts as delivery.
+    ProvisionalAsDelivered,
+    /// The kernel's refusal of a first transmission goes unheard.
+    RefusalUnheard,
+    /// An error that proves nothing counts as proof that nothing has left.
+    ErrorAsRefusal,
+    /// The body loses its last octet.
+    BodyCut,
+    /// 100 is sent at once.
+    TryingAtOnce,
+    /// 202 about an instant message is taken for 200.
+    AcceptanceAcked,
+    /// A delivery that is proved late is not remembered.
+    LateDeliveryIgnored,
+    /// A short message that was delivered is not known again.
+    DeliveredSentAgain,
+    /// No short message is known again.
+    AbsorptionOff,
+    /// A short message that was refused for good is not known again.
+    PermanentForgotten,
+    /// Messages do not wait for each other.
+    PendingOff,
+    /// Messages wait for each other as long as it takes.
+    WaitingUnbounded,
+    /// The deadline of the verdict comes late.
+    DeadlineLate,
+    /// Credentials are computed from another password.
+    PasswordWrong,
+    /// A report has another RP-MR.
+    ReportReference,
+    /// A report answers another MESSAGE.
+    ReportReply,
+    /// A report comes from another identity.
+    ReportIdentity,
+    /// A second report leaves in a transaction of its own.
+    ReportAgain,
+    /// A report is never retransmitted.
+    ReportNotRepeated,
+    /// A retry has a Call-ID of its own.
+    RetryFreshCall,
+    /// A short message to a second recipient is taken for the first one.
+    RecipientsCollide,
+    /// RP-ERROR has a cause of the network.
+    CauseOfNetwork,
+    /// RP-ERROR is said for RP-ACK.
+    ErrorForDelivered,
+    /// RP-ACK is said for RP-ERROR.
+    AckForFailure,
+    /// The next server is tried although the first may have it.
+    CopyWhileOpen,
+}
+
+impl Bug {
+    /// Every bug.
+    pub const ALL: [Self; 44] = [
+        Self::ReportTwice,
+        Self::ReportLost,
+        Self::BusyAsDelivered,
+        Self::LatePassedOn,
+        Self::RefusedButSent,
+        Self::FinishedForgotten,
+        Self::ResponsesSwapped,
+        Self::TimerEarly,
+        Self::SlotKept,
+        Self::AccountLost,
+        Self::AccountTwice,
+        Self::AccountChanged,
+        Self::AcceptedAsDelivered,
+        Self::ReportsSwapped,
+        Self::UnreachableAsFailure,
+        Self::CrashRepeats,
+        Self::RetransmittedAsNew,
+        Self::SourceIgnored,
+        Self::CseqIgnored,
+        Self::ProvisionalAsDelivered,
+        Self::RefusalUnheard,
+        Self::ErrorAsRefusal,
+        Self::BodyCut,
+        Self::TryingAtOnce,
+        Self::AcceptanceAcked,
+        Self::LateDeliveryIgnored,
+        Self::DeliveredSentAgain,
+        Self::AbsorptionOff,
+        Self::PermanentForgotten,
+        Self::PendingOff,
+        Self::WaitingUnbounded,
+        Self::DeadlineLate,
+        Self::PasswordWrong,
+        Self::ReportReference,
+        Self::ReportReply,
+        Self::ReportIdentity,
+        Self::ReportAgain,
+        Self::ReportNotRepeated,
+        Self::RetryFreshCall,
+        Self::RecipientsCollide,
+        Self::CauseOfNetwork,
+        Self::ErrorForDelivered,
+        Self::AckForFailure,
+        Self::CopyWhileOpen,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> String {
+        format!("{self:?}")
+    }
+}
