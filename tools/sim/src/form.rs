@@ -20,6 +20,8 @@ pub(crate) struct Message {
     pub(crate) uri: String,
     /// The URI in From.
     pub(crate) from: String,
+    /// From without its tag: who sends, where many share the URI of the gateway.
+    pub(crate) sender: String,
     pub(crate) text: String,
     pub(crate) date: String,
     pub(crate) call_id: String,
@@ -53,6 +55,7 @@ impl Message {
         Ok(Self {
             uri: text.start.split(' ').nth(1).unwrap_or("").to_owned(),
             from: uri_in(field("From")?).to_owned(),
+            sender: field("From")?.split(";tag=").next().unwrap_or("").to_owned(),
             text: words,
             date: field("Date")?.to_owned(),
             call_id: field("Call-ID")?.to_owned(),
@@ -93,6 +96,10 @@ pub(crate) fn uri_in(value: &str) -> &str {
 
 /// Whether this URI stands for the originator of a short message.
 pub(crate) fn is_from(uri: &str, short: &Short) -> bool {
+    if short.originator.ton == 5 {
+        // Letters are no user: they are shown, and the gateway is who sends.
+        return uri == format!("sip:{DOMAIN}");
+    }
     let Some(user) = uri
         .strip_prefix("sip:")
         .and_then(|rest| rest.strip_suffix(";user=phone").or(Some(rest)))
@@ -101,11 +108,17 @@ pub(crate) fn is_from(uri: &str, short: &Short) -> bool {
         return false;
     };
     match short.originator.ton {
-        // How letters become a user part is nobody's rule.
-        5 => !user.is_empty(),
         1 => user.strip_prefix('+') == Some(&short.originator.text),
-        _ => user == short.originator.text,
+        // A local number says where it is one (RFC 3966 section 5.1.4).
+        _ => user.split(";phone-context=").next() == Some(&short.originator.text),
     }
+}
+
+/// Whether acceptance by a server of this short message is acknowledged where nobody asked for a
+/// status report.
+pub(crate) fn accepts(short: &Short, swarm: &Swarm) -> bool {
+    let mut servers = short.targets.iter().filter_map(|target| server_of(*target, swarm));
+    servers.any(|server| swarm.gateway.ack_accepted[server])
 }
 
 /// Whether an instant message is written as RFC 3428 and the field mapping want it.
@@ -122,6 +135,11 @@ pub(crate) fn check(message: &Message, short: &Short, text: &Text<'_>) -> Verdic
     }
     if text.value("Request-Disposition") != Some("no-fork") {
         return Err(format!("{who}: may be forked (hazard H5)"));
+    }
+    let shown = format!("\"{}\" <", short.originator.text);
+    if short.originator.ton == 5 && !text.value("From").is_some_and(|from| from.starts_with(&shown))
+    {
+        return Err(format!("I7: {who}: {:?} is not shown", short.originator.text));
     }
     if !text.value("From").is_some_and(|from| from.contains(";tag=")) {
         return Err(format!("{who}: no From tag"));

@@ -86,6 +86,8 @@ enum Place {
 pub(crate) enum Ticket {
     Message(usize),
     Report(usize, usize),
+    /// An answer to somebody of whom a damaged copy came.
+    Doubtful,
     Other,
 }
 
@@ -112,6 +114,8 @@ pub(crate) struct Gateway {
     fresh: Vec<usize>,
     /// Whether 503 is a right answer to new work.
     pub(crate) may_refuse: bool,
+    /// Whether the process has been told to end, so that reports may be missing.
+    pub(crate) abandoned: bool,
     /// Accounts so far.
     pub(crate) accounts: u64,
 }
@@ -178,7 +182,14 @@ impl Gateway {
             None => self.tainted.contains(&short),
             // Timer J is a lower bound: for a while it is still known, or new again.
             Some(Life { answered: Some((at, _)), .. }) if now >= at + swarm.transaction() => true,
-            Some(Life { answered: None, arrived, .. }) if *arrived < now => true,
+            Some(Life { answered: None, arrived, .. }) if *arrived < now => {
+                // The copies before this one were dropped for want of room.
+                if let Some(last) = lives.last() {
+                    self.lives[*last].arrived = now;
+                    self.fresh.push(*last);
+                }
+                return;
+            }
             Some(_) => return,
         };
         lives.push(self.lives.len());
@@ -211,7 +222,9 @@ impl Gateway {
         let centre = swarm.gateway.centres.iter().position(|c| c.addresses.contains(&remote));
         if let Some(status) = text.status() {
             let Some(submission) = centres.find(&key) else { return Ok(None) };
-            return self.answered(now, submission, status, &text, centres);
+            let short = &centres.shorts[centres.submissions[submission].short];
+            let avoided = short.targets.iter().all(|target| self.is_avoided(now, *target, swarm));
+            return self.answered(now, submission, status, &text, centres, avoided);
         }
         let branch: Box<str> = key.branch.to_ascii_lowercase().into();
         if let Some(place) = self.branches.get(&branch).copied() {
@@ -253,13 +266,14 @@ impl Gateway {
         status: u16,
         text: &Text<'_>,
         centres: &Centres,
+        nowhere_to_go: bool,
     ) -> Verdict<Option<Ticket>> {
         let record = &centres.submissions[submission];
         if self.tainted.contains(&record.short) {
             if let Some(life) = self.by_submission.get(&submission).and_then(|lives| lives.last()) {
                 self.lives[*life].answered.get_or_insert((now, status));
             }
-            return Ok(None);
+            return Ok(Some(Ticket::Doubtful));
         }
         let call_id = &record.call_id;
         let Some(life) = self.by_submission.get(&submission).and_then(|lives| lives.last()) else {
@@ -270,7 +284,9 @@ impl Gateway {
         if !text.body.is_empty() {
             return Err(format!("{call_id}: a body in a response to MESSAGE (RFC 3428)"));
         }
-        let refusal = status == 503 && self.may_refuse && text.value("Retry-After").is_some();
+        let refusal = status == 503
+            && (self.may_refuse || nowhere_to_go)
+            && text.value("Retry-After").is_some();
         if !refusal && !fate.statuses().contains(&status) {
             return Err(format!("{call_id}: answered {status} ({fate:?})"));
         }
@@ -311,7 +327,7 @@ impl Gateway {
             form::check(&message, sent, text)?;
             self.place(now, short, &message, &post, sent, swarm)?
         };
-        let pair = (message.from, message.uri);
+        let pair = (message.sender, message.uri);
         self.is_alone(now, &pair, short, swarm)?;
         let index = self.attempts.len();
         if let Some(life) = life {
@@ -341,28 +357,43 @@ impl Gateway {
         }
         let open = |life: &&usize| {
             let life = &self.lives[**life];
-            let refused = life.answered.is_some_and(|(_, status)| status == 503);
-            life.told.is_none() && life.account.is_none() && !refused
+            life.told.is_none() && life.account.is_none() && life.is_accepted()
         };
         let lives = self.lives_of.get(&short).map_or(&[][..], Vec::as_slice);
         let last = self.attempts_of(short).last();
         if let Some(last) = last
-            && let Some(asked) = last.leads_to(now, message, post, sent, swarm)?
+            && let Some(asked) = last.leads_to(now, message, post, swarm)?
         {
+            if asked != Asked::WithCredentials
+                && !self.is_next(now, Some(last.post.remote), post.remote, sent, swarm)
+            {
+                return Err(format!("{who}: {:?} is not its next server", post.remote));
+            }
             let life = lives.iter().filter(open).find(|life| !self.lives[**life].own.is_empty());
             return Ok((asked, life.or_else(|| lives.iter().find(open)).copied()));
         }
-        let Some(life) = lives.iter().filter(open).find(|life| self.lives[**life].own.is_empty())
-        else {
-            return Err(format!("{who}: I9: an instant message that no open submission asks for"));
+        let waited = u64::from(swarm.gateway.uri_wait_ms) * MS;
+        let in_time = |life: &&usize| now <= self.lives[**life].arrived + waited + slack(swarm);
+        let new = |life: &&usize| open(life) && self.lives[**life].own.is_empty();
+        let Some(life) = lives.iter().filter(new).find(in_time) else {
+            let patient = lives.iter().find(|life| new(life) && !self.lives[**life].optional);
+            return Err(match patient {
+                Some(_) => format!("R2: {who} has waited longer than it may"),
+                None => format!("I9: {who}: no open submission asks for it"),
+            });
         };
-        if post.remote != sent.targets[0] {
+        if !self.is_next(self.lives[*life].arrived, None, post.remote, sent, swarm) {
             return Err(format!("{who}: sent to {:?} first", post.remote));
         }
         self.may_be_sent(now, short, who, swarm)?;
         if let Some(last) = last {
-            let known = now < last.post.sent[0] + REMEMBERED;
-            let follows = message.call_id == last.call_id && message.cseq == last.cseq + 1;
+            let open = |proof: &Proof| {
+                matches!(verdict::letter(proof, last.asked, swarm), 'D' | 'P' | 'A')
+            };
+            let closed = self.attempts_of(short).any(|a| a.post.proofs.iter().any(open));
+            let known = now < last.post.sent[0] + REMEMBERED && !closed;
+            let next = last.cseq + u32::from(!last.is_unsent());
+            let follows = message.call_id == last.call_id && message.cseq == next;
             let anew = message.call_id != last.call_id && message.cseq == 1;
             if !follows && (known || !anew) {
                 let (before, was) = (&last.call_id, last.cseq);
@@ -375,6 +406,32 @@ impl Gateway {
             return Err(format!("H13: {who} is the Call-ID of another short message"));
         }
         Ok((Asked::Once, Some(*life)))
+    }
+
+    /// Whether this server comes behind that one in the list, or first: those that said when they
+    /// want to be asked again are left out until then (RFC 3261 section 21.5.4).
+    fn is_next(
+        &self,
+        now: u64,
+        before: Option<Endpoint>,
+        next: Endpoint,
+        sent: &Short,
+        swarm: &Swarm,
+    ) -> bool {
+        let tried = sent.targets.iter().position(|target| Some(*target) == before);
+        let targets = sent.targets.iter().skip(tried.map_or(0, |tried| tried + 1));
+        let mut left_out = targets.take_while(|target| **target != next);
+        // A server that lies before the last one that was tried is not turned to.
+        let place = sent.targets.iter().position(|target| *target == next);
+        place.is_some_and(|place| tried.is_none_or(|tried| tried < place))
+            && left_out.all(|target| self.is_avoided(now, *target, swarm))
+    }
+
+    /// Whether this server has said when it wants to be asked again, and that is still to come.
+    fn is_avoided(&self, now: u64, target: Endpoint, swarm: &Swarm) -> bool {
+        let attempts = self.attempts.iter().filter(|attempt| attempt.post.remote == target);
+        let mut proofs = attempts.flat_map(|attempt| &attempt.post.proofs);
+        proofs.any(|proof| now < verdict::asked_again_at(proof) + slack(swarm))
     }
 
     /// Whether what is known about a short message leaves room for another try (H2, H47, H61).
@@ -493,9 +550,8 @@ impl Gateway {
         let lives = self.by_submission.get(&submission)?;
         lives.iter().copied().find(|life| {
             let life = &self.lives[*life];
-            let refused = life.answered.is_some_and(|(_, status)| status == 503);
             let waits = life.told.as_ref().is_none_or(|told| told.goes_on(text));
-            waits && life.account.is_none() && !refused
+            waits && life.account.is_none() && life.is_accepted()
         })
     }
 
@@ -520,7 +576,7 @@ impl Gateway {
                 proofs.any(|proof| verdict::letter(proof, attempt.asked, swarm) == letter)
             })
         };
-        let accepts = swarm.gateway.centres[short.centre].ack_accepted && !short.status_report;
+        let accepts = !short.status_report && form::accepts(short, swarm);
         let right = match (answer, short.fate) {
             (Answer::Ack, Fate::Send) => proved('D') || accepts && proved('A'),
             (Answer::Ack, Fate::Discard | Fate::Smma) => true,
@@ -544,7 +600,7 @@ impl Gateway {
             Ticket::Report(life, post) => {
                 self.lives[life].told.as_mut().and_then(|told| told.posts.get_mut(post))
             }
-            Ticket::Other => None,
+            Ticket::Doubtful | Ticket::Other => None,
         };
         if let Some(post) = post {
             post.refused = Some(error);
@@ -564,8 +620,15 @@ impl Gateway {
         let submission = centres.find_call(&call_id);
         let lives = submission.and_then(|submission| self.by_submission.get(&submission));
         let mut complaint = format!("I1: an account too many: {call_id}");
-        for life in lives.into_iter().flatten().copied() {
+        let lives = lives.cloned().unwrap_or_default();
+        for life in lives.iter().copied() {
             if self.lives[life].account.is_some() {
+                continue;
+            }
+            if self.lives[life].arrived == account.arrived.0 && self.lives[life].told.is_none() {
+                self.take_over(life, &lives);
+            }
+            if self.lives[life].arrived != account.arrived.0 && lives.len() > 1 {
                 continue;
             }
             match verdict::account(self, life, account, now, centres, swarm) {
@@ -581,6 +644,24 @@ impl Gateway {
             None => !self.tainted.is_empty(),
         };
         if lenient { Ok(None) } else { Err(complaint) }
+    }
+
+    /// Two lives of one submission give the same reports, so that only their accounts tell whose
+    /// was which.
+    fn take_over(&mut self, life: usize, lives: &[usize]) {
+        let told = |other: &&usize| {
+            let other = &self.lives[**other];
+            other.told.is_some() && other.account.is_none()
+        };
+        let Some(other) = lives.iter().find(told).copied() else { return };
+        self.lives[life].told = self.lives[other].told.take();
+        for place in self.branches.values_mut() {
+            if let Place::Report(owner, _) = place
+                && *owner == other
+            {
+                *owner = life;
+            }
+        }
     }
 
     /// A turn is over: everything sound that came was answered at once.
@@ -599,8 +680,7 @@ impl Gateway {
     pub(crate) fn at_end(&self, centres: &Centres, swarm: &Swarm) -> Verdict<()> {
         for life in &self.lives {
             let short = &centres.shorts[life.short];
-            let taken = matches!(life.answered, Some((_, 200..=299)));
-            if life.optional || !taken || self.tainted.contains(&life.short) {
+            if life.optional || !life.is_accepted() || self.tainted.contains(&life.short) {
                 continue;
             }
             let call_id = &centres.submissions[life.submission].call_id;
@@ -620,12 +700,17 @@ impl Gateway {
     /// How many accepted submissions of these kinds have no account although one is owed.
     pub(crate) fn open(&self, centres: &Centres) -> usize {
         let open = |life: &&Life| {
-            let taken = matches!(life.answered, Some((_, 200..=299)));
             let owed = centres.shorts[life.short].fate.is_accounted();
             let lenient = life.optional || self.tainted.contains(&life.short);
-            taken && owed && !lenient && life.account.is_none()
+            life.is_accepted() && owed && !lenient && life.account.is_none()
         };
         self.lives.iter().filter(open).count()
+    }
+
+    /// How many submissions there were that carry no message.
+    pub(crate) fn others(&self, centres: &Centres) -> u64 {
+        let other = |life: &&Life| !centres.shorts[life.short].fate.is_accounted();
+        self.lives.iter().filter(other).count() as u64 + self.tainted.len() as u64
     }
 
     /// The instant messages of a short message, in order.
@@ -645,13 +730,13 @@ impl Gateway {
         self.tainted.contains(&short)
     }
 
-    /// Whether another message from the same sender to the same URI was pending at this time.
-    pub(crate) fn had_rival(&self, short: usize, at: u64, pair_of: &Short, swarm: &Swarm) -> bool {
+    /// Whether another message from the same sender to the same URI was pending in this time.
+    pub(crate) fn had_rival(&self, from: u64, to: u64, short: &Short, swarm: &Swarm) -> bool {
         self.attempts.iter().any(|other| {
-            let same = other.short == short
-                || other.pair.1 == pair_of.recipient && form::is_from(&other.pair.0, pair_of);
-            same && other.post.sent[0] <= at
-                && other.post.is_pending(at - slack(swarm).min(at), swarm)
+            other.pair.1 == short.recipient
+                && form::is_from(form::uri_in(&other.pair.0), short)
+                && other.post.sent[0] <= to
+                && other.post.is_pending(from.saturating_sub(slack(swarm)), swarm)
         }) || !self.tainted.is_empty()
     }
 
@@ -661,6 +746,13 @@ impl Gateway {
             self.index.insert(seen, index);
         }
         self.indexed = centres.shorts.len();
+    }
+}
+
+impl Life {
+    /// Whether it was answered for by us.
+    pub(crate) fn is_accepted(&self) -> bool {
+        matches!(self.answered, Some((_, 200..=299)))
     }
 }
 
@@ -741,6 +833,11 @@ impl Post {
 }
 
 impl Attempt {
+    /// Whether the kernel has said that nothing has left.
+    fn is_unsent(&self) -> bool {
+        self.post.refused.is_some_and(SendError::nothing_left)
+    }
+
     /// Whether this message may lead to that one without a new submission: a copy for the next
     /// server (RFC 3263 section 4.3, hazard H8), or one with credentials (RFC 3261 section 22.2).
     fn leads_to(
@@ -748,7 +845,6 @@ impl Attempt {
         now: u64,
         message: &form::Message,
         post: &Post,
-        sent: &Short,
         swarm: &Swarm,
     ) -> Verdict<Option<Asked>> {
         if message.call_id != self.call_id {
@@ -756,7 +852,11 @@ impl Attempt {
         }
         let answer = self.post.proofs.iter().rev().find(|proof| proof.ends());
         if message.cseq == self.cseq {
-            let unsent = self.post.refused.is_some_and(SendError::nothing_left);
+            if self.post.remote == post.remote && self.is_unsent() {
+                // It has never left, so that this is the first one after all.
+                return Ok(None);
+            }
+            let unsent = self.is_unsent();
             let turned_away = answer.is_some_and(|proof| {
                 matches!(proof.what, What::Response(500 | 502 | 503)) || !proof.certain
             });
@@ -766,12 +866,7 @@ impl Attempt {
                     self.call_id
                 ));
             }
-            let place = sent.targets.iter().position(|target| *target == self.post.remote);
-            let next = place.and_then(|place| sent.targets.get(place + 1));
-            if next != Some(&post.remote) {
-                return Err(format!("{}: {next:?} is its next server", self.call_id));
-            }
-            return Ok(Some(Asked::Again));
+            return Ok(Some(if unsent { self.asked } else { Asked::Again }));
         }
         let challenged = answer.is_some_and(|proof| {
             matches!(proof.what, What::Response(401 | 407)) && proof.at == now

@@ -401,6 +401,8 @@ impl Desk<'_> {
                 (right, if own { Grade::Doubtful } else { Grade::Foreign }, from)
             }
             Flaw::Stranger => (right, Grade::Foreign, swarm.places.strangers[0]),
+            // Where ours is the only Via, this is how it should be.
+            Flaw::OnlyOurVia if self.text.key_below().is_none() => (right, Grade::Sound, here),
             Flaw::CseqNumber
             | Flaw::CseqMethod
             | Flaw::Branch

@@ -656,6 +656,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether this response is to a client transaction that came here.
+    pub(crate) fn knows(&self, octets: &[u8]) -> bool {
+        let key = Text::read(octets).and_then(|text| text.key());
+        key.is_some_and(|key| self.clients.contains_key(&key))
+    }
+
     /// How many submissions have no account.
     pub(crate) fn open(&self) -> usize {
         self.waiting.values().map(Vec::len).sum()

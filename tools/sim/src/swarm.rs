@@ -112,6 +112,8 @@ pub(crate) struct Gateway {
     pub(crate) cpim: Vec<bool>,
     /// Whether we have credentials for this server.
     pub(crate) known_to: Vec<bool>,
+    /// Whether acceptance by this server is acknowledged where nobody asked for a status report.
+    pub(crate) ack_accepted: Vec<bool>,
     /// How often a server that knows us asks for credentials, of ten thousand.
     pub(crate) challenge: u64,
     /// How long an instant message waits for another one, in milliseconds.
@@ -145,8 +147,6 @@ pub(crate) struct Centre {
     pub(crate) addresses: Vec<Endpoint>,
     /// Where recipients are named.
     pub(crate) recipient: Recipient,
-    /// Whether acceptance is acknowledged where nobody asked for a status report.
-    pub(crate) ack_accepted: bool,
     /// Whether we have credentials for it.
     pub(crate) known: bool,
     /// The Route of reports, empty for none.
@@ -257,6 +257,7 @@ impl Gateway {
             centres: Vec::new(),
             cpim: Vec::new(),
             known_to: Vec::new(),
+            ack_accepted: Vec::new(),
             challenge: 0,
             uri_wait_ms: 2_000,
             permanent_ms: 3_600_000,
@@ -290,9 +291,10 @@ impl Gateway {
             centres,
             cpim: (0..servers).map(|_| chance.one_in(2)).collect(),
             known_to: (0..servers).map(|_| chance.one_in(2)).collect(),
+            ack_accepted: (0..servers).map(|_| chance.one_in(3)).collect(),
             challenge,
             uri_wait_ms: chance.pick(&[2_000, 2_000, 2_000, 500, 10_000]),
-            permanent_ms: chance.pick(&[3_600_000, 3_600_000, 60_000, 5_000]),
+            permanent_ms: chance.pick(&[3_600_000, 3_600_000, 60_000]),
             recipients: chance.pick(&[2, 20, 20, 200]),
             originators: chance.pick(&[1, 5, 50]),
             odd: chance.one_in(2),
@@ -324,7 +326,6 @@ impl Centre {
         Self {
             addresses,
             recipient: chance.pick(&rules),
-            ack_accepted: chance.one_in(3),
             known: chance.one_in(2),
             route: chance.pick(&["", "", "<sip:scscf.sms.example;lr>"]),
         }

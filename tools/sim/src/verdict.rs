@@ -10,7 +10,7 @@ use crate::judge::{self, server_of};
 use crate::ledger::{Proof, Verdict, What, slack};
 use crate::rp::Answer;
 use crate::short::{Fate, Short};
-use crate::swarm::{MS, Swarm};
+use crate::swarm::{MS, SECOND, Swarm};
 use crate::text::Text;
 
 /// What a final response proves, by the mapping table and what is said beside its status; a hyphen
@@ -29,8 +29,22 @@ pub(crate) fn letter(proof: &Proof, asked: Asked, swarm: &Swarm) -> char {
     }
 }
 
+/// Until when a 503 asks to be left alone.
+pub(crate) fn asked_again_at(proof: &Proof) -> u64 {
+    let text = Text::read(&proof.octets).filter(|_| proof.what == What::Response(503));
+    let value = text.and_then(|text| text.value("Retry-After"));
+    let seconds = value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    if seconds == 0 { 0 } else { proof.at + seconds * SECOND }
+}
+
 fn retry_after(proof: &Proof) -> bool {
     Text::read(&proof.octets).is_some_and(|text| text.value("Retry-After").is_some())
+}
+
+/// The IM server that is this peer of ours.
+fn server_of_peer(peer: u8, swarm: &Swarm) -> Option<usize> {
+    let server = usize::from(peer).checked_sub(swarm.places.clients.len())?;
+    (server < swarm.places.servers.len()).then_some(server)
 }
 
 const fn of(decided: Decided) -> char {
@@ -90,7 +104,7 @@ pub(crate) fn account(
     }
     case.evidence()?;
     case.verdict()?;
-    if account.evidence == Evidence::Shutdown {
+    if gateway.abandoned {
         return Ok(());
     }
     case.order()?;
@@ -119,21 +133,15 @@ impl Case<'_> {
             }
             Evidence::Deadline => {
                 // Who was attached to another submission may share its fate.
-                let shared = self.gateway.lives_of(self.life.short);
-                let mut dues = shared.map(|life| life.arrived + self.swarm.deadline());
-                dues.any(near) && self.attempts_of().any(left)
+                let attached = self.gateway.lives_of(self.life.short).count() > 1;
+                near(due) && (attached || self.attempts_of().any(left))
             }
             Evidence::DeadlineUnsent => near(due) && self.life.own.is_empty(),
             Evidence::UriWait => {
                 let waited = u64::from(self.swarm.gateway.uri_wait_ms) * MS;
-                decided >= self.life.arrived + waited
+                near(self.life.arrived + waited)
                     && self.life.own.is_empty()
-                    && self.gateway.had_rival(
-                        self.life.short,
-                        decided - waited,
-                        self.short,
-                        self.swarm,
-                    )
+                    && self.gateway.had_rival(self.life.arrived, decided, self.short, self.swarm)
             }
             Evidence::NeverSent => {
                 let own = &self.life.own;
@@ -146,7 +154,9 @@ impl Case<'_> {
             }
             Evidence::Unreachable => self.attempts_of().any(|attempt| {
                 let mut proofs = attempt.post.proofs.iter();
-                proofs.any(|proof| proof.what == What::Unreachable && proof.at == decided)
+                // It is looked at with the next timer.
+                let near = |at: u64| at <= decided && decided <= at + slack;
+                proofs.any(|proof| proof.what == What::Unreachable && near(proof.at))
             }),
             Evidence::Shutdown => true,
             Evidence::Earlier { verdict, status } => return self.earlier(of(verdict), status),
@@ -254,8 +264,13 @@ impl Case<'_> {
         let last = self.life.own.last().map(|index| &self.gateway.attempts[*index]);
         let Some(last) = last else { return Ok(()) };
         let first = last.post.proofs.iter().find(|proof| proof.ends());
+        // An ICMP error is looked at with the next timer.
+        let late = |proof: &Proof| match proof.what {
+            What::Response(_) => 0,
+            What::Unreachable => slack(self.swarm),
+        };
         match first {
-            Some(proof) if proof.certain && proof.at < decided => {
+            Some(proof) if proof.certain && proof.at + late(proof) < decided => {
                 Err(format!("I4: decided at {decided} although {:?} came before", proof.what))
             }
             _ => Ok(()),
@@ -267,12 +282,17 @@ impl Case<'_> {
         let Form::Rp { attempt, may_be_duplicate, .. } = self.account.form else { return Ok(()) };
         let im_call_id = self.account.im_call_id.octets();
         if let Some(last) = self.life.own.last().map(|index| &self.gateway.attempts[*index]) {
-            if u32::from(attempt) != last.cseq || !last.call_id.as_bytes().starts_with(im_call_id) {
+            let nothing = attempt == 0 && self.account.evidence == Evidence::NeverSent;
+            if u32::from(attempt) != last.cseq && !nothing
+                || !last.call_id.as_bytes().starts_with(im_call_id)
+            {
                 return Err(format!("attempt {attempt} where {} {} left", last.call_id, last.cseq));
             }
-            let server = server_of(last.post.remote, self.swarm);
-            let peer = server.map(|server| server + self.swarm.places.clients.len());
-            if Some(usize::from(self.account.im_peer)) != peer {
+            let server = server_of_peer(self.account.im_peer, self.swarm);
+            let asked = |attempt: &Attempt| {
+                server.is_some() && server_of(attempt.post.remote, self.swarm) == server
+            };
+            if !self.attempts_of().any(asked) {
                 return Err(format!("I7: to peer {}", self.account.im_peer));
             }
         }
@@ -291,8 +311,9 @@ impl Case<'_> {
         let Some(told) = &self.life.told else {
             return Err(format!("I5: {said:?} {result:?}, and nothing left"));
         };
-        let centre = &self.swarm.gateway.centres[self.short.centre];
-        let accepts = centre.ack_accepted && !self.short.status_report;
+        let server = server_of_peer(self.account.im_peer, self.swarm);
+        let accepts = !self.short.status_report
+            && server.is_some_and(|server| self.swarm.gateway.ack_accepted[server]);
         let due_ack = match self.account.evidence {
             Evidence::Discarded => true,
             Evidence::Final(_) | Evidence::Earlier { .. } => match self.account.verdict {
@@ -370,7 +391,8 @@ impl Case<'_> {
         if !self.short.calm {
             return Ok(());
         }
-        let server = server_of(self.short.targets[0], self.swarm);
+        let last = self.attempts_of().last().map(|attempt| attempt.post.remote);
+        let server = server_of(last.unwrap_or_default(), self.swarm);
         let role = server.map(|server| self.swarm.places.servers[server].role);
         let due = role.map_or('-', |role| judge::letter(200, role));
         let said = of(self.account.verdict);
