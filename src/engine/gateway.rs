@@ -257,7 +257,7 @@ impl Engine {
     pub(super) fn on_ready(&mut self, now: Instant, out: &mut Departures) -> bool {
         if let Some(index) = self.pending.next_ready() {
             if let Some(handle) = self.records.handle_at(index) {
-                self.send_instant(handle, now, Purse::Evidence, out);
+                self.on_turn_of_short(handle, now, out);
             }
             return true;
         }
@@ -272,6 +272,19 @@ impl Engine {
             self.conclude(handle, evidence, now, Purse::Evidence, out);
         }
         true
+    }
+
+    /// The turn of a submission with its recipient has come. While it waited, an earlier attempt may
+    /// have been proved (hazard H2): then that answers.
+    fn on_turn_of_short(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
+        let memory = self.memory(self.shorts[handle.index as usize].key, now);
+        match memory.filter(|memory| memory.verdict == Verdict::Delivered) {
+            Some(memory) => {
+                self.count(Counter::RetriesAbsorbed);
+                self.end_unsent(handle, earlier(memory), now, Purse::Evidence, out);
+            }
+            None => self.send_instant(handle, now, Purse::Evidence, out),
+        }
     }
 
     /// Whether something was released and waits for [`Engine::on_tick`].

@@ -248,7 +248,7 @@ impl Engine {
             (_, Some(said)) => Some(said),
             (proof, None) => proof,
         };
-        let (key, peer) = (short.key, record.im.peer);
+        let (key, asked) = (short.key, (record.im.peer, record.im.cseq));
         let was_sent =
             stage == Stage::Sent && (record.im.transmissions > 0 || record.im.attempt > 0);
         if let Some((verdict, status)) = best {
@@ -265,7 +265,7 @@ impl Engine {
             };
             self.remember(key, memory, now);
             if was_sent && verdict != Verdict::Delivered {
-                self.bury(handle, key, peer, (verdict, status), now);
+                self.bury(handle, key, asked, (verdict, status), now);
             }
         }
         self.pending.leave(handle.index);
@@ -296,9 +296,10 @@ impl Engine {
             Some(record) => {
                 record.is_short
                     && record.im.peer == peer
+                    && record.im.cseq == fields.cseq
                     && self.shorts[handle.index as usize].key == key
             }
-            None => self.is_buried(handle, key, peer, now),
+            None => self.is_buried(handle, key, (peer, fields.cseq), now),
         };
         let Some(memory) = self.memory(key, now).filter(|memory| is_known && memory.salt == salt)
         else {

@@ -46,31 +46,33 @@ impl Engine {
     }
 
     /// Leaves a tombstone for responses that come late. Beside the verdict and the status it holds
-    /// who was asked and as much of the key as there is room for: a response must name the rest.
+    /// who was asked, under which CSeq, and as much of the key as there is room for: a response must
+    /// name the rest.
     pub(super) fn bury(
         &mut self,
         handle: Handle<Record>,
         key: Fingerprint,
-        peer: u8,
+        (peer, cseq): (u8, u32),
         (verdict, status): (Verdict, u16),
         now: Instant,
     ) {
         let said = (verdict as u64) << 16 | u64::from(status);
         let end = now.plus_ms(TOMBSTONE_MS);
         // A lost tombstone costs a duplicate at most.
-        let _ = self.tombstones.put(self.grave(handle), mark(key, peer) << 19 | said, now, end);
+        let _ =
+            self.tombstones.put(self.grave(handle), mark(key, peer, cseq) << 19 | said, now, end);
     }
 
-    /// Whether this peer was asked about this short message under this handle.
+    /// Whether this peer was asked about this short message under this handle and this CSeq.
     pub(super) fn is_buried(
         &self,
         handle: Handle<Record>,
         key: Fingerprint,
-        peer: u8,
+        (peer, cseq): (u8, u32),
         now: Instant,
     ) -> bool {
         let found = self.tombstones.get(self.grave(handle), now);
-        found.is_some_and(|value| value >> 19 == mark(key, peer))
+        found.is_some_and(|value| value >> 19 == mark(key, peer, cseq))
     }
 
     /// Writes the Call-ID of our requests about a short message.
@@ -114,9 +116,9 @@ pub(super) fn key_of_call_id(call_id: &[u8]) -> Option<(Fingerprint, u16)> {
     Some((Fingerprint([low, high]), u16::try_from(salt).ok()?))
 }
 
-/// What a tombstone has room for, in 29 bits: 6 of the peer, 23 of the key.
-const fn mark(key: Fingerprint, peer: u8) -> u64 {
-    (key.0[1] & ((1 << 23) - 1)) << 6 | (peer & 0x3F) as u64
+/// What a tombstone has room for, in 29 bits: 6 of the peer, 6 of the CSeq, 17 of the key.
+const fn mark(key: Fingerprint, peer: u8, cseq: u32) -> u64 {
+    (key.0[1] & ((1 << 17) - 1)) << 12 | ((cseq & 0x3F) as u64) << 6 | (peer & 0x3F) as u64
 }
 
 fn put_hex(number: u128, to: &mut [u8]) {
