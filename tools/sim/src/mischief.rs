@@ -32,11 +32,12 @@ pub(crate) struct Mischief {
 pub(crate) fn misconfigure(setup: &mut Setup, bug: Bug) {
     match bug {
         Bug::AbsorptionOff => setup.gateway.dedup = false,
-        Bug::PermanentForgotten => setup.gateway.permanent_window_ms = 1,
+        Bug::PermanentForgotten => setup.gateway.permanent_window_ms = 31_000,
         Bug::PendingOff => setup.gateway.uri_pending_max = 1_000,
         Bug::WaitingUnbounded => setup.gateway.uri_wait_ms = 60_000,
         Bug::DeadlineLate => {
-            for peer in setup.peers.iter_mut().filter(|peer| peer.sms) {
+            let centres = setup.peers.iter_mut().filter(|peer| peer.name.starts_with("centre"));
+            for peer in centres {
                 peer.sync_deadline_ms += 10_000;
             }
         }
@@ -173,7 +174,7 @@ impl Boundary {
         let (Some(call_id), [1, _, body @ ..]) = (text.value("Call-ID"), text.body) else { return };
         let body: Box<[u8]> = body.into();
         if self.bug == Some(Bug::DeliveredSentAgain) && self.mischief.acknowledged.contains(&body) {
-            packet.octets = with_spare_bit(text, &packet.octets);
+            packet.octets = with_reply_path(text, &packet.octets);
         }
         self.mischief.bodies.insert(call_id.into(), body.clone());
         let (Some(to), uri) = (text.value("To"), text.start) else { return };
@@ -187,12 +188,14 @@ impl Boundary {
     }
 }
 
-/// Septets end before their last octet does: what is left over says nothing, and makes it another
-/// short message for who compares octets.
-fn with_spare_bit(text: &Text<'_>, octets: &Rc<[u8]>) -> Rc<[u8]> {
+/// TP-RP is turned (TS 23.040 section 9.2.3.17): nobody sees it, and it makes another short message
+/// for who compares octets.
+fn with_reply_path(text: &Text<'_>, octets: &[u8]) -> Rc<[u8]> {
     let mut changed = octets.to_vec();
-    if let (Some(last), false) = (changed.last_mut(), text.body.is_empty()) {
-        *last ^= 0x80;
+    // Behind type, reference, RP-OA, an empty RP-DA and the length of the TPDU.
+    let tpdu = text.body.get(2).map_or(0, |len| usize::from(*len) + 5);
+    if let Some(first) = changed.get_mut(octets.len() - text.body.len() + tpdu) {
+        *first ^= 0x80;
     }
     changed.into()
 }

@@ -588,6 +588,10 @@ impl World {
     /// I1 and I8 at a quiet point: everything accepted is open or accounted for, every slot is
     /// free or held.
     fn balance(&self) -> Verdict<()> {
+        let seen = self.servers.iter().filter_map(|server| server.trouble.as_ref());
+        if let Some(trouble) = seen.chain(&self.centres.trouble).next() {
+            return Err(trouble.clone());
+        }
         let read = |counter| self.tally.counters.read(counter);
         let accepted = read(Counter::MessagesAccepted);
         let submissions = self.ledger.submissions.len() as u64;
@@ -673,9 +677,6 @@ impl World {
         self.counters_agree()?;
         if !self.ended {
             self.gateway.at_end(&self.centres, &self.swarm)?;
-        }
-        for server in &self.servers {
-            server.trouble.clone().map_or(Ok(()), Err)?;
         }
         self.clients_agree()
     }
