@@ -92,11 +92,13 @@ const SHORT_HEAD: &str = "MESSAGE sip:ue@10.0.0.5:5060 SIP/2.0\r\n\
     Content-Length: 172\r\n\r\n";
 
 /// RP-DATA with an SMS-DELIVER of 160 septets up to its TP-UD.
-const SHORT_BODY: [u8; 39] = [
+const SHORT_BODY: [u8; 32] = [
     0x01, 0x2A, 0x08, 0x91, 0x68, 0x31, 0x08, 0x10, 0x83, 0x00, 0xF0, 0x00, 159, 0x04, 0x0B, 0x91,
     0x64, 0x07, 0x28, 0x15, 0x53, 0xF8, 0x00, 0x00, 0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23, 160,
-    0xE8, 0x32, 0x9B, 0xFD, 0x46, 0x97, 0xD9,
 ];
+
+/// "hellohel" in septets.
+const EIGHT_LETTERS: [u8; 7] = [0xE8, 0x32, 0x9B, 0xFD, 0x46, 0x97, 0xD9];
 
 struct Run {
     ns: u128,
@@ -118,8 +120,7 @@ impl Requests {
     }
 
     fn short() -> Self {
-        let mut text = [SHORT_HEAD.as_bytes(), &SHORT_BODY].concat();
-        text.resize(SHORT_HEAD.len() + 172, 0x32);
+        let text = [SHORT_HEAD.as_bytes(), &SHORT_BODY, &EIGHT_LETTERS.repeat(20)].concat();
         Self::of(&text)
     }
 

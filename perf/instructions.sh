@@ -52,7 +52,7 @@ spent() {
                     sum[name] = inclusive && sum[name] > count ? sum[name] : sum[name] + count
                 }
                 END { for (name in sum) printf "%9d  %s\n", sum[name] / messages, name }' |
-            sort -rn | head -n 30
+            sort -rn | sed -n 1,30p
     done
 }
 

@@ -26,7 +26,7 @@ use crate::wire::Span;
 use crate::wire::rp::{self, Direction};
 use crate::wire::sip::build::Extra;
 use crate::wire::sip::{self, Request};
-use crate::wire::tpdu::{self, Deliver, Tpdu};
+use crate::wire::tpdu::{self, Alphabet, Deliver, Tpdu};
 
 /// The media type of an RP message (TS 24.341 section 7).
 const MEDIA_TYPE: &[u8] = b"application/vnd.3gpp.sms";
@@ -68,6 +68,22 @@ struct Arrived<'a> {
     hop: Hop,
 }
 
+/// Header fields that only these requests have.
+#[derive(Clone, Copy)]
+struct Named {
+    called_party: Span,
+    asserted: Span,
+    encoding: Span,
+}
+
+impl Named {
+    fn of(octets: &[u8]) -> Self {
+        let names: [&[u8]; 3] = [b"P-Called-Party-ID", b"P-Asserted-Identity", b"Content-Encoding"];
+        let [called_party, asserted, encoding] = sip::header_fields(octets, names);
+        Self { called_party, asserted, encoding }
+    }
+}
+
 /// Whether a request carries an RP message.
 pub(super) fn is_short_message(request: &Request<'_>) -> bool {
     let written = request.fields.content_type.of(request.octets);
@@ -83,7 +99,8 @@ impl Engine {
             let refusal = Refusal::new(403, "Messages Are Not Taken From Here");
             return self.refuse(asked, refusal, out);
         }
-        if let Some(refusal) = unacceptable(asked.request) {
+        let named = Named::of(asked.request.octets);
+        if let Some(refusal) = unacceptable(asked.request, named.encoding) {
             self.count(Counter::RefusedMediaType);
             return self.answer(asked, refusal, Extra::None, out);
         }
@@ -100,7 +117,7 @@ impl Engine {
                 return self.refuse(asked, refusal, out);
             }
         };
-        let recipient = self.recipient(asked.request, peer);
+        let recipient = self.recipient(asked.request, peer, named.called_party);
         let hop = match &reading.what {
             What::Deliver { .. } => {
                 self.next_hop_to(recipient.of(asked.request.octets), asked.arrival.at)
@@ -114,7 +131,7 @@ impl Engine {
             }
             Err(refusal) => return self.refuse(asked, refusal, out),
         };
-        let sender = self.sender(asked.request, peer);
+        let sender = self.sender(asked.request, peer, named.asserted);
         let arrived = Arrived { asked, peer, reading: &reading, recipient, sender, hop };
         if self.serving == Serving::Refusing {
             return self.turn_away(asked, Counter::RefusedDraining, out);
@@ -343,13 +360,11 @@ impl Engine {
     }
 
     /// Who the short message is for. Behind an S-CSCF the Request-URI is a contact.
-    fn recipient(&self, request: &Request<'_>, peer: u8) -> Span {
+    fn recipient(&self, request: &Request<'_>, peer: u8, called_party: Span) -> Span {
         let (octets, fields) = (request.octets, &request.fields);
-        let called_party =
-            || sip::address_uri(octets, sip::header_field(octets, b"P-Called-Party-ID"));
         let named = match self.peers.get(peer).recipient {
             Recipient::CalledParty => {
-                let called = called_party();
+                let called = sip::address_uri(octets, called_party);
                 if called.is_empty() { fields.to_uri } else { called }
             }
             Recipient::To => fields.to_uri,
@@ -361,10 +376,10 @@ impl Engine {
     }
 
     /// Who gets the report: the sender that a trusted peer asserts, else the one in From.
-    fn sender(&self, request: &Request<'_>, peer: u8) -> Span {
+    fn sender(&self, request: &Request<'_>, peer: u8, asserted: Span) -> Span {
         let (octets, fields) = (request.octets, &request.fields);
-        let asserted = if fields.asserted_count > 0 && self.peers.get(peer).trusted {
-            sip::address_uri(octets, sip::header_field(octets, b"P-Asserted-Identity"))
+        let asserted = if self.peers.get(peer).trusted {
+            sip::address_uri(octets, asserted)
         } else {
             Span::default()
         };
@@ -411,7 +426,13 @@ impl Engine {
     ) -> bool {
         let Some(record) = self.records.get(handle) else { return false };
         let max = usize::from(self.setup.gateway.pager_max);
-        let octets = 2 * recipient.len() + 4 * deliver.user_data.octets.len();
+        // A septet is two octets of UTF-8 at most, the euro sign of two septets three; a unit of UCS-2 is
+        // three, a surrogate two.
+        let text = match deliver.dcs.alphabet() {
+            Alphabet::Gsm7 => 2 * usize::from(deliver.user_data.udl),
+            Alphabet::Octets | Alphabet::Ucs2 => 3 * deliver.user_data.octets.len().div_ceil(2),
+        };
+        let octets = 2 * recipient.len() + text;
         let certain = self.peers.get(record.im.peer).content == Content::Text
             && self.pager_overhead + octets <= max;
         certain
@@ -427,12 +448,11 @@ pub(super) const fn earlier(memory: Memory) -> Evidence {
 }
 
 /// Why the entity in a request cannot be read, whatever is in it.
-fn unacceptable(request: &Request<'_>) -> Option<Refusal> {
+fn unacceptable(request: &Request<'_>, encoding: Span) -> Option<Refusal> {
     if !request.fields.require.is_empty() {
         return Some(Refusal::new(420, "Bad Extension"));
     }
-    let octets = request.octets;
-    let encoding = sip::header_field(octets, b"Content-Encoding").of(octets);
+    let encoding = encoding.of(request.octets);
     let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
     (!is_plain).then_some(Refusal::new(415, "Content-Encoding Not Supported"))
 }
