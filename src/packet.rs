@@ -111,7 +111,7 @@ pub enum SendError {
 
 impl SendError {
     /// Whether the refusal is the local kernel's own, so that no octet has left
-    /// (only these are evidence; the rest may stem from somebody else's datagram).
+    /// (only these are evidence, hazard H51; the rest may stem from somebody else's datagram).
     pub const fn nothing_left(self) -> bool {
         match self {
             Self::TooLong | Self::NoRoute | Self::Forbidden => true,

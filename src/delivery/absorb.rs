@@ -78,7 +78,7 @@ impl Memory {
         match self.verdict {
             // H2 and H47: it is there, and our report was lost or came too late.
             Verdict::Delivered => Course::Answer,
-            // H61: SCs repeat after an error of any kind; the recipient's no stays a no.
+            // H61 and R6: SCs repeat after an error of any kind; the recipient's no stays a no.
             Verdict::Permanent => Course::Answer,
             // H3: whoever has accepted it has it. A second copy would be a duplicate.
             Verdict::Accepted => Course::Answer,

@@ -17,7 +17,7 @@ pub enum Role {
 
 impl Role {
     /// Whether a 200 from this peer was originated by the recipient's user agent (RFC 3428
-    /// section 7).
+    /// section 7; R1 and hazard H53).
     pub const fn speaks_for_the_recipient(self) -> bool {
         match self {
             Self::Proxy | Self::Endpoint => true,
@@ -56,9 +56,10 @@ pub struct Final {
 pub enum Evidence {
     /// A final response to the SIP MESSAGE.
     Final(Final),
-    /// No final response within 64*T1 of the first transmission (RFC 3261 timer F).
+    /// No final response within 64*T1 of the first transmission (RFC 3261 timer F; hazard H6: a fork
+    /// of which one branch is dead looks the same).
     TimerF,
-    /// No verdict within `sync_deadline` of the arrival, although the request has left.
+    /// No verdict within `sync_deadline` of the arrival, although the request has left (R10).
     Deadline,
     /// No verdict within `sync_deadline`, and the request has never left.
     DeadlineUnsent,

@@ -1,7 +1,7 @@
 //! Short messages in: RP-DATA in a SIP MESSAGE, of which we are the receiver (TS 24.341 section
 //! 5.3.2, TS 23.204 section 6.4).
 //!
-//! The request is answered at once: its 200 says that the packet has arrived and nothing about the
+//! The request is answered at once (R3): its 200 says that the packet has arrived and nothing about the
 //! message. What is true of the message is said later, by RP-ACK or RP-ERROR in a MESSAGE of our own.
 
 use crate::delivery::{
@@ -257,7 +257,7 @@ impl Engine {
                 return self.conclude(handle, earlier(memory), now, Purse::Work, out);
             }
         }
-        // One at a time with this recipient.
+        // One at a time with this recipient (R2).
         let max = self.setup.gateway.uri_pending_max;
         match self.pending.enter(handle.index, uri_key, max) {
             Entered::Go => self.send_instant(handle, now, Purse::Work, out),
@@ -359,7 +359,7 @@ impl Engine {
         }
     }
 
-    /// Who the short message is for. Behind an S-CSCF the Request-URI is a contact.
+    /// Who the short message is for (R3). Behind an S-CSCF the Request-URI is a contact.
     fn recipient(&self, request: &Request<'_>, peer: u8, called_party: Span) -> Span {
         let (octets, fields) = (request.octets, &request.fields);
         let named = match self.peers.get(peer).recipient {
@@ -389,7 +389,7 @@ impl Engine {
     }
 
     /// What all submissions of one short message share and no other has: who it is for, and all of
-    /// the TPDU but the bits that say whether more messages wait and whether a report was asked for.
+    /// the TPDU (parts of a concatenated one are apart, hazards H39 and H40) but the bits that say whether more messages wait and whether a report was asked for.
     fn short_key(&self, asked: Asked<'_>, recipient: &[u8], tpdu: &[u8]) -> Fingerprint {
         const MORE_MESSAGES_AND_REPORT: u8 = 0b0010_0100;
         if !self.setup.gateway.dedup {
@@ -472,7 +472,7 @@ fn read(body: &[u8]) -> Result<Option<Reading<'_>>, Refusal> {
     match message {
         rp::Message::Ack(_) | rp::Message::Error(_) => Ok(None),
         rp::Message::Smma(_) => reading(Direction::NetworkToMs, What::MemoryAvailable),
-        // Submission is not served, whatever is in it.
+        // Submission is not served, whatever is in it (R4).
         rp::Message::Data(data) if data.direction == Direction::MsToNetwork => {
             let refused = What::Refused { cause: CAUSE_NOT_IMPLEMENTED, fcs: FCS_UNSPECIFIED };
             reading(Direction::NetworkToMs, refused)

@@ -137,7 +137,8 @@ impl Engine {
                 asserted[0],
                 asserted[1],
                 asserted[2],
-                // One device is enough: with a fork the fastest one would say what is true of all.
+                // One device is enough: with a fork the fastest one would say what is true of all
+                // (hazard H5).
                 b"Request-Disposition: no-fork\r\nAccept-Contact: *;+g.oma.sip-im\r\n",
                 self.authorization(record.im.authorization),
             ],
@@ -177,7 +178,8 @@ impl Engine {
     }
 
     /// RFC 3261 section 22.2: once more with credentials. RFC 3263 section 4.3: a server that says
-    /// 503 has not taken the request, so that another one may be asked without doubling it.
+    /// 503 has not taken the request, so that another one may be asked without doubling it (hazards H8
+    /// and H49: where there is none left it is certain that nobody has it).
     fn try_again(&mut self, handle: Handle<Record>, last: Last<'_>, out: &mut Departures) -> bool {
         let again = match last.status {
             401 | 407 => self.authorize(handle, Towards::Im, last),

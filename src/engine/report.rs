@@ -1,7 +1,7 @@
 //! Reports about short messages: RP-ACK or RP-ERROR in a MESSAGE of our own, and the fate of that
 //! (TS 24.341 section 5.3.2.4).
 //!
-//! The report has a result of its own. A final response other than 2xx, or none, changes nothing of
+//! The report has a result of its own (R8). A final response other than 2xx, or none, changes nothing of
 //! the verdict: the SC tries again, and what is remembered answers.
 
 use crate::delivery::{Answer, Asked, Evidence, Report, RpResult, Verdict};
@@ -110,8 +110,9 @@ impl Engine {
         }
     }
 
-    /// Ruling: to the sender's identity, from the recipient's, In-Reply-To the Call-ID of the RP-DATA,
-    /// its RP-MR repeated.
+    /// R3: to the sender's identity, from the recipient's, In-Reply-To the Call-ID of the RP-DATA, its
+    /// RP-MR repeated. RP-MR has eight bits and is used again all the time: nothing is ever looked up
+    /// by it (hazard H48).
     fn write_report(
         &self,
         handle: Handle<Record>,
@@ -157,7 +158,7 @@ impl Engine {
         sip::originate(&report, to)
     }
 
-    /// The final response to a report. 200 and 202 are equal here; 503 leads to the next address.
+    /// The final response to a report. 200 and 202 are equal here; 503 leads to the next address (R8).
     pub(super) fn on_report_final(
         &mut self,
         handle: Handle<Record>,

@@ -82,8 +82,8 @@ impl Engine {
         }
     }
 
-    /// Why a response with an authentic branch is still not an answer to our request. The branch
-    /// alone proves nothing about who sends it: whoever saw the request knows it.
+    /// Why a response with an authentic branch is still not an answer to our request (hazard H11).
+    /// The branch alone proves nothing about who sends it: whoever saw the request knows it.
     fn mismatch(
         &self,
         leg: &Leg,
@@ -122,7 +122,7 @@ impl Engine {
             return self.close(handle, at);
         };
         self.decide(handle, verdict, at);
-        // RFC 4320 section 4.2: a proxy does not pass on a 408 to a non-INVITE request.
+        // R5, RFC 4320 section 4.2: a proxy does not pass on a 408 to a non-INVITE request.
         if status == 408 {
             self.keep_silent(handle, at);
             return self.close(handle, at);

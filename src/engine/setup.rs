@@ -75,7 +75,7 @@ pub struct Peer {
     pub recipient: Recipient,
     /// The Route of the reports to it, as a header field value; empty when there is none.
     pub report_route: Box<str>,
-    /// Whether a 202 from it is reported as RP-ACK where nobody asked for a status report.
+    /// Whether a 202 from it is reported as RP-ACK where nobody asked for a status report (R9).
     pub ack_accepted: bool,
     /// What an instant message to it holds.
     pub content: Content,

@@ -1,4 +1,6 @@
 //! A timing wheel with links in the entries: start, stop and expire are O(1), none allocates.
+//!
+//! Timers are lower bounds: whatever has piled up, none is ever early (hazard H50).
 
 use crate::time::Instant;
 

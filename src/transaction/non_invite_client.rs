@@ -18,7 +18,8 @@
 //!          +----------------------------+
 //! ```
 //!
-//! Completed needs no record of its own: timer K only absorbs repeated responses, and a response
+//! A lost response is repeated by the server when the request is (hazard H1). Completed needs no record
+//! of its own: timer K only absorbs repeated responses, and a response
 //! whose branch is authentic but whose record is gone is absorbed without one.
 
 /// Where the transaction is.

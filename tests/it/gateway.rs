@@ -731,6 +731,150 @@ fn a_request_that_would_be_too_long_for_a_pager_is_refused() {
 }
 
 #[test]
+fn h5_two_devices_answer_and_the_first_decides() {
+    let mut bench = Bench::new();
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let report = answered(&mut bench, &instant, "200 OK");
+    assert_eq!(rp_of(&report), ack(1));
+    let other = answer(&instant.text, "200 OK").replace("tag=uas", "tag=other");
+    assert!(bench.give(IM, &other).is_empty(), "one report");
+    assert_eq!(bench.count(Counter::Contradictions), 0);
+}
+
+#[test]
+fn h6_silence_is_unknown_and_reported_at_the_deadline() {
+    let mut bench = Bench::new();
+    submit(&mut bench, &Short::new(1, "a"));
+    let all = bench.wait_ms(28_010);
+    let reports: Vec<_> = all.iter().filter(|(_, it)| it.to == SBC.parse().unwrap()).collect();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(rp_of(&reports[0].1), error(1, 0xFF));
+    taken(&mut bench, &reports[0].1);
+    bench.wait_ms(4_100);
+    assert_eq!(bench.account().evidence, Evidence::Deadline);
+}
+
+#[test]
+fn h7_a_200_behind_a_refusal_changes_no_verdict() {
+    let mut bench = Bench::new();
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let report = answered(&mut bench, &instant, "603 Decline");
+    assert!(bench.give(IM, &answer(&instant.text, "200 OK")).is_empty());
+    taken(&mut bench, &report);
+    let account = bench.account();
+    assert_eq!(account.verdict, Verdict::Permanent);
+    assert_eq!(bench.count(Counter::Contradictions), 1);
+    // But some device has it: a repetition must not bring it twice.
+    assert_eq!(rp_of(&submit(&mut bench, &Short::new(2, "a"))[0]), ack(2));
+}
+
+#[test]
+fn h9_h10_408_is_unknown_and_500_is_held_against_nobody() {
+    for (status, verdict) in [("408 Timeout", Verdict::Unknown), ("500 Error", Verdict::Temporary)]
+    {
+        let mut bench = Bench::new();
+        let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+        taken_with_verdict(&mut bench, &instant, status, verdict);
+        let next = submit(&mut bench, &Short::new(2, "b")).remove(0);
+        assert_eq!(next.to, IM.parse().unwrap());
+    }
+}
+
+#[test]
+fn h11_what_does_not_answer_our_own_request_proves_nothing() {
+    let mut bench = Bench::new();
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let right = answer(&instant.text, "200 OK");
+    let via = "Via: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKx\r\n";
+    let wrong = [
+        (right.replace("1 MESSAGE", "2 MESSAGE"), Counter::DroppedResponseCseq),
+        (right.replace("1 MESSAGE", "1 OPTIONS"), Counter::DroppedResponseCseq),
+        (right.replace("From:", &format!("{via}From:")), Counter::DroppedResponseVia),
+        (right.replace("10.0.0.5:5060;", "10.0.0.6:5060;"), Counter::DroppedResponseForeign),
+    ];
+    for (text, counter) in wrong {
+        assert!(bench.give(IM, &text).is_empty());
+        assert!(bench.count(counter) > 0, "{text}");
+    }
+    assert!(bench.give(IM_2, &right).is_empty());
+    assert_eq!(bench.count(Counter::DroppedResponseSource), 1);
+    let report = bench.give(IM, &right).remove(0);
+    assert_eq!(rp_of(&report), ack(1));
+    // And what does not answer the report does not confirm it.
+    let right = answer(&report.text, "200 OK");
+    for text in
+        [right.replace("1 MESSAGE", "2 MESSAGE"), right.replace("From:", &format!("{via}From:"))]
+    {
+        bench.give(SBC, &text);
+    }
+    bench.give(IM, &right);
+    assert_eq!(bench.count(Counter::ReportsTaken), 0);
+    taken(&mut bench, &report);
+    assert_eq!(bench.count(Counter::ReportsTaken), 1);
+}
+
+#[test]
+fn h39_h40_each_part_has_its_own_verdict() {
+    let mut bench = bench_with(|setup| setup.gateway.uri_pending_max = 9);
+    let part = |number, reference, index, letter: u8| {
+        let user_data = vec![5, 0, 3, reference, 2, index, 0, letter];
+        Short { first: 0x44, user_data, ..Short::new(number, "") }
+    };
+    let first = submit(&mut bench, &part(1, 7, 1, b'a')).remove(0);
+    let second = submit(&mut bench, &part(2, 7, 2, b'b')).remove(0);
+    assert_eq!((first.body(), second.body()), (&b"a"[..], &b"b"[..]));
+    assert_eq!(rp_of(&answered(&mut bench, &first, "200 OK")), ack(1));
+    assert_eq!(rp_of(&answered(&mut bench, &second, "480 Gone")), error(2, 0xFF));
+    // The same reference and number with another text is another message.
+    assert_eq!(submit(&mut bench, &part(3, 7, 1, b'c')).len(), 1);
+    assert_eq!(bench.count(Counter::RetriesAbsorbed), 0);
+}
+
+#[test]
+fn h48_one_reference_for_many_messages_confuses_no_report() {
+    let mut bench = Bench::new();
+    let one = |number: u32| Short {
+        reference: 9,
+        recipient: format!("sip:u{number}@im.example"),
+        ..Short::new(number, "a")
+    };
+    let instants: Vec<_> =
+        (0..50).map(|number| submit(&mut bench, &one(number)).remove(0)).collect();
+    for (number, instant) in instants.iter().enumerate().rev() {
+        let status = if number % 2 == 0 { "200 OK" } else { "603 Decline" };
+        let report = answered(&mut bench, instant, status);
+        assert_eq!(report.field("in-reply-to"), format!("rp-{number}@sbc.example"));
+        assert!(report.field("from").starts_with(&format!("<sip:u{number}@im.example>")));
+        let expected = if number % 2 == 0 { ack(9) } else { error(9, 0xFF) };
+        assert_eq!(rp_of(&report), expected);
+    }
+}
+
+#[test]
+fn h49_when_every_server_refuses_it_is_temporary() {
+    const IM_3: &str = "10.0.0.11:5070";
+    let mut bench = bench_with(|setup| {
+        setup.peers[1].addresses = Box::new([endpoint(IM), endpoint(IM_3)]);
+        setup.next_servers = Box::new([endpoint(IM), endpoint(IM_3)]);
+    });
+    let first = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let next = bench.give(IM, &answer(&first.text, "503 Busy")).remove(0);
+    let report = bench.give(IM_3, &answer(&next.text, "503 Busy")).remove(0);
+    assert_eq!(rp_of(&report), error(1, 0xFF));
+    taken(&mut bench, &report);
+    assert_eq!(bench.account().verdict, Verdict::Temporary);
+}
+
+#[test]
+fn h56_a_refusal_is_a_refusal_whatever_it_hides() {
+    for status in ["600 Busy Everywhere", "603 Decline", "607 Unwanted", "608 Rejected"] {
+        let mut bench = Bench::new();
+        let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+        taken_with_verdict(&mut bench, &instant, status, Verdict::Permanent);
+    }
+}
+
+#[test]
 fn no_pager_message_is_longer_than_allowed() {
     let texts = ["", "a", "€äöü 😀", &"漢".repeat(70)];
     let (mut sent, mut refused) = (0, 0);

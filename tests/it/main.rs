@@ -14,6 +14,7 @@ mod demo_short;
 mod explain;
 mod gateway;
 mod io_allocations;
+mod requirements;
 mod run_process;
 mod service;
 mod short;

@@ -62,7 +62,7 @@ impl fmt::Display for Origin {
 /// What is known of a kind of peer beyond the standards.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Preset {
-    /// Kamailio, or anything through which its responses come.
+    /// Kamailio, or anything through which its responses come (R7).
     Kamailio,
 }
 

@@ -74,7 +74,8 @@ pub const TABLE: &[Row] = &[
     Row::new(Class(5), Temporary, "RFC 3428 section 7")
         .pair(0x25, 0x65)
         .extended(SmError::SYSTEM_FAILURE),
-    // It reached the recipient, who refused it; no other place may be asked.
+    // It reached the recipient, who refused it (R7); no other place may be asked, and a block that
+    // hides behind 603 is a refusal like any other (hazards H7 and H56).
     Row::new(Statuses(&[604]), Permanent, "RFC 3428 section 7")
         .ends(0x43)
         .extended(SmError::UNKNOWN_SUBSCRIBER),
