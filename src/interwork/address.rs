@@ -2,6 +2,7 @@
 
 use crate::wire::sip::uri::{self, Scheme};
 use crate::wire::tpdu::Address;
+use crate::wire::writer::Writer;
 
 /// Octets of the longest name-addr that [`write_originator`] makes beside the domain.
 const ORIGINATOR_SIZE_MAX: usize = 128;
@@ -13,7 +14,7 @@ pub fn write_originator(address: &Address<'_>, domain: &[u8], to: &mut [u8]) -> 
     let mut text = [0; ORIGINATOR_SIZE_MAX];
     let len = address.write(&mut text)?;
     let text = text.get(..len)?;
-    let mut writer = Writer { to, at: 0 };
+    let mut writer = Writer::new(to);
     if address.is_alphanumeric() {
         writer.put(b"\"")?;
         for &octet in text {
@@ -27,7 +28,7 @@ pub fn write_originator(address: &Address<'_>, domain: &[u8], to: &mut [u8]) -> 
         writer.put(b"\" <sip:")?;
         writer.put(domain)?;
         writer.put(b">")?;
-        return Some(writer.at);
+        return Some(writer.at());
     }
     writer.put(b"<sip:")?;
     if address.is_international() {
@@ -42,7 +43,7 @@ pub fn write_originator(address: &Address<'_>, domain: &[u8], to: &mut [u8]) -> 
     writer.put(b"@")?;
     writer.put(domain)?;
     writer.put(b";user=phone>")?;
-    Some(writer.at)
+    Some(writer.at())
 }
 
 /// The digits of a number, with what may not stand in a user escaped; an address without digits is
@@ -95,20 +96,6 @@ fn number(user: &[u8]) -> &[u8] {
 fn is_global_number(user: &[u8]) -> bool {
     let [b'+', digits @ ..] = user else { return false };
     !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
-}
-
-struct Writer<'a> {
-    to: &'a mut [u8],
-    at: usize,
-}
-
-impl Writer<'_> {
-    fn put(&mut self, octets: &[u8]) -> Option<()> {
-        let end = self.at + octets.len();
-        self.to.get_mut(self.at..end)?.copy_from_slice(octets);
-        self.at = end;
-        Some(())
-    }
 }
 
 #[cfg(test)]

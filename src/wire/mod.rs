@@ -25,7 +25,7 @@ mod cursor;
 pub mod rp;
 pub mod sip;
 pub mod tpdu;
-mod writer;
+pub(crate) mod writer;
 
 use core::fmt;
 

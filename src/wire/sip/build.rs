@@ -12,6 +12,7 @@ use super::header::{self, Name};
 use super::start_line::STATUS_AT;
 use super::uri::host_address;
 use super::{Fields, Request, Response, Span};
+use crate::wire::writer::Writer;
 
 /// Where a datagram came from, IPv4 in its IPv4-mapped form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -171,7 +172,7 @@ pub fn respond(request: &Request<'_>, reply: &Reply<'_>, to: &mut [u8]) -> Optio
         Extra::Accept(types) => writer.put_field(b"Accept: ", types)?,
     }
     writer.put(b"Content-Length: 0\r\n\r\n")?;
-    Some(writer.len())
+    Some(writer.at())
 }
 
 /// All Via header fields of a request in their order.
@@ -270,7 +271,7 @@ impl<'a> Edits<'a> {
     fn apply(&self, octets: &[u8], asserted: Asserted<'_>, to: &mut [u8]) -> Option<usize> {
         let mut writer = Writer::new(to);
         self.write(octets, 0, asserted, &mut writer)?;
-        Some(writer.len())
+        Some(writer.at())
     }
 
     fn write(
@@ -349,36 +350,7 @@ impl Iterator for Asserted<'_> {
     }
 }
 
-/// Octets appended to a slice; `None` as soon as it is full.
-/// Octets appended to a slice, while there is room.
-pub(super) struct Writer<'a> {
-    to: &'a mut [u8],
-    at: usize,
-}
-
-impl<'a> Writer<'a> {
-    pub(super) const fn new(to: &'a mut [u8]) -> Self {
-        Self { to, at: 0 }
-    }
-
-    /// How many octets were written.
-    pub(super) const fn len(&self) -> usize {
-        self.at
-    }
-
-    pub(super) fn put(&mut self, octets: &[u8]) -> Option<()> {
-        let end = self.at.checked_add(octets.len())?;
-        self.to.get_mut(self.at..end)?.copy_from_slice(octets);
-        self.at = end;
-        Some(())
-    }
-
-    pub(super) fn put_field(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
-        self.put(name)?;
-        self.put(value)?;
-        self.put(b"\r\n")
-    }
-
+impl Writer<'_> {
     fn put_instead(&mut self, with: With<'_>) -> Option<()> {
         match with {
             With::Nothing => Some(()),
@@ -413,31 +385,6 @@ impl<'a> Writer<'a> {
         self.put(reason.as_bytes())
     }
 
-    pub(super) fn put_number(&mut self, number: u32) -> Option<()> {
-        let mut digits = [b'0'; 10];
-        let mut left = number;
-        let mut count: usize = 0;
-        for digit in digits.iter_mut().rev() {
-            *digit = digit_of(left.rem_euclid(10));
-            left = left.div_euclid(10);
-            count = count.saturating_add(1);
-            if left == 0 {
-                break;
-            }
-        }
-        self.put(digits.get(digits.len().checked_sub(count)?..)?)
-    }
-
-    pub(super) fn put_hex(&mut self, number: u64) -> Option<()> {
-        let mut digits = [b'0'; 16];
-        let mut left = number;
-        for digit in digits.iter_mut().rev() {
-            *digit = digit_of(u32::from(left.to_le_bytes()[0] & 0x0F));
-            left >>= 4;
-        }
-        self.put(&digits)
-    }
-
     /// IPv6 without brackets (RFC 5118 section 4.5), in the form of RFC 5952.
     fn put_address(&mut self, ip: [u8; 16]) -> Option<()> {
         let address = Ipv6Addr::from_octets(ip);
@@ -452,20 +399,6 @@ impl<'a> Writer<'a> {
         }
         use core::fmt::Write as _;
         write!(self, "{address}").ok()
-    }
-}
-
-impl core::fmt::Write for Writer<'_> {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        self.put(text.as_bytes()).ok_or(core::fmt::Error)
-    }
-}
-
-/// A digit below 16.
-fn digit_of(value: u32) -> u8 {
-    match char::from_digit(value, 16) {
-        Some(digit) => digit as u8,
-        None => b'0',
     }
 }
 

@@ -1,7 +1,7 @@
 //! MESSAGE requests of our own, as a user agent client writes them (RFC 3261 section 8.1.1, RFC
 //! 3428 section 4).
 
-use super::build::Writer;
+use crate::wire::writer::Writer;
 
 /// What a MESSAGE of ours says.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ pub fn originate(message: &Originate<'_>, to: &mut [u8]) -> Option<usize> {
     for piece in message.body {
         writer.put(piece)?;
     }
-    Some(writer.len())
+    Some(writer.at())
 }
 
 #[cfg(test)]
