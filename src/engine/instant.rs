@@ -247,8 +247,9 @@ impl Engine {
         // The best evidence counts: a 200 that came after the deadline is one.
         let best = match (proof, said) {
             (Some((Verdict::Delivered, status)), _) => Some((Verdict::Delivered, status)),
-            (_, Some(said)) => Some(said),
-            (proof, None) => proof,
+            // Whatever is said after the deadline says more than the silence until then.
+            (Some(proof), Some((Verdict::Unknown, _)) | None) => Some(proof),
+            (_, said) => said,
         };
         let (key, asked) = (short.key, (record.im.peer, record.im.cseq));
         let was_sent =

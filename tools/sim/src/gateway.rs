@@ -180,6 +180,8 @@ impl Gateway {
         let lives = self.by_submission.entry(submission).or_default();
         let optional = match lives.last().map(|life| &self.lives[*life]) {
             None => self.tainted.contains(&short),
+            // Which copy was new again only the account tells.
+            Some(last) if last.optional && last.told.is_none() && last.arrived < now => true,
             // Timer J is a lower bound: for a while it is still known, or new again.
             Some(Life { answered: Some((at, _)), .. }) if now >= at + swarm.transaction() => true,
             Some(Life { answered: None, arrived, .. }) if *arrived < now => {
@@ -285,7 +287,7 @@ impl Gateway {
             return Err(format!("{call_id}: a body in a response to MESSAGE (RFC 3428)"));
         }
         let refusal = status == 503
-            && (self.may_refuse || nowhere_to_go)
+            && (self.may_refuse || nowhere_to_go || life.answered.is_some())
             && text.value("Retry-After").is_some();
         if !refusal && !fate.statuses().contains(&status) {
             return Err(format!("{call_id}: answered {status} ({fate:?})"));
@@ -364,13 +366,16 @@ impl Gateway {
         if let Some(last) = last
             && let Some(asked) = last.leads_to(now, message, post, swarm)?
         {
-            if asked != Asked::WithCredentials
-                && !self.is_next(now, Some(last.post.remote), post.remote, sent, swarm)
-            {
+            let next = asked == Asked::WithCredentials
+                || self.is_next(now, Some(last.post.remote), post.remote, sent, swarm);
+            if !next && !last.is_unsent() {
                 return Err(format!("{who}: {:?} is not its next server", post.remote));
             }
-            let life = lives.iter().filter(open).find(|life| !self.lives[**life].own.is_empty());
-            return Ok((asked, life.or_else(|| lives.iter().find(open)).copied()));
+            if next {
+                let begun = |life: &&usize| open(life) && !self.lives[**life].own.is_empty();
+                let life = lives.iter().find(begun).or_else(|| lives.iter().find(open));
+                return Ok((asked, life.copied()));
+            }
         }
         let waited = u64::from(swarm.gateway.uri_wait_ms) * MS;
         let in_time = |life: &&usize| now <= self.lives[**life].arrived + waited + slack(swarm);
@@ -392,8 +397,9 @@ impl Gateway {
             };
             let closed = self.attempts_of(short).any(|a| a.post.proofs.iter().any(open));
             let known = now < last.post.sent[0] + REMEMBERED && !closed;
-            let next = last.cseq + u32::from(!last.is_unsent());
-            let follows = message.call_id == last.call_id && message.cseq == next;
+            let next = last.cseq + 1;
+            let same = last.is_unsent() && message.cseq == last.cseq;
+            let follows = message.call_id == last.call_id && (message.cseq == next || same);
             let anew = message.call_id != last.call_id && message.cseq == 1;
             if !follows && (known || !anew) {
                 let (before, was) = (&last.call_id, last.cseq);
@@ -442,9 +448,11 @@ impl Gateway {
         let margin = slack(swarm);
         for attempt in self.attempts_of(short) {
             let first = attempt.post.sent[0];
-            let limit = first + swarm.deadline().min(swarm.transaction());
+            let limit = first + swarm.transaction();
             let mut ends = attempt.post.proofs.iter().filter(|proof| proof.ends());
-            let decisive = ends.next().filter(|proof| proof.certain && proof.at + margin < limit);
+            let decisive = ends
+                .next()
+                .filter(|proof| proof.certain && proof.at < now && proof.at + margin < limit);
             let within = |at: u64, window: u64| now + margin < at + window;
             match decisive.map(|proof| (verdict::letter(proof, attempt.asked, swarm), proof.at)) {
                 Some(('P', at)) if within(at, u64::from(swarm.gateway.permanent_ms) * MS) => {
@@ -455,10 +463,12 @@ impl Gateway {
                 }
                 _ => {}
             }
-            let delivered = attempt.post.proofs.iter().any(|proof| {
+            let proves = |proof: &&Proof| verdict::letter(proof, attempt.asked, swarm) == 'D';
+            // What is repeated is not remembered for longer.
+            let delivered = attempt.post.proofs.iter().find(proves).is_some_and(|proof| {
                 let window = if taken { REPEATED } else { REMEMBERED };
                 proof.certain
-                    && verdict::letter(proof, attempt.asked, swarm) == 'D'
+                    && proof.at < now
                     && proof.at + margin < first + swarm.transaction() + REMEMBERED
                     && within(proof.at, window)
             });
@@ -619,14 +629,14 @@ impl Gateway {
         let call_id = String::from_utf8_lossy(account.sms_call_id.octets()).into_owned();
         let submission = centres.find_call(&call_id);
         let lives = submission.and_then(|submission| self.by_submission.get(&submission));
-        let mut complaint = format!("I1: an account too many: {call_id}");
+        let mut complaint = format!("I1: an account too many: {call_id} {account:?}");
         let lives = lives.cloned().unwrap_or_default();
         for life in lives.iter().copied() {
             if self.lives[life].account.is_some() {
                 continue;
             }
-            if self.lives[life].arrived == account.arrived.0 && self.lives[life].told.is_none() {
-                self.take_over(life, &lives);
+            if self.lives[life].arrived == account.arrived.0 {
+                self.exchange(life, account.reported.0, &lives);
             }
             if self.lives[life].arrived != account.arrived.0 && lives.len() > 1 {
                 continue;
@@ -648,18 +658,25 @@ impl Gateway {
 
     /// Two lives of one submission give the same reports, so that only their accounts tell whose
     /// was which.
-    fn take_over(&mut self, life: usize, lives: &[usize]) {
-        let told = |other: &&usize| {
-            let other = &self.lives[**other];
-            other.told.is_some() && other.account.is_none()
-        };
-        let Some(other) = lives.iter().find(told).copied() else { return };
-        self.lives[life].told = self.lives[other].told.take();
+    fn exchange(&mut self, life: usize, reported: u64, lives: &[usize]) {
+        let told = |life: &Life| life.told.as_ref().is_some_and(|told| told.at == reported);
+        if told(&self.lives[life]) {
+            return;
+        }
+        let other = lives.iter().copied().find(|other| {
+            let other = &self.lives[*other];
+            told(other) && other.account.is_none()
+        });
+        let Some(other) = other else { return };
+        let theirs = self.lives[other].told.take();
+        self.lives[other].told = core::mem::replace(&mut self.lives[life].told, theirs);
         for place in self.branches.values_mut() {
-            if let Place::Report(owner, _) = place
-                && *owner == other
-            {
-                *owner = life;
+            if let Place::Report(owner, _) = place {
+                *owner = match *owner {
+                    owner if owner == life => other,
+                    owner if owner == other => life,
+                    owner => owner,
+                };
             }
         }
     }

@@ -388,7 +388,7 @@ impl Case<'_> {
 
     /// Where nothing goes wrong any more, a new short message gets through.
     fn calm(&self) -> Verdict<()> {
-        if !self.short.calm {
+        if !self.short.calm || self.swarm.tight {
             return Ok(());
         }
         let last = self.attempts_of().last().map(|attempt| attempt.post.remote);
