@@ -172,6 +172,10 @@ class Settings:
     strangers: str = "silence"
     advertise: str = ""
     driver: str = "auto"
+    # Further lines of a section.
+    sms_lines: str = ""
+    im_lines: str = ""
+    gateway_lines: str = ""
 
     @classmethod
     def short(cls, **changes):
@@ -182,10 +186,11 @@ class Settings:
 def configuration(settings, listen, sms, im, directory):
     advertise = f'advertise = "{settings.advertise}"\n' if settings.advertise else ""
     if sms == im:
-        peers = peer("im", "both", sms, True, settings.im_role)
+        peers = peer("im", "both", sms, True, settings.im_role,
+                     settings.sms_lines + settings.im_lines)
     else:
-        peers = peer("sms", "sms", sms, settings.sms_trusted) + peer("im", "im", im, settings.im_trusted,
-                                                     settings.im_role)
+        peers = (peer("sms", "sms", sms, settings.sms_trusted, lines=settings.sms_lines)
+                 + peer("im", "im", im, settings.im_trusted, settings.im_role, settings.im_lines))
     return f"""\
 [workers]
 cpus = "any"
@@ -198,6 +203,8 @@ address = "{listen}"
 [route]
 outbound_proxies = ["im"]
 
+[gateway]
+{settings.gateway_lines}
 [timers]
 t1 = "{settings.t1}"
 t2 = "{settings.t2}"
@@ -218,15 +225,17 @@ socket = "{directory / 'status'}"
 """
 
 
-def peer(name, side, address, trusted, role=None):
+def peer(name, side, addresses, trusted, role=None, lines=""):
+    """`addresses` is one, or a list of them in the order in which they are tried."""
     role = f'role = "{role}"\n' if role else ""
     return f"""\
 [[peer]]
 name = "{name}"
 side = "{side}"
-address = "{address}"
+address = {json.dumps(addresses)}
 trusted = {str(trusted).lower()}
-{role}"""
+{role}{lines}
+"""
 
 
 class Roger(Program):

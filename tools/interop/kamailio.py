@@ -22,12 +22,12 @@ CALLS = 20
 class Kamailio(harness.Program):
     """Kamailio with the configuration beside this file."""
 
-    def __init__(self, directory, family, port, roger, im, other):
+    def __init__(self, directory, family, port, roger, im, other, sms=None):
         self.control = directory / "control"
         (directory / "dispatcher.list").write_text(f"1 sip:{roger}\n")
         text = (harness.HERE / "scenarios" / "kamailio.cfg").read_text()
         for key, value in {"LISTEN": harness.endpoint(family, port), "CONTROL": self.control,
-                           "LIST": directory / "dispatcher.list", "IM": im, "OTHER": other,
+                           "LIST": directory / "dispatcher.list", "IM": im, "OTHER": other, "SMS": sms or im,
                            "ROGER_PORT": roger.rpartition(":")[2]}.items():
             text = text.replace(f"@{key}@", str(value))
         (directory / "kamailio.cfg").write_text(text)

@@ -47,17 +47,18 @@ class Capture(harness.Program):
         if self.wait(10) is None:
             raise TimeoutError("tshark does not end")
 
-    def packets(self):
-        """What was captured, in order, as tshark dissects it."""
+    def packets(self, more=()):
+        """What was captured, in order, as tshark dissects it, with `more` of its fields."""
+        fields = [*FIELDS, *more]
         command = ["tshark", "-n", "-r", self.file, "-T", "fields", "-E", "separator=/t",
                    "-E", "occurrence=a", "-E", "aggregator=|", "-Y", "udp && !icmp && !icmpv6"]
         for port in self.ports:
             command += ["-d", f"udp.port=={port},sip"]
-        for field in FIELDS:
+        for field in fields:
             command += ["-e", field]
         output = subprocess.run(list(map(str, command)), capture_output=True, text=True,
                                 check=True, stdin=subprocess.DEVNULL).stdout
-        return [Packet.of(line) for line in output.splitlines()]
+        return [Packet.of(line, fields) for line in output.split("\n") if line]
 
 
 def split_values(text):
@@ -99,8 +100,8 @@ class Packet:
     body: bytes = b""
 
     @classmethod
-    def of(cls, line):
-        fields = dict(zip(FIELDS, line.split("\t"), strict=True))
+    def of(cls, line, names):
+        fields = dict(zip(names, line.split("\t"), strict=True))
         source = (fields["ip.src"] or fields["ipv6.src"], int(fields["udp.srcport"]))
         destination = (fields["ip.dst"] or fields["ipv6.dst"], int(fields["udp.dstport"]))
         packet = cls(fields, source, destination, bytes.fromhex(fields["udp.payload"]))
