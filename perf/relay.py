@@ -99,6 +99,8 @@ def wait_until_ready(process, port, patience=180):
 class System:
     """One system under test. `command` starts it; `look` reads what it says about itself."""
 
+    looked_at = ("allocations", "kernel_drops")
+
     def __init__(self, name, directory, options):
         self.name, self.directory, self.options = name, directory, options
         self.port, self.sms, self.im = free_ports(3)
@@ -117,7 +119,7 @@ class System:
         memory = str(self.options.memory)
         match self.name:
             case "bare":
-                return [binaries / "bare-relay", "--listen", self.listen,
+                return [binaries / f"bare-{self.options.scenario}", "--listen", self.listen,
                         "--next", f"127.0.0.1:{self.im}"]
             case "roger-uring" | "roger-mmsg":
                 config = self.fill(
@@ -147,7 +149,7 @@ class System:
         text = run(binary, "status", "--json", "--socket", self.directory / "status")
         counters = {each["name"]: each["value"]
                     for group in json.loads(text)["counters"] for each in group["counters"]}
-        return {name: counters[name] for name in ("allocations", "kernel_drops")}
+        return {name: counters[name] for name in self.looked_at + self.options.counters}
 
 
 def measure(name, seconds, options):
@@ -168,6 +170,7 @@ def attempt(name, seconds, options):
             wait_until_ready(process, system.port)
             driver = start(DRIVER_CPU, [
                 target_directory() / "release" / "lean-driver", "--target", system.listen,
+                "--scenario", options.scenario,
                 "--sms", f"127.0.0.1:{system.sms}", "--im", f"127.0.0.1:{system.im}",
                 "--process", process.pid, "--seconds", seconds, "--window", options.window,
                 *(["--rate", options.rate] if options.rate else []),
@@ -175,7 +178,8 @@ def attempt(name, seconds, options):
             output, _ = driver.communicate(timeout=seconds + 60)
             if not output:
                 sys.exit(f"the driver ended with {driver.returncode} around {name}")
-            result = json.loads(output) | system.look() | {"system": name, "ok": driver.returncode == 0}
+            result = json.loads(output) | {
+                "system": name, "ok": driver.returncode == 0, "counters": system.look()}
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read()[-4000:])
@@ -214,7 +218,8 @@ def target_directory():
 def build(systems):
     packages = ["-p", "relay-bench"]
     if any(system.startswith("roger") for system in systems):
-        packages += ["-p", "roger", "--bin", "roger", "--bin", "lean-driver", "--bin", "bare-relay"]
+        packages += ["-p", "roger", "--bin", "roger", "--bin", "lean-driver", "--bin", "bare-relay",
+                     "--bin", "bare-gateway"]
     subprocess.run(["cargo", "build", "--release", *packages], cwd=ROOT, check=True)
 
 
@@ -229,6 +234,12 @@ def spread(values, digits=2):
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def allocations(results):
+    """The most that one of the runs counted; only roger counts them."""
+    return max((each["counters"]["allocations"] for each in results if each["counters"]),
+               default="-")
 
 
 def results_table(results, systems):
@@ -254,8 +265,7 @@ def results_table(results, systems):
             ", ".join(f"{status}: {count:,}" for status, count in statuses.items()),
             sum(each["retransmitted"] for each in own),
             sum(each["unanswered"] + each["wrong"] for each in own),
-            max((each["allocations"] for each in own if each.get("allocations") is not None),
-                default="-"),
+            allocations(own),
         ])
     return table(
         ["system", "runs", "CPU us/message", "of it user", "k messages/s", "busy", "disturbed",
@@ -318,9 +328,10 @@ def record(options, about, rounds, longer, path):
     print(f"\n{path.read_text()}\nwritten to {path}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--systems", default=",".join(NAMES), type=lambda text: text.split(","))
+def arguments(description, scenario, names):
+    """What a comparison can be told. `counters` of roger are looked at beside those of all."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--systems", default=",".join(names), type=lambda text: text.split(","))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--long", type=int, default=45, help="seconds of the long run; 0: none")
@@ -332,20 +343,37 @@ def main():
     parser.add_argument("--tries", type=int, default=3, help="how often a disturbed run is tried")
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--record", type=pathlib.Path, help="where the record goes",
-                        default=ROOT / "perf" / "record" / f"{datetime.date.today()}-relay.md")
-    options = parser.parse_args()
-    if not options.no_build:
-        build(options.systems)
-    about = machine()
+                        default=ROOT / "perf" / "record" / f"{datetime.date.today()}-{scenario}.md")
+    parser.set_defaults(scenario=scenario, counters=())
+    return parser.parse_args()
+
+
+def run_all(options):
+    """The rounds, each with every system, and the long runs."""
     rounds = [{name: measure(name, options.seconds, options) for name in options.systems}
               for _ in range(options.rounds)]
     longer = [measure(name, options.long, options) for name in options.systems if options.long]
-    record(options, about, rounds, longer, options.record)
-    results = longer + [result for each in rounds for result in each.values()]
-    failed = [result for result in results if not result["ok"] or result.get("allocations")]
+    return rounds, longer
+
+
+def judge(results, is_right):
+    """Says which runs were not as they should be, and returns the exit status."""
+    failed = [result for result in results if not is_right(result)]
     for result in failed:
         print(f"not as it should be: {result}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def main():
+    options = arguments(__doc__.splitlines()[0], "relay", NAMES)
+    if not options.no_build:
+        build(options.systems)
+    about = machine()
+    rounds, longer = run_all(options)
+    record(options, about, rounds, longer, options.record)
+    results = longer + [result for each in rounds for result in each.values()]
+    return judge(results, lambda result: result["ok"]
+                 and not result["counters"].get("allocations"))
 
 
 if __name__ == "__main__":

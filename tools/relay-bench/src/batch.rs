@@ -36,6 +36,11 @@ pub struct Address {
     len: u8,
 }
 
+impl Address {
+    /// No address.
+    pub const NONE: Self = Self { octets: [0; ADDRESS_SIZE], len: 0 };
+}
+
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         let address = SockAddr::from(address);

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use relay_bench::batch::{Address, Aggregation, Inbox, Outbox, Wait, bind};
-use relay_bench::message::{COOKIE, Range, Writer, hex, scan, write_hex};
+use relay_bench::message::{Scan, Writer, hex, scan};
 
-use crate::{Arguments, now};
+use crate::template::Template;
+use crate::{Arguments, Scenario, now};
 
 /// When an unanswered message is sent again: T1 of RFC 3261, and not doubled.
 const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
@@ -25,6 +26,9 @@ pub(crate) struct Tally {
     pub(crate) retransmitted: u64,
     pub(crate) wrong: u64,
     pub(crate) overruns: u64,
+    pub(crate) rp_acks: u64,
+    pub(crate) rp_errors: u64,
+    pub(crate) repeated: u64,
     pub(crate) latency: Histogram<u64>,
     pub(crate) lateness: Histogram<u64>,
     by_status: [u64; 700],
@@ -38,6 +42,9 @@ impl Tally {
             retransmitted: 0,
             wrong: 0,
             overruns: 0,
+            rp_acks: 0,
+            rp_errors: 0,
+            repeated: 0,
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
             lateness: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
             by_status: [0; 700],
@@ -56,15 +63,10 @@ struct Outstanding {
     number: u64,
     due: Instant,
     sent: Instant,
-}
-
-/// Where the number of a message stands in it.
-#[derive(Debug)]
-struct Template {
-    octets: Vec<u8>,
-    branch: Range,
-    tag: Range,
-    call_id: Range,
+    /// Whether its final response has come.
+    answered: bool,
+    /// Whether its report has come.
+    reported: bool,
 }
 
 /// Both ends.
@@ -74,6 +76,7 @@ pub(crate) struct Ends {
     sms: Side,
     im: Side,
     template: Template,
+    scenario: Scenario,
     /// The status line and what follows the Via header fields of an answer, up to its To-tag.
     status_line: Vec<u8>,
     places: Vec<Option<Outstanding>>,
@@ -124,6 +127,7 @@ impl Ends {
             sms: Side::new(arguments.sms, arguments.target, aggregation)?,
             im: Side::new(arguments.im, arguments.target, aggregation)?,
             template: Template::of(message).ok_or("the message cannot be read")?,
+            scenario: arguments.scenario,
             status_line: format!("SIP/2.0 {} Answered\r\n", arguments.answer).into_bytes(),
             places: std::iter::repeat_n(None, usize::from(places)).collect(),
             free: (0..places).rev().collect(),
@@ -179,15 +183,19 @@ impl Ends {
             }
             self.turn(at)?;
         }
+        // What the last reports are answered.
+        self.sms.send()?;
         Ok(u64::try_from(self.places.len() - self.free.len()).unwrap_or(u64::MAX))
     }
 
     fn start(&mut self, due: Instant, at: Instant) -> io::Result<()> {
         let Some(place) = self.free.pop() else { return Ok(()) };
         self.number += 1;
-        self.places[usize::from(place)] = Some(Outstanding { number: self.number, due, sent: at });
+        let number = self.number;
+        self.places[usize::from(place)] =
+            Some(Outstanding { number, due, sent: at, answered: false, reported: false });
         self.record_lateness(at.saturating_duration_since(due));
-        let (template, number) = (&self.template, self.number);
+        let template = &self.template;
         self.sms.push(|slot| template.write(number, place, slot))
     }
 
@@ -215,40 +223,32 @@ impl Ends {
     /// The IM side: a final response to whatever was relayed.
     fn answer(&mut self, index: usize) -> io::Result<()> {
         let request = self.im.inbox.octets(index);
-        let Some(found) = scan(request).filter(|found| found.status == 0 && found.via_count == 2)
-        else {
+        let vias = match self.scenario {
+            Scenario::Relay => 2,
+            Scenario::Gateway => 1,
+        };
+        let Some(found) = scan(request).filter(|it| it.status == 0 && it.via_count == vias) else {
             self.tally.wrong += 1;
             return Ok(());
         };
         self.tally.relayed += 1;
-        let to = found.to.of(request);
         let (status_line, out) = (&self.status_line, &mut self.im.out);
         // A batch that was received fits the batch that is sent.
-        out.push(Address::default(), |slot| {
-            let mut writer = Writer::new(slot);
-            writer
-                .put(status_line)
-                .put(found.vias.of(request))
-                .put(found.from.of(request))
-                .put(&to[..to.len() - 2])
-                .put(b";tag=im-side\r\n")
-                .put(found.call_id.of(request))
-                .put(found.cseq.of(request))
-                .put(b"Content-Length: 0\r\n\r\n");
-            writer.len()
-        });
+        out.push(Address::default(), |slot| response(status_line, request, &found, slot));
         Ok(())
     }
 
-    /// The SMS side: a response, which must be to a message that is outstanding.
+    /// The SMS side: a response to a message that is outstanding, or the report about one.
     fn complete(&mut self, index: usize, at: Instant) -> Option<()> {
-        let response = self.sms.inbox.octets(index);
-        let found = scan(response).filter(|found| found.status > 0 && found.via_count == 1)?;
-        let branch = found.branch.of(response);
-        let number = hex(branch.get(..16)?)?;
-        let place = u16::try_from(hex(branch.get(16..)?)?).ok()?;
-        let outstanding = (*self.places.get(usize::from(place))?)?;
-        let call_id = found.call_id.of(response).strip_prefix(b"Call-ID: ")?;
+        let octets = self.sms.inbox.octets(index);
+        let found = scan(octets).filter(|found| found.via_count == 1)?;
+        if found.status == 0 {
+            return self.on_report(index, &found, at);
+        }
+        let branch = found.branch.of(octets);
+        let (number, place) = numbers(branch)?;
+        let outstanding = self.places.get_mut(usize::from(place))?.as_mut()?;
+        let call_id = found.call_id.of(octets).strip_prefix(b"Call-ID: ")?;
         if outstanding.number != number || call_id.get(..16) != branch.get(..16) {
             return None;
         }
@@ -256,18 +256,57 @@ impl Ends {
             return Some(());
         }
         *self.tally.by_status.get_mut(usize::from(found.status))? += 1;
+        outstanding.answered = true;
+        if self.scenario == Scenario::Relay || outstanding.reported {
+            self.close(place, at);
+        }
+        Some(())
+    }
+
+    /// RP-ACK or RP-ERROR about an outstanding message, which is answered 200. What is known already
+    /// comes again when its 200 was late, and is answered again.
+    fn on_report(&mut self, index: usize, found: &Scan, at: Instant) -> Option<()> {
+        const ACCEPTED: &[u8] = b"SIP/2.0 200 OK\r\n";
+        let Self { sms: Side { inbox, out, .. }, tally, .. } = self;
+        let report = inbox.octets(index);
+        let about = found.in_reply_to.of(report).strip_prefix(b"In-Reply-To: ")?;
+        let (number, place) = numbers(about.get(..32)?)?;
+        let body = found.body.of(report);
+        // A report stands for one datagram that was received, so that the batch has room.
+        out.push(Address::default(), |slot| response(ACCEPTED, report, found, slot));
+        let slot = self.places.get_mut(usize::from(place))?;
+        let Some(outstanding) = slot.as_mut().filter(|it| it.number == number && !it.reported)
+        else {
+            tally.repeated += 1;
+            return Some(());
+        };
+        let [reference, ..] = number.to_le_bytes();
+        match *body {
+            [0x02, of, 0x41, 0x02, 0x00, 0x00] if of == reference => tally.rp_acks += 1,
+            [0x04, of, ..] if of == reference => tally.rp_errors += 1,
+            _ => return None,
+        }
+        outstanding.reported = true;
+        if outstanding.answered {
+            self.close(place, at);
+        }
+        Some(())
+    }
+
+    fn close(&mut self, place: u16, at: Instant) {
+        let Some(outstanding) = self.places[usize::from(place)].take() else { return };
         self.tally.completed += 1;
         let latency = at.saturating_duration_since(outstanding.due);
         self.tally.latency.saturating_record(nanoseconds(latency));
-        self.places[usize::from(place)] = None;
         self.free.push(place);
-        Some(())
     }
 
     fn retransmit(&mut self, at: Instant) -> io::Result<()> {
         for (place, outstanding) in (0..).zip(&mut self.places) {
             let Some(outstanding) = outstanding else { continue };
-            if at.saturating_duration_since(outstanding.sent) > RETRANSMIT_AFTER {
+            if !outstanding.answered
+                && at.saturating_duration_since(outstanding.sent) > RETRANSMIT_AFTER
+            {
                 outstanding.sent = at;
                 self.tally.retransmitted += 1;
                 let (template, number) = (&self.template, outstanding.number);
@@ -282,30 +321,26 @@ impl Ends {
     }
 }
 
-impl Template {
-    fn of(octets: Vec<u8>) -> Option<Self> {
-        let found = scan(&octets)?;
-        let tag = found.from.end.checked_sub(2 + 16)?;
-        let call_id = found.call_id.at + b"Call-ID: ".len();
-        let template = Self {
-            branch: found.branch,
-            tag: Range { at: tag, end: tag + 16 },
-            call_id: Range { at: call_id, end: call_id + 16 },
-            octets,
-        };
-        let wide = template.branch.end - template.branch.at == 32;
-        (wide && COOKIE.len() == 7).then_some(template)
-    }
+/// The number of a message and its place, in 32 digits.
+fn numbers(digits: &[u8]) -> Option<(u64, u16)> {
+    let (number, place) = digits.split_at_checked(16)?;
+    Some((hex(number)?, u16::try_from(hex(place)?).ok()?))
+}
 
-    fn write(&self, number: u64, place: u16, to: &mut [u8]) -> usize {
-        to[..self.octets.len()].copy_from_slice(&self.octets);
-        let (first, second) = to[self.branch.at..self.branch.end].split_at_mut(16);
-        write_hex(number, first);
-        write_hex(u64::from(place), second);
-        write_hex(number, &mut to[self.tag.at..self.tag.end]);
-        write_hex(number, &mut to[self.call_id.at..self.call_id.end]);
-        self.octets.len()
-    }
+/// A response without a body.
+fn response(status_line: &[u8], request: &[u8], found: &Scan, to: &mut [u8]) -> usize {
+    let to_line = found.to.of(request);
+    let mut writer = Writer::new(to);
+    writer
+        .put(status_line)
+        .put(found.vias.of(request))
+        .put(found.from.of(request))
+        .put(&to_line[..to_line.len() - 2])
+        .put(b";tag=im-side\r\n")
+        .put(found.call_id.of(request))
+        .put(found.cseq.of(request))
+        .put(b"Content-Length: 0\r\n\r\n");
+    writer.len()
 }
 
 fn nanoseconds(time: Duration) -> u64 {

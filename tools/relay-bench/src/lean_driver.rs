@@ -1,5 +1,9 @@
-//! Both ends of a relay in one thread: it sends MESSAGE as the SMS side, answers as the IM side,
-//! and takes the answer back, while the system under test stands between.
+//! Both ends of a relay or of a gateway in one thread, while the system under test stands between.
+//!
+//! Around a relay it sends MESSAGE as the SMS side, answers as the IM side, and takes the answer
+//! back. Around a gateway it sends RP-DATA in MESSAGE, answers the instant message as the IM side,
+//! takes RP-ACK in a MESSAGE and answers that; a message is complete when both the 200 of its
+//! RP-DATA and its RP-ACK have come.
 //!
 //! In the closed loop a window of messages is always outstanding: the system under test is kept
 //! busy and its processor time per message is what counts. With `--rate` messages are due at even
@@ -12,6 +16,7 @@
 #![expect(clippy::disallowed_macros, reason = "the message is composed once, before the start")]
 
 mod ends;
+mod template;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -25,9 +30,12 @@ use serde::Serialize;
 
 use crate::ends::{Ends, Tally};
 
-/// Plays both ends of a relay of MESSAGE and measures what is between them.
+/// Plays both ends of a relay or a gateway of MESSAGE and measures what is between them.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// What stands between.
+    #[arg(long, value_enum, default_value_t = Scenario::Relay)]
+    scenario: Scenario,
     /// Where the system under test listens.
     #[arg(long)]
     target: SocketAddr,
@@ -46,7 +54,7 @@ struct Arguments {
     /// Messages per second in the open loop; without it the loop is closed.
     #[arg(long)]
     rate: Option<u32>,
-    /// Octets in a MESSAGE.
+    /// Octets in a MESSAGE through a relay.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u16).range(550..1300))]
     size: u16,
     /// Seconds before the measuring window.
@@ -61,6 +69,15 @@ struct Arguments {
     /// Send neighbours of one length as trains: cheaper here, dearer for who receives them.
     #[arg(long)]
     trains: bool,
+}
+
+/// What the system under test is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+enum Scenario {
+    /// MESSAGE goes through it, and so does its final response.
+    Relay,
+    /// RP-DATA becomes an instant message, and its final response a report.
+    Gateway,
 }
 
 /// What the measuring window showed.
@@ -87,6 +104,10 @@ struct Outcome {
     /// Requests that came out on the IM side.
     relayed: u64,
     retransmitted: u64,
+    rp_acks: u64,
+    rp_errors: u64,
+    /// Reports that came again.
+    repeated: u64,
     /// Messages given up at the end of the run.
     unanswered: u64,
     /// Datagrams that are not what they should be.
@@ -125,7 +146,10 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     let aggregation = if arguments.trains { Aggregation::Trains } else { Aggregation::None };
     let places = arguments.rate.map_or(arguments.window, |_| OPEN_LOOP_PLACES);
-    let message = message(&arguments)?;
+    let message = match arguments.scenario {
+        Scenario::Relay => template::text(&arguments)?,
+        Scenario::Gateway => template::short_message(&arguments),
+    };
     let mut ends = Ends::new(&arguments, places, message, aggregation)?;
 
     run(&mut ends, &arguments, Duration::from_secs_f64(arguments.warm))?;
@@ -158,6 +182,9 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         statuses: ends.tally.statuses(),
         relayed: ends.tally.relayed,
         retransmitted: ends.tally.retransmitted,
+        rp_acks: ends.tally.rp_acks,
+        rp_errors: ends.tally.rp_errors,
+        repeated: ends.tally.repeated,
         overruns: ends.tally.overruns,
         latency_us: Latency::of(&ends.tally.latency),
         lateness_us: Latency::of(&ends.tally.lateness),
@@ -167,7 +194,12 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut out = io::stdout().lock();
     serde_json::to_writer(&mut out, &outcome)?;
     writeln!(out)?;
-    let expected = outcome.statuses.keys().all(|&status| status == arguments.answer);
+    let expected = match arguments.scenario {
+        Scenario::Relay => outcome.statuses.keys().all(|&status| status == arguments.answer),
+        Scenario::Gateway => {
+            outcome.statuses.keys().all(|&status| status == 200) && outcome.rp_errors == 0
+        }
+    };
     let clean = expected && outcome.completed > 0 && outcome.wrong == 0 && outcome.unanswered == 0;
     Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -180,33 +212,12 @@ fn run(ends: &mut Ends, arguments: &Arguments, time: Duration) -> io::Result<()>
     }
 }
 
-/// The MESSAGE with zeros where each one has its number: a plausible message of an SMS gateway.
-fn message(arguments: &Arguments) -> Result<Vec<u8>, String> {
-    let (sms, im) = (arguments.sms, arguments.im);
-    let head = |body: usize| {
-        format!(
-            "MESSAGE sip:+15551230002@{im} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {sms};rport;branch=z9hG4bK{zeros}{zeros}\r\n\
-             Max-Forwards: 70\r\n\
-             From: <sip:+15557650001@sms.example.net>;tag={zeros}\r\n\
-             To: <sip:+15551230002@im.example.net>\r\n\
-             Call-ID: {zeros}@sms.example.net\r\n\
-             CSeq: 1 MESSAGE\r\n\
-             P-Asserted-Identity: <sip:+15557650001@sms.example.net>\r\n\
-             User-Agent: gateway\r\n\
-             Content-Type: text/plain;charset=UTF-8\r\n\
-             Content-Length: {body:3}\r\n\r\n",
-            zeros = "0000000000000000",
-        )
-    };
-    let size = usize::from(arguments.size);
-    let body = size
-        .checked_sub(head(0).len())
-        .ok_or_else(|| format!("a MESSAGE with these addresses is longer than {size}"))?;
-    let words = b"It is not certain that everything is uncertain. ";
-    let mut message = head(body).replace("Length:  ", "Length: 0").into_bytes();
-    message.extend(words.iter().cycle().take(body));
-    Ok(message)
+#[cfg(test)]
+impl Arguments {
+    fn for_test() -> Self {
+        let of = ["lean-driver", "--target", "127.0.0.1:1", "--sms", "127.0.0.1:2", "--im"];
+        Self::parse_from(of.into_iter().chain(["127.0.0.1:3"]))
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a load generator reads the clock")]

@@ -45,6 +45,12 @@ pub struct Scan {
     pub call_id: Range,
     /// The CSeq header field with its CRLF.
     pub cseq: Range,
+    /// The P-Asserted-Identity header field with its CRLF.
+    pub asserted: Range,
+    /// The P-Called-Party-ID header field with its CRLF.
+    pub called_party: Range,
+    /// The In-Reply-To header field with its CRLF.
+    pub in_reply_to: Range,
     /// The body, as long as Content-Length says.
     pub body: Range,
 }
@@ -71,6 +77,9 @@ pub fn scan(octets: &[u8]) -> Option<Scan> {
             [b'T', b'o', b':', ..] => found.to = range,
             [b'C', b'a', b'l', b'l', b'-', b'I', b'D', b':', ..] => found.call_id = range,
             [b'C', b'S', b'e', b'q', b':', ..] => found.cseq = range,
+            [b'P', b'-', b'A', b's', b's', ..] => found.asserted = range,
+            [b'P', b'-', b'C', b'a', b'l', ..] => found.called_party = range,
+            [b'I', b'n', b'-', b'R', b'e', ..] => found.in_reply_to = range,
             [b'M', b'a', b'x', b'-', b'F', ..] => {
                 found.max_forwards =
                     Range { at: at + b"Max-Forwards: ".len(), end: end.checked_sub(2)? };
@@ -109,6 +118,13 @@ fn line_end(octets: &[u8], at: usize) -> Option<usize> {
     (end >= at + 2 && octets[end - 2] == b'\r').then_some(end)
 }
 
+/// The URI between the brackets of a name-addr.
+pub fn bracketed(line: &[u8]) -> Option<&[u8]> {
+    let at = memchr(b'<', line)? + 1;
+    let len = memchr(b'>', line.get(at..)?)?;
+    line.get(at..at + len)
+}
+
 /// Decimal digits and nothing else.
 pub fn number(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || digits.len() > 9 {
@@ -139,6 +155,14 @@ pub fn write_hex(mut value: u64, to: &mut [u8]) {
     for digit in to.iter_mut().rev() {
         *digit = b"0123456789abcdef"[usize::from(value.to_le_bytes()[0] & 0xF)];
         value >>= 4;
+    }
+}
+
+/// Writes a number as decimal digits that fill `to`.
+pub fn write_decimal(mut value: u64, to: &mut [u8]) {
+    for digit in to.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
+        value /= 10;
     }
 }
 
@@ -181,6 +205,19 @@ impl<'a> Writer<'a> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn identities_are_found() {
+        let request = b"MESSAGE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
+            From: <sip:a>\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\nIn-Reply-To: 2\r\n\
+            P-Asserted-Identity: <sip:c>\r\nP-Called-Party-ID: \"d\" <sip:d>\r\n\
+            Content-Length: 0\r\n\r\n";
+        let found = scan(request).unwrap();
+        assert_eq!(bracketed(found.asserted.of(request)), Some(&b"sip:c"[..]));
+        assert_eq!(bracketed(found.called_party.of(request)), Some(&b"sip:d"[..]));
+        assert_eq!(found.in_reply_to.of(request), b"In-Reply-To: 2\r\n");
+        assert_eq!(bracketed(b"<sip:a"), None);
+    }
+
     const RESPONSE: &[u8] = b"SIP/2.0 202 Accepted\r\n\
         Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK01ab;rport=5060\r\n\
         Via: SIP/2.0/UDP 127.0.0.1:5080;branch=z9hG4bK02\r\n\
@@ -216,6 +253,9 @@ mod tests {
         write_hex(0x0123_4567_89ab_cdef, &mut digits);
         assert_eq!(&digits, b"0123456789abcdef");
         assert_eq!(hex(&digits), Some(0x0123_4567_89ab_cdef));
+        let mut digits = [0; 4];
+        write_decimal(12_345, &mut digits);
+        assert_eq!(&digits, b"2345");
         assert_eq!(hex(b"0g"), None);
         assert_eq!(number(b"070"), Some(70));
         assert_eq!(number(b""), None);
