@@ -219,14 +219,18 @@ impl Engine {
         self.tombstones.sweep(now);
         self.memories.sweep(now);
         let mut expired = 0;
-        // Follow-on work comes first: it has waited for others, not for a time.
-        while expired < TIMERS_PER_TURN_MAX && self.on_ready(now, out) {
+        // Follow-on work has half of the room for certain, and timers have the other half: neither
+        // starves, however much there is of both.
+        while expired < TIMERS_PER_TURN_MAX / 2 && self.on_ready(now, out) {
             expired += 1;
         }
         while expired < TIMERS_PER_TURN_MAX
             && let Some(index) = self.wheel.expire(now)
         {
             self.on_timer(index, now, out);
+            expired += 1;
+        }
+        while expired < TIMERS_PER_TURN_MAX && self.on_ready(now, out) {
             expired += 1;
         }
         expired

@@ -475,6 +475,31 @@ fn r2_one_message_to_a_recipient_at_a_time() {
 }
 
 #[test]
+fn timers_do_not_starve_behind_turns_that_become_free() {
+    let mut bench = bench_with(|setup| setup.messages_max = 200);
+    let to = |number: u32, recipient: u32| Short {
+        recipient: format!("sip:u{recipient}@im.example"),
+        ..Short::new(number, &format!("text {number}"))
+    };
+    // Sixty recipients with one message out and one that waits.
+    let first: Vec<_> = (0..60).map(|one| submit(&mut bench, &to(one, one)).remove(0)).collect();
+    for one in 0..60 {
+        assert!(submit(&mut bench, &to(100 + one, one)).is_empty());
+    }
+    // And one whose first retransmission is due.
+    submit(&mut bench, &to(300, 300));
+    bench.wait_ms(400);
+    for instant in &first {
+        bench.give(IM, &answer(&instant.text, "480 Gone"));
+    }
+    bench.now = bench.now.plus_ms(200);
+    assert_eq!(bench.engine.on_tick(bench.now, &mut bench.out), 32);
+    let left = bench.leave();
+    assert!(left.iter().any(|it| it.text.contains("u300@")), "its timer fired in the first turn");
+    assert!(left.iter().filter(|it| it.body().starts_with(b"text 1")).count() >= 16);
+}
+
+#[test]
 fn r2_who_waits_too_long_was_certainly_not_delivered() {
     let mut bench = Bench::new();
     let first = submit(&mut bench, &Short::new(1, "a")).remove(0);
