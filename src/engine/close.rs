@@ -121,7 +121,10 @@ impl Engine {
                 };
                 let mut text = [0; CALL_ID_SIZE_MAX];
                 let ours = self.call_id(short.key, short.salt, &mut text).unwrap_or_default();
-                (form, Identifier::new(if attempt > 0 { ours } else { &[] }), short.told)
+                // What a response proved before was proved under the same Call-ID.
+                let was_asked =
+                    attempt > 0 || matches!(evidence, Evidence::Earlier { status: 1.., .. });
+                (form, Identifier::new(if was_asked { ours } else { &[] }), short.told)
             }
         };
         Some(Account {

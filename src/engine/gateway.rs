@@ -252,6 +252,7 @@ impl Engine {
                 }
             }
             Some((memory, Course::Answer)) => {
+                short.salt = memory.salt;
                 self.count(Counter::RetriesAbsorbed);
                 self.running.leave(handle.index);
                 return self.conclude(handle, earlier(memory), now, Purse::Work, out);
@@ -285,7 +286,11 @@ impl Engine {
             let key = self.shorts[index as usize].key;
             // What could not be remembered is unknown.
             let unknown = Evidence::Earlier { verdict: Verdict::Unknown, status: 0 };
-            let evidence = self.memory(key, now).map_or(unknown, earlier);
+            let memory = self.memory(key, now);
+            if let Some(memory) = memory {
+                self.shorts[index as usize].salt = memory.salt;
+            }
+            let evidence = memory.map_or(unknown, earlier);
             self.conclude(handle, evidence, now, Purse::Evidence, out);
         }
         true

@@ -280,6 +280,7 @@ fn h2_a_late_200_answers_the_repetition_without_a_second_message() {
     assert_eq!(account.evidence, Evidence::Earlier { verdict: Verdict::Delivered, status: 200 });
     let form = Form::Rp { reference: 2, attempt: 0, may_be_duplicate: false };
     assert_eq!(account.form, form);
+    assert_eq!(account.im_call_id.octets(), left[0].field("call-id").as_bytes(), "what proved it");
 }
 
 #[test]
@@ -433,6 +434,7 @@ fn h46_a_repetition_in_flight_is_attached_and_both_are_answered() {
     let mut verdicts = 0;
     while let Some(account) = bench.engine.pop_account() {
         assert_eq!(account.verdict, Verdict::Delivered);
+        assert_eq!(account.im_call_id.octets(), first.field("call-id").as_bytes());
         verdicts += 1;
     }
     assert_eq!((verdicts, bench.engine.open()), (3, 0));
