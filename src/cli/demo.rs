@@ -6,7 +6,7 @@
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -14,14 +14,18 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::cli::{Exit, Terminal, finish, tell};
 use crate::config::Config;
-use crate::delivery::{Account, Report};
-use crate::load::bind;
+use crate::delivery::{Account, Answer, Form, Report, RpResult};
 use crate::load::im::Im;
 use crate::load::judge::Ledger;
 use crate::load::schedule::{Clock, Run, Timers};
+use crate::load::short::judge::Claim;
+use crate::load::short::sc::Sc;
+use crate::load::short::summary::ShortRecords;
+use crate::load::short::user::{Proofs, Users};
 use crate::load::sms::Sms;
 use crate::load::summary::{Records, Summary};
 use crate::load::table::{Paint, grouped};
+use crate::load::{bind, short};
 use crate::metrics::{Counter, Tally};
 use crate::oam::Service;
 
@@ -133,10 +137,9 @@ fn show(summary: &Summary, json: bool, terminal: Terminal) -> io::Result<()> {
 ///
 /// When the engine does not start, or the system refuses sockets or threads.
 pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary> {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let (sms, im) = (bind(any)?, bind(any)?);
-    let (sms_address, im_address) = (sms.local_addr()?, im.local_addr()?);
-    let text = config_text(arguments, sms_address, im_address);
+    let sockets = Sockets::bind()?;
+    let ends = sockets.addresses()?;
+    let text = config_text(arguments, &ends);
     let config = Config::parse(&text, "demo").map_err(|diagnoses| {
         let lines: Vec<String> = diagnoses.iter().map(ToString::to_string).collect();
         io::Error::other(lines.join("\n"))
@@ -146,26 +149,26 @@ pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary
     let Some(server) = service.addresses().first().copied() else {
         return Err(io::Error::other("the engine listens nowhere"));
     };
-    screen.head(arguments, &service, [sms_address, server, im_address])?;
-    let messages = u64::from(arguments.rate) * u64::from(arguments.seconds);
-    let run = Run {
-        id: std::process::id(),
-        seed: arguments.seed,
-        rate: u64::from(arguments.rate),
-        messages: usize::try_from(messages).map_err(io::Error::other)?,
-        timers: Timers::SHORT,
-    };
+    screen.head(arguments, &service, server, &ends)?;
+    let (run, short) = runs(arguments)?;
     let clock = Clock::start();
-    let im = Im::start(run, clock, im)?;
-    let sms = Sms::start(run, clock, sms, server, im_address)?;
+    let proofs = Proofs::new(short.messages);
+    let im = Im::start(run, clock, sockets.im)?;
+    let users = Users::start(short, clock, sockets.users, proofs.clone())?;
+    let sms = Sms::start(run, clock, sockets.sms, server, ends.im)?;
+    let sc = Sc::start(short, clock, sockets.sc, (server, ends.users), proofs)?;
     let mut stage = Stage {
         run,
+        short,
         clock,
         sms,
+        sc,
         im,
+        users,
         tally: service.tally(),
         accounts: service.accounts(),
         ledger: Ledger::new(run),
+        shorts: short::judge::Ledger::new(short),
     };
     let played = stage.play(screen);
     // The actors end before the engine does: nothing that they hear is its farewell.
@@ -175,9 +178,55 @@ pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary
     summary
 }
 
-/// The configuration of the demo: two peers, short timers, room for what the silent ones hold.
-fn config_text(arguments: &Arguments, sms: SocketAddr, im: SocketAddr) -> String {
+/// A third of the messages are short messages in RP-DATA; the others are passed through.
+fn runs(arguments: &Arguments) -> io::Result<(Run, Run)> {
+    let rate_mhz = u64::from(arguments.rate) * 1_000;
+    let messages = u64::from(arguments.rate) * u64::from(arguments.seconds);
+    let run = |rate_mhz, messages| {
+        Ok::<_, io::Error>(Run {
+            id: std::process::id(),
+            seed: arguments.seed,
+            rate_mhz,
+            messages: usize::try_from(messages).map_err(io::Error::other)?,
+            timers: Timers::SHORT,
+        })
+    };
+    let short = run(rate_mhz / 3, messages / 3)?;
+    Ok((run(rate_mhz - rate_mhz / 3, messages - messages / 3)?, short))
+}
+
+/// What the actors hear and speak with.
+struct Sockets {
+    sms: UdpSocket,
+    sc: UdpSocket,
+    im: UdpSocket,
+    users: UdpSocket,
+}
+
+impl Sockets {
+    fn bind() -> io::Result<Self> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Ok(Self { sms: bind(any)?, sc: bind(any)?, im: bind(any)?, users: bind(any)? })
+    }
+
+    fn addresses(&self) -> io::Result<Ends> {
+        let (sms, sc) = (self.sms.local_addr()?, self.sc.local_addr()?);
+        Ok(Ends { sms, sc, im: self.im.local_addr()?, users: self.users.local_addr()? })
+    }
+}
+
+/// Where the actors are.
+struct Ends {
+    sms: SocketAddr,
+    sc: SocketAddr,
+    im: SocketAddr,
+    users: SocketAddr,
+}
+
+/// The configuration of the demo: short timers, room for what the silent ones hold.
+fn config_text(arguments: &Arguments, ends: &Ends) -> String {
     let Timers { t1_ms, t2_ms, deadline_ms } = Timers::SHORT;
+    let Ends { sms, sc, im, users } = ends;
     format!(
         "[workers]\n\
          driver = \"{driver}\"\n\
@@ -189,10 +238,15 @@ fn config_text(arguments: &Arguments, sms: SocketAddr, im: SocketAddr) -> String
          side = \"sms\"\n\
          address = \"{sms}\"\n\
          [[peer]]\n\
+         name = \"sc\"\n\
+         side = \"sms\"\n\
+         trusted = true\n\
+         address = \"{sc}\"\n\
+         [[peer]]\n\
          name = \"im\"\n\
          side = \"im\"\n\
          role = \"endpoint\"\n\
-         address = \"{im}\"\n\
+         address = [\"{im}\", \"{users}\"]\n\
          [timers]\n\
          t1 = \"{t1_ms}ms\"\n\
          t2 = \"{t2_ms}ms\"\n\
@@ -210,24 +264,31 @@ fn config_text(arguments: &Arguments, sms: SocketAddr, im: SocketAddr) -> String
 /// Everything that runs at once.
 struct Stage {
     run: Run,
+    short: Run,
     clock: Clock,
     sms: Sms,
+    sc: Sc,
     im: Im,
+    users: Users,
     tally: Arc<Tally>,
     accounts: Option<Arc<ArrayQueue<Account>>>,
     ledger: Ledger,
+    shorts: short::judge::Ledger,
 }
 
 impl Stage {
     /// Takes accounts and shows progress until everything is settled.
     fn play(&mut self, screen: &mut Screen<'_>) -> io::Result<()> {
-        let last_ns = self.run.due_ns(self.run.messages);
-        let latest_ns = last_ns + self.run.timers.f_ms() * 1_000_000 + GRACE_NS;
+        let last_ns = self.last_ns();
+        // What is repeated once has its deadline, a pause, and a timer F.
+        let tail_ms = self.run.timers.deadline_ms + 2 * self.run.timers.f_ms();
+        let latest_ns = last_ns + tail_ms * 1_000_000 + GRACE_NS;
         loop {
             let now = self.clock.now_ns();
             self.take_accounts();
             screen.frame(now, &self.progress(now))?;
-            if self.sms.is_done() && (self.is_settled() || now > latest_ns) {
+            let is_done = self.sms.is_done() && self.sc.is_done() && self.is_settled();
+            if is_done || now > latest_ns {
                 break;
             }
             self.clock.sleep_until(now + TURN_NS);
@@ -240,44 +301,63 @@ impl Stage {
     /// Whether every message that the engine accepted has its account.
     fn is_settled(&self) -> bool {
         let accepted = self.tally.counters.read(Counter::MessagesAccepted);
-        u64::try_from(self.ledger.settled).unwrap_or(u64::MAX) >= accepted
+        self.settled() >= accepted
+    }
+
+    /// How much there is an account of.
+    fn settled(&self) -> u64 {
+        u64::try_from(self.ledger.settled + self.shorts.settled).unwrap_or(u64::MAX)
+    }
+
+    /// When everything was submitted.
+    fn last_ns(&self) -> u64 {
+        self.run.due_ns(self.run.messages).max(self.short.due_ns(self.short.messages))
     }
 
     fn take_accounts(&mut self) {
         let Some(accounts) = &self.accounts else { return };
         while let Some(account) = accounts.pop() {
+            let call_id = account.sms_call_id.octets();
+            let verdict = account.verdict.letter();
+            if matches!(account.form, Form::Rp { .. }) {
+                self.shorts.note(call_id, claim(&account));
+                continue;
+            }
             let report = match account.report {
                 Report::Silence | Report::Rp(..) => None,
                 Report::Response(status) | Report::Refused(status, _) => Some(status),
             };
             let decided_ns = account.decided.since(account.arrived);
-            let call_id = account.sms_call_id.octets();
-            self.ledger.note(call_id, account.verdict.letter(), report, decided_ns);
+            self.ledger.note(call_id, verdict, report, decided_ns);
         }
     }
 
     fn progress(&self, now_ns: u64) -> Progress {
-        let watch = self.sms.watch();
-        let sent = watch.sent.load(Ordering::Relaxed);
-        let answered = watch.answered.load(Ordering::Relaxed);
+        let (watch, shorts) = (self.sms.watch(), self.sc.watch());
+        let sent = watch.sent.load(Ordering::Relaxed) + shorts.sent.load(Ordering::Relaxed);
+        let finished = shorts.finished.load(Ordering::Relaxed);
+        let answered = watch.answered.load(Ordering::Relaxed) + finished;
         let settled = answered + watch.timed_out.load(Ordering::Relaxed);
-        let end_ns = self.run.due_ns(self.run.messages);
+        let end_ns = self.last_ns();
         Progress {
             at: Duration::from_nanos(now_ns),
             permille: (now_ns.min(end_ns) * 1_000 / end_ns.max(1)).min(1_000),
             sent,
             answered,
             open: sent.saturating_sub(settled),
-            late: watch.late.load(Ordering::Relaxed),
-            verdicts: u64::try_from(self.ledger.settled).unwrap_or(u64::MAX),
+            late: watch.late.load(Ordering::Relaxed) + shorts.late.load(Ordering::Relaxed),
+            verdicts: self.settled(),
         }
     }
 
     /// Stops the actors and judges.
     fn sum_up(self) -> io::Result<Summary> {
         let strays = self.sms.watch().strays.load(Ordering::Relaxed)
-            + self.im.watch().strays.load(Ordering::Relaxed);
+            + self.im.watch().strays.load(Ordering::Relaxed)
+            + self.sc.watch().strays.load(Ordering::Relaxed)
+            + self.users.strays();
         let (submissions, truths) = (self.sms.finish()?, self.im.finish()?);
+        let (sent, seen) = (self.sc.finish()?, self.users.finish()?);
         let records = Records {
             run: self.run,
             submissions: &submissions,
@@ -286,8 +366,22 @@ impl Stage {
             counters: &self.tally.counters,
             strays,
         };
-        Ok(records.sum_up())
+        let mut summary = records.sum_up();
+        let (run, ledger) = (self.short, &self.shorts);
+        ShortRecords { run, sent: &sent, seen: &seen, ledger }.add_to(&mut summary);
+        Ok(summary)
     }
+}
+
+/// What an account claims about a short message.
+const fn claim(account: &Account) -> Claim {
+    let (acknowledged, is_taken) = match account.report {
+        Report::Rp(answer, result) => {
+            (Some(matches!(answer, Answer::Ack)), matches!(result, RpResult::Taken(_)))
+        }
+        Report::Silence | Report::Response(_) | Report::Refused(..) => (None, false),
+    };
+    Claim { verdict: account.verdict.letter(), acknowledged, is_taken }
 }
 
 /// One look at a run.
@@ -324,20 +418,30 @@ impl<'a> Screen<'a> {
         &mut self,
         arguments: &Arguments,
         service: &Service,
-        [sms, engine, im]: [SocketAddr; 3],
+        server: SocketAddr,
+        ends: &Ends,
     ) -> io::Result<()> {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let kernel: Vec<&str> = release.trim().splitn(3, '.').take(2).collect();
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         writeln!(
             self.to,
-            "roger {}  kernel {}  {}  {cpus} cpus   loopback only, {} s, nothing is written\n\n  \
-             sms {sms} --MESSAGE--> engine {engine} --MESSAGE--> im {im}\n  {}\n",
+            "roger {}  kernel {}  {}  {cpus} cpus  {}  loopback only, {} s, nothing is written\n",
             env!("CARGO_PKG_VERSION"),
             kernel.join("."),
             driver(service),
+            server.ip(),
             arguments.seconds,
-            self.paint.dim("<-- the final response is the delivery report --")
+        )?;
+        let [sms, sc, engine, im, users] =
+            [ends.sms, ends.sc, server, ends.im, ends.users].map(|end| end.port());
+        let said =
+            ["<-- its final response is the delivery report --", "<-- RP-ACK or RP-ERROR --"];
+        let [response, report] = said.map(|text| self.paint.dim(text));
+        writeln!(
+            self.to,
+            "  sms :{sms:<5} --MESSAGE--> engine :{engine:<5} --MESSAGE--> im :{im}\n             {response}\n  \
+             sc  :{sc:<5} --RP-DATA--> engine :{engine:<5} --MESSAGE--> im :{users}\n             {report}\n"
         )
     }
 
@@ -449,10 +553,16 @@ mod tests {
         for rate in [1, 5_000, 1_000_000] {
             for driver in [Driver::Auto, Driver::Uring, Driver::Mmsg] {
                 let arguments = Arguments { rate, seconds: 1, driver, seed: 1, json: false };
-                let text = config_text(&arguments, address(5_061), address(5_062));
+                let ends = Ends {
+                    sms: address(5_061),
+                    sc: address(5_062),
+                    im: address(5_063),
+                    users: address(5_064),
+                };
+                let text = config_text(&arguments, &ends);
                 let config = Config::parse(&text, "demo").unwrap();
                 assert_eq!(u64::from(config.timers.t1_ms) * 64, Timers::SHORT.f_ms());
-                assert_eq!(config.peers.len(), 2);
+                assert_eq!(config.peers.len(), 3);
             }
         }
     }

@@ -14,7 +14,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam::utils::CachePadded;
 
-use crate::load::schedule::{Clock, Run};
+use crate::load::schedule::{Clock, Run, Timers};
 use crate::load::sip::{self, Text};
 use crate::load::truth::{After, Outcome, Truth};
 use crate::load::{DATAGRAM_SIZE_MAX, receive};
@@ -149,7 +149,13 @@ impl Actor {
         let answers = outcome.answers();
         if requests == outcome.answers_lost() + 1 {
             for answer in answers {
-                self.answer(text, source, number, answer.status, self.wait_ns(answer.after));
+                self.answer(
+                    text,
+                    source,
+                    number,
+                    answer.status,
+                    wait_ns(self.run.timers, answer.after),
+                );
             }
         } else if requests > outcome.answers_lost()
             && let Some(last) = self.last_answer(number, outcome)
@@ -163,17 +169,6 @@ impl Actor {
     fn last_answer(&self, number: usize, outcome: Outcome) -> Option<u16> {
         let first = outcome.answers().first()?.status;
         self.truths[number].status.or_else(|| (first < 200).then_some(first))
-    }
-
-    const fn wait_ns(&self, after: After) -> u64 {
-        let timers = self.run.timers;
-        let ms = match after {
-            After::Now => 0,
-            After::Ms(ms) => ms,
-            After::Deadline => timers.deadline_ms.midpoint(timers.f_ms()),
-            After::TimerF => timers.f_ms() + AFTER_F_MS,
-        };
-        ms * 1_000_000
     }
 
     fn answer(&mut self, to: &Text<'_>, source: SocketAddr, number: usize, status: u16, wait: u64) {
@@ -208,6 +203,17 @@ impl Actor {
     }
 }
 
+/// How long after the arrival of its request a response leaves.
+pub(super) const fn wait_ns(timers: Timers, after: After) -> u64 {
+    let ms = match after {
+        After::Now => 0,
+        After::Ms(ms) => ms,
+        After::Deadline => timers.deadline_ms.midpoint(timers.f_ms()),
+        After::TimerF => timers.f_ms() + AFTER_F_MS,
+    };
+    ms * 1_000_000
+}
+
 fn parameter_of_last_via<'a>(text: &Text<'a>) -> Option<&'a str> {
     sip::parameter(text.vias().last()?, "branch")
 }
@@ -219,10 +225,10 @@ fn count(counter: &AtomicU64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::schedule::Timers;
     use crate::load::{bind, receive_patiently};
 
-    const RUN: Run = Run { id: 0xcafe, seed: 1, rate: 1, messages: 100, timers: Timers::SHORT };
+    const RUN: Run =
+        Run { id: 0xcafe, seed: 1, rate_mhz: 1_000, messages: 100, timers: Timers::SHORT };
 
     fn forwarded(number: usize, by: SocketAddr, branch: &str) -> String {
         let mut text = String::new();

@@ -71,6 +71,19 @@ pub struct Judgement {
     pub refused: bool,
 }
 
+impl Judgement {
+    /// What is held against it, in words; nothing if it is as it ought to be.
+    pub fn words(self) -> Vec<&'static str> {
+        let kinds = [
+            (self.lost, "lost"),
+            (self.duplicated, "duplicated"),
+            (self.is_false, "false"),
+            (self.wrong, "wrong"),
+        ];
+        kinds.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect()
+    }
+}
+
 /// Judges one message by its three records.
 pub fn judge(outcome: Outcome, sent: &Submission, truth: &Truth, told: &Told) -> Judgement {
     let right = outcome.right();

@@ -16,6 +16,7 @@ pub mod judge;
 #[cfg(test)]
 mod proxy;
 pub mod schedule;
+pub mod short;
 pub mod sip;
 pub mod sms;
 pub mod summary;

@@ -210,7 +210,7 @@ impl Proxy {
 
 /// A whole run of 60 messages through a proxy with that fault.
 fn run_with(fault: Fault) -> Summary {
-    let run = Run { id: 9, seed: 3, rate: 200, messages: 60, timers: Timers::SHORT };
+    let run = Run { id: 9, seed: 3, rate_mhz: 200_000, messages: 60, timers: Timers::SHORT };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let sockets = [(); 3].map(|()| bind(any).unwrap());
     let [sms_socket, socket, im_socket] = sockets;

@@ -44,8 +44,8 @@ pub struct Run {
     pub id: u32,
     /// Decides which outcome each message gets.
     pub seed: u64,
-    /// Messages per second.
-    pub rate: u64,
+    /// Messages per second, times 1000.
+    pub rate_mhz: u64,
     /// Messages in all.
     pub messages: usize,
     /// The timers in force.
@@ -55,8 +55,8 @@ pub struct Run {
 impl Run {
     /// When message `number` is due, in nanoseconds of the run's [`Clock`].
     pub fn due_ns(&self, number: usize) -> u64 {
-        let at = u128::try_from(number).unwrap_or(u128::MAX) * 1_000_000_000;
-        let at = at / u128::from(self.rate.max(1));
+        let at = u128::try_from(number).unwrap_or(u128::MAX) * 1_000_000_000_000;
+        let at = at / u128::from(self.rate_mhz.max(1));
         LEAD_IN_NS + u64::try_from(at).unwrap_or(u64::MAX - LEAD_IN_NS)
     }
 
@@ -77,7 +77,7 @@ impl Run {
 }
 
 /// A number that `seed` and `number` determine (the output function of SplitMix64).
-fn chance(seed: u64, number: usize) -> u64 {
+pub(super) fn chance(seed: u64, number: usize) -> u64 {
     let number = u64::try_from(number).unwrap_or(u64::MAX);
     let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn run(seed: u64) -> Run {
-        Run { id: 1, seed, rate: 5_000, messages: 50_000, timers: Timers::SHORT }
+        Run { id: 1, seed, rate_mhz: 5_000_000, messages: 50_000, timers: Timers::SHORT }
     }
 
     #[test]

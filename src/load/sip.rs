@@ -190,7 +190,8 @@ mod tests {
     use super::*;
     use crate::load::schedule::Timers;
 
-    const RUN: Run = Run { id: 0xbeef, seed: 1, rate: 1, messages: 100, timers: Timers::SHORT };
+    const RUN: Run =
+        Run { id: 0xbeef, seed: 1, rate_mhz: 1_000, messages: 100, timers: Timers::SHORT };
 
     fn request(number: usize) -> String {
         let mut text = String::new();

@@ -356,7 +356,7 @@ mod tests {
 
     impl Bench {
         fn new(timers: Timers) -> Self {
-            let run = Run { id: 0xfeed, seed: 1, rate: 1, messages: 1, timers };
+            let run = Run { id: 0xfeed, seed: 1, rate_mhz: 1_000, messages: 1, timers };
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             let socket = bind(any).unwrap();
             let server = socket.local_addr().unwrap();

@@ -9,13 +9,14 @@ use serde::{Serialize, Serializer};
 
 use crate::load::judge::{Judgement, Ledger, judge};
 use crate::load::schedule::{LATE_NS, Run};
+use crate::load::short::summary::ShortSummary;
 use crate::load::sip;
 use crate::load::sms::Submission;
 use crate::load::truth::{Outcome, Truth};
 use crate::metrics::{Counter, Counters};
 
 /// How many faulty messages are named.
-const FAULTS_NAMED_MAX: usize = 10;
+pub(super) const FAULTS_NAMED_MAX: usize = 10;
 
 /// The longest latency that is told from a longer one.
 const LATENCY_MAX_NS: u64 = 3_600_000_000_000;
@@ -36,7 +37,7 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    fn of(values: impl Iterator<Item = u64>) -> Self {
+    pub(super) fn of(values: impl Iterator<Item = u64>) -> Self {
         let Ok(mut histogram) = Histogram::<u64>::new_with_bounds(1, LATENCY_MAX_NS, 3) else {
             unreachable!("an hour with three significant digits can be held")
         };
@@ -85,9 +86,9 @@ fn as_label<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S:
 pub struct Summary {
     /// Messages submitted.
     pub messages: u64,
-    /// Messages with a verdict.
+    /// Messages with a verdict; of short messages, submissions.
     pub verdicts: u64,
-    /// Messages with a report at the SMS side.
+    /// Messages with a report at the SMS side; of short messages, submissions.
     pub reports: u64,
     /// Messages about which nothing may be said, and nothing was.
     pub silent: u64,
@@ -122,6 +123,8 @@ pub struct Summary {
     pub strays: u64,
     /// The table.
     pub rows: Vec<Row>,
+    /// The short messages, which the sums above contain.
+    pub short_messages: ShortSummary,
     /// The first faulty messages, in words.
     pub faults: Vec<String>,
     /// Everything that the tested side counted.
@@ -199,14 +202,7 @@ impl Records<'_> {
     }
 
     fn fault(&self, number: usize, judgement: Judgement) -> Option<String> {
-        let kinds = [
-            (judgement.lost, "lost"),
-            (judgement.duplicated, "duplicated"),
-            (judgement.is_false, "false"),
-            (judgement.wrong, "wrong"),
-        ];
-        let kinds: Vec<&str> =
-            kinds.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect();
+        let kinds = judgement.words();
         if kinds.is_empty() {
             return None;
         }
@@ -290,7 +286,8 @@ pub(crate) mod tests {
     use crate::load::judge::Told;
     use crate::load::schedule::Timers;
 
-    const RUN: Run = Run { id: 5, seed: 1, rate: 1_000, messages: 20, timers: Timers::SHORT };
+    const RUN: Run =
+        Run { id: 5, seed: 1, rate_mhz: 1_000_000, messages: 20, timers: Timers::SHORT };
 
     /// The records of a run in which everything is right.
     pub(crate) struct Case {

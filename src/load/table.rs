@@ -40,44 +40,64 @@ impl Paint {
 }
 
 impl Summary {
-    /// The table, one line for each outcome.
+    /// The tables, one line for each outcome, of 80 columns.
     pub fn table(&self, paint: Paint) -> String {
         let mut text = String::new();
         let head = format!(
-            "  {:<28}{:>9}   {:<13}{:<22}{:>8}{:>8}{:>8}",
-            "outcome injected by im",
-            "messages",
-            "verdict",
-            "report to the SMS side",
-            "p50",
-            "p99",
-            "p99.9"
+            "  {:<27}{:>8}  {:<11}{:>8}{:>8}{:>8}{:>8}",
+            "outcome injected by im", "messages", "verdict", "report", "p50", "p99", "p99.9"
         );
         let _ = writeln!(text, "{}", paint.dim(&head));
         for row in &self.rows {
             let _ = write!(
                 text,
-                "  {:<28}{:>9}   {:<13}{:<22}",
+                "  {:<27}{:>8}  {:<11}{:>8}",
                 row.outcome.label(),
                 grouped(row.messages),
                 row.verdict_cell(),
                 row.report_cell()
             );
             text.push_str(&row.latency_cells());
-            if row.faulty > 0 {
-                text.push_str(&paint.bad(&format!("   {} faulty", grouped(row.faulty))));
-            }
+            text.push_str(&faulty(paint, row.faulty));
             text.push('\n');
+        }
+        if !self.short_messages.rows.is_empty() {
+            text.push_str(&self.short_table(paint));
         }
         text
     }
 
-    /// What stands below the table: the pace, what was repaired, the faults, and the sums.
+    /// The short messages: what the SC was told, and what the users saw.
+    fn short_table(&self, paint: Paint) -> String {
+        let head = format!(
+            "  {:<27}{:>8}{:>8}{:>10}{:>10}{:>7}{:>8}",
+            "short messages (RP-DATA)", "messages", "RP-ACK", "RP-ERROR", "absorbed", "seen", "p50"
+        );
+        let mut text = format!("\n{}\n", paint.dim(&head));
+        for row in &self.short_messages.rows {
+            let sums = &row.sums;
+            let _ = writeln!(
+                text,
+                "  {:<27}{:>8}{:>8}{:>10}{:>10}{:>7}{:>8}{}",
+                row.case.label(),
+                grouped(sums.messages),
+                grouped(sums.rp_acks),
+                grouped(sums.rp_errors),
+                grouped(sums.absorbed),
+                grouped(sums.seen),
+                duration(row.intended.p50_ns),
+                faulty(paint, sums.faulty)
+            );
+        }
+        text
+    }
+
+    /// What stands below the tables: the pace, what was repaired, the faults, and the sums.
     pub fn totals(&self, paint: Paint) -> String {
         let mut text = String::new();
         let pace = format!(
-            "  latency from the intended send; sent after it by p50 {}, p99.9 {}, max {}; \
-             late sends {}\n  sent again: {} requests (timer E), {} reports for them{}",
+            "  latency from the intended send; sent after it by p50 {}, p99.9 {}, max {}\n  \
+             late sends {}; sent again: {} requests (timer E), {} reports for them{}",
             duration(self.pacing.p50_ns),
             duration(self.pacing.p999_ns),
             duration(self.pacing.max_ns),
@@ -102,6 +122,7 @@ impl Summary {
         for fault in &self.faults {
             let _ = writeln!(text, "  {}", paint.bad(fault));
         }
+        text.push_str(&self.short_totals(paint));
         let _ = writeln!(
             text,
             "\n  {} messages   {} verdicts   {} reports   {} rightly without one",
@@ -112,7 +133,7 @@ impl Summary {
         );
         let _ = writeln!(
             text,
-            "  {}   {}   {}   {}   contradicted {}   allocations after start {}",
+            "  {}   {}   {}   {}\n  contradicted {}   allocations after start {}",
             sum(paint, "lost", self.lost),
             sum(paint, "duplicated", self.duplicated),
             sum(paint, "false", self.is_false),
@@ -122,6 +143,33 @@ impl Summary {
         );
         text
     }
+
+    fn short_totals(&self, paint: Paint) -> String {
+        let sums = &self.short_messages.sums;
+        if sums.messages == 0 {
+            return String::new();
+        }
+        format!(
+            "\n  {} short messages in {} submissions   {} RP-ACK   {} RP-ERROR\n  \
+             {}   {}   {}   absorbed {}   recognised {}\n",
+            grouped(sums.messages),
+            grouped(sums.submissions),
+            grouped(sums.rp_acks),
+            grouped(sums.rp_errors),
+            sum(paint, "false RP-ACK", sums.false_rp_acks),
+            sum(paint, "lost reports", sums.lost_reports),
+            sum(paint, "seen twice", sums.seen_twice),
+            grouped(sums.absorbed),
+            grouped(sums.recognised)
+        )
+    }
+}
+
+fn faulty(paint: Paint, count: u64) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    paint.bad(&format!("   {} faulty", grouped(count)))
 }
 
 /// A sum that ought to be 0.
@@ -141,12 +189,10 @@ impl Row {
         }
     }
 
+    /// One status where all have the same, else each with its count.
     fn report_cell(&self) -> String {
-        match self.reports.iter().next() {
-            Some((name, count)) if self.reports.len() == 1 => {
-                let name = if name == "none" { "none (unknown)" } else { name.as_str() };
-                format!("{name:<14}{:>8}", grouped(*count))
-            }
+        match self.reports.keys().next() {
+            Some(name) if self.reports.len() == 1 => name.clone(),
             _ => list(self.reports.iter().map(|(name, count)| (name.clone(), *count))),
         }
     }
@@ -154,7 +200,7 @@ impl Row {
     /// Without a report there is no latency; then it is the verdict whose time is of interest.
     fn latency_cells(&self) -> String {
         if self.intended.count == 0 {
-            let words = format!("(verdict after {})", duration(self.decided.p50_ns));
+            let words = format!("verdict after {}", duration(self.decided.p50_ns));
             return format!("{words:>24}");
         }
         let Quantiles { p50_ns, p99_ns, p999_ns, .. } = self.intended;
@@ -231,9 +277,9 @@ mod tests {
         assert!(line("200 OK").contains("D delivered"));
         assert!(line("200 OK").contains("100 us"));
         assert!(line("486 Busy").contains("1 faulty"));
-        assert!(line("silence, client has it not").contains("none (unknown)"));
-        assert!(line("silence, client has it not").contains("(verdict after 90 us)"));
-        assert!(summary.totals(Paint::Plain).contains("false 1   wrong 1   contradicted 3"));
+        assert!(line("silence, client has it not").contains("U unknown      none"));
+        assert!(line("silence, client has it not").contains("verdict after 90 us"));
+        assert!(summary.totals(Paint::Plain).contains("false 1   wrong 1\n  contradicted 3"));
         assert!(summary.totals(Paint::Colours).contains("\x1b[1;31mwrong 1\x1b[0m"));
         assert!(!table.contains('\x1b'));
     }
