@@ -346,7 +346,6 @@ impl Stage {
             answered,
             open: sent.saturating_sub(settled),
             late: watch.late.load(Ordering::Relaxed) + shorts.late.load(Ordering::Relaxed),
-            verdicts: self.settled(),
         }
     }
 
@@ -393,7 +392,6 @@ struct Progress {
     answered: u64,
     open: u64,
     late: u64,
-    verdicts: u64,
 }
 
 /// Where progress is shown: one line that is rewritten on a terminal, else a line now and then.
@@ -426,7 +424,7 @@ impl<'a> Screen<'a> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         writeln!(
             self.to,
-            "roger {}  kernel {}  {}  {cpus} cpus  {}  loopback only, {} s, nothing is written\n",
+            "roger {}  kernel {}  {}  {cpus} cpus  {}, {} s, nothing is written\n",
             env!("CARGO_PKG_VERSION"),
             kernel.join("."),
             driver(service),
@@ -486,11 +484,9 @@ impl<'a> Screen<'a> {
             );
         }
         format!(
-            "{clock} {percent:>3}%  {pace:>13}   sent {}   reports {}   verdicts {}   open {open}   \
-             late sends {late}",
+            "{clock} {percent:>3}%  {pace:>13}  sent {}  reports {}  open {open}  late sends {late}",
             grouped(progress.sent),
             grouped(progress.answered),
-            grouped(progress.verdicts)
         )
     }
 
@@ -581,7 +577,6 @@ mod tests {
                 answered: 0,
                 open: 7,
                 late: 0,
-                verdicts: 0,
             };
             screen.frame(second * 1_000_000_000, &progress).unwrap();
             if second == 4 {

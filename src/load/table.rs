@@ -151,16 +151,18 @@ impl Summary {
         }
         format!(
             "\n  {} short messages in {} submissions   {} RP-ACK   {} RP-ERROR\n  \
-             {}   {}   {}   absorbed {}   recognised {}\n",
+             repetitions: {} absorbed, {} sent on, {} of these known by their Call-ID\n  \
+             {}   {}   {}\n",
             grouped(sums.messages),
             grouped(sums.submissions),
             grouped(sums.rp_acks),
             grouped(sums.rp_errors),
+            grouped(sums.absorbed),
+            grouped(sums.submissions - sums.messages - sums.absorbed),
+            grouped(sums.recognised),
             sum(paint, "false RP-ACK", sums.false_rp_acks),
             sum(paint, "lost reports", sums.lost_reports),
-            sum(paint, "seen twice", sums.seen_twice),
-            grouped(sums.absorbed),
-            grouped(sums.recognised)
+            sum(paint, "seen twice", sums.seen_twice)
         )
     }
 }

@@ -1,14 +1,14 @@
 //! The SC: submits short messages on schedule, takes or loses the reports, and repeats.
 //!
 //! SCs repeat after an RP-ERROR of any kind and when no report comes; they wait minutes for that, this
-//! one [`PAUSE_MS`]. One thread does it all: what is due, then a datagram.
+//! one [`PAUSE_MS`]. One thread does what is due, another one listens.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::utils::CachePadded;
@@ -92,7 +92,8 @@ impl Sent {
 /// The running actor.
 #[derive(Debug)]
 pub struct Sc {
-    thread: JoinHandle<Vec<Sent>>,
+    threads: [JoinHandle<()>; 2],
+    actor: Arc<Mutex<Actor>>,
     shared: Arc<Shared>,
     messages: u64,
 }
@@ -113,7 +114,8 @@ impl Sc {
         proofs: Proofs,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let mut actor = Actor {
+        let listening = socket.try_clone()?;
+        let actor = Arc::new(Mutex::new(Actor {
             run,
             clock,
             sent_by: socket.local_addr()?,
@@ -126,13 +128,28 @@ impl Sc {
             next: 0,
             due: BinaryHeap::new(),
             text: String::new(),
-        };
-        let thread = thread::Builder::new().name(String::from("sc")).spawn(move || {
+        }));
+        let (pacing, hearing) = (Arc::clone(&actor), Arc::clone(&actor));
+        let (stopping, stopped) = (Arc::clone(&shared), Arc::clone(&shared));
+        let pacer = thread::Builder::new().name(String::from("sc-pace")).spawn(move || {
             sleep_sharply();
-            actor.run_until_stopped();
-            actor.sent
+            while !stopping.stop.load(Ordering::Relaxed) {
+                let at_ns = lock(&pacing).do_what_is_due();
+                clock.sleep_until(at_ns);
+            }
         })?;
-        Ok(Self { thread, shared, messages: u64::try_from(run.messages).unwrap_or(u64::MAX) })
+        let listener = thread::Builder::new().name(String::from("sc-listen")).spawn(move || {
+            let mut buffer = [0; DATAGRAM_SIZE_MAX];
+            while !stopped.stop.load(Ordering::Relaxed) {
+                let Some((datagram, source)) = receive(&listening, &mut buffer) else { continue };
+                let now = clock.now_ns();
+                if lock(&hearing).on_datagram(datagram, source, now).is_none() {
+                    count(&stopped.watch.strays);
+                }
+            }
+        })?;
+        let messages = u64::try_from(run.messages).unwrap_or(u64::MAX);
+        Ok(Self { threads: [pacer, listener], actor, shared, messages })
     }
 
     /// What can be seen of it from outside.
@@ -148,8 +165,16 @@ impl Sc {
     /// Stops it and takes its record, one for each message.
     pub fn finish(self) -> io::Result<Vec<Sent>> {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| io::Error::other("the SC panicked"))
+        for thread in self.threads {
+            thread.join().map_err(|_| io::Error::other("the SC panicked"))?;
+        }
+        Ok(core::mem::take(&mut lock(&self.actor).sent))
     }
+}
+
+/// What a thread that panicked has left behind is as good as it was; the other end is told in the end.
+fn lock(actor: &Mutex<Actor>) -> MutexGuard<'_, Actor> {
+    actor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Something to be done later.
@@ -168,6 +193,7 @@ enum What {
     Repeat,
 }
 
+#[derive(Debug)]
 struct Actor {
     run: Run,
     clock: Clock,
@@ -184,18 +210,15 @@ struct Actor {
 }
 
 impl Actor {
-    fn run_until_stopped(&mut self) {
-        let mut buffer = [0; DATAGRAM_SIZE_MAX];
-        let Ok(socket) = self.socket.try_clone() else { return };
-        while !self.shared.stop.load(Ordering::Relaxed) {
-            self.submit_what_is_due();
-            self.do_what_is_due();
-            if let Some((datagram, source)) = receive(&socket, &mut buffer)
-                && self.on_datagram(datagram, source).is_none()
-            {
-                count(&self.shared.watch.strays);
-            }
-        }
+    /// Does what is due and says when it wants to be asked again.
+    fn do_what_is_due(&mut self) -> u64 {
+        self.submit_what_is_due();
+        self.repeat_what_is_due();
+        let next = (self.next < self.run.messages).then(|| self.run.due_ns(self.next));
+        let timer = self.due.peek().map(|Reverse(due)| due.at_ns);
+        // The listener may find something that is due sooner.
+        let look_ns = self.clock.now_ns() + LOOK_MS * 1_000_000;
+        next.into_iter().chain(timer).fold(look_ns, u64::min)
     }
 
     fn submit_what_is_due(&mut self) {
@@ -261,7 +284,7 @@ impl Actor {
         self.push(self.clock.now_ns() + ms * 1_000_000, number, What::Repeat);
     }
 
-    fn do_what_is_due(&mut self) {
+    fn repeat_what_is_due(&mut self) {
         let now = self.clock.now_ns();
         while self.due.peek().is_some_and(|Reverse(due)| due.at_ns <= now) {
             let Some(Reverse(Due { number, what, .. })) = self.due.pop() else { return };
@@ -298,13 +321,13 @@ impl Actor {
     }
 
     /// `None` if it is nothing of this run, or not what it ought to be.
-    fn on_datagram(&mut self, datagram: &[u8], source: SocketAddr) -> Option<()> {
+    fn on_datagram(&mut self, datagram: &[u8], source: SocketAddr, now: u64) -> Option<()> {
         let end = datagram.windows(4).position(|octets| octets == b"\r\n\r\n")? + 4;
         let (head, body) = datagram.split_at(end);
         let head = Text::read(head)?;
         match head.status() {
             Some(status) => self.on_response(&head, status),
-            None => self.on_report(&head, body, sip::fingerprint(datagram), source),
+            None => self.on_report(&head, body, (sip::fingerprint(datagram), now), source),
         }
     }
 
@@ -331,7 +354,7 @@ impl Actor {
         &mut self,
         head: &Text<'_>,
         body: &[u8],
-        fingerprint: u64,
+        (fingerprint, now): (u64, u64),
         source: SocketAddr,
     ) -> Option<()> {
         let (number, submission) = plan::of_call_id(&self.run, head.field("In-Reply-To")?)?;
@@ -343,7 +366,6 @@ impl Actor {
             && head.field("Content-Type")? == plan::MEDIA_TYPE
             && head.vias().count() == 1;
         let report = octets::report(body).filter(|_| is_right)?;
-        let now = self.clock.now_ns();
         let case = plan::case(&self.run, number);
         let message = &mut self.sent[number];
         let sent = message.submissions[..message.count].get_mut(submission)?;
