@@ -484,7 +484,7 @@ impl<'a> Screen<'a> {
             );
         }
         format!(
-            "{clock} {percent:>3}%  {pace:>13}  sent {}  reports {}  open {open}  late sends {late}",
+            "{clock} {percent:>3}%  {pace:>11}  sent {}  reports {}  open {open}  late {late}",
             grouped(progress.sent),
             grouped(progress.answered),
         )

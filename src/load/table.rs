@@ -6,6 +6,10 @@ use core::fmt::Write as _;
 
 use crate::load::summary::{Quantiles, Row, Summary};
 
+/// When half of the messages leave this late, nobody had time for them: what follows says nothing
+/// about the tested side.
+const BEHIND_NS: u64 = 100_000_000;
+
 /// Whether colours may be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Paint {
@@ -44,14 +48,14 @@ impl Summary {
     pub fn table(&self, paint: Paint) -> String {
         let mut text = String::new();
         let head = format!(
-            "  {:<27}{:>8}  {:<11}{:>8}{:>8}{:>8}{:>8}",
+            "  {:<27}{:>8}  {:<11}{:>6}{:>8}{:>8}{:>8}",
             "outcome injected by im", "messages", "verdict", "report", "p50", "p99", "p99.9"
         );
         let _ = writeln!(text, "{}", paint.dim(&head));
         for row in &self.rows {
             let _ = write!(
                 text,
-                "  {:<27}{:>8}  {:<11}{:>8}",
+                "  {:<27}{:>8}  {:<11}{:>6}",
                 row.outcome.label(),
                 grouped(row.messages),
                 row.verdict_cell(),
@@ -96,8 +100,8 @@ impl Summary {
     pub fn totals(&self, paint: Paint) -> String {
         let mut text = String::new();
         let pace = format!(
-            "  latency from the intended send; sent after it by p50 {}, p99.9 {}, max {}\n  \
-             late sends {}; sent again: {} requests (timer E), {} reports for them{}",
+            "  latency from the intended send; late by p50 {}, p99.9 {}, max {}\n  \
+             late sends {}; sent again: {} requests, {} reports{}",
             duration(self.pacing.p50_ns),
             duration(self.pacing.p999_ns),
             duration(self.pacing.max_ns),
@@ -106,10 +110,14 @@ impl Summary {
             grouped(self.reports_repeated),
             match self.reports_reworded {
                 0 => String::new(),
-                count => format!(" ({} in other octets)", grouped(count)),
+                count => format!(" ({} reworded)", grouped(count)),
             }
         );
         let _ = writeln!(text, "{}", paint.dim(&pace));
+        if self.pacing.p50_ns > BEHIND_NS {
+            let behind = "this machine was too busy for this rate: try a lower --rate";
+            let _ = writeln!(text, "  {}", paint.bad(behind));
+        }
         for (count, what) in [
             (self.refused, "refused with 503 before they were accepted: messages"),
             (self.kernel_drops, "dropped by the kernel before the engine: datagrams"),
@@ -151,7 +159,7 @@ impl Summary {
         }
         format!(
             "\n  {} short messages in {} submissions   {} RP-ACK   {} RP-ERROR\n  \
-             repetitions: {} absorbed, {} sent on, {} of these known by their Call-ID\n  \
+             {} repetitions absorbed, {} sent on ({} known by their Call-ID)\n  \
              {}   {}   {}\n",
             grouped(sums.messages),
             grouped(sums.submissions),
@@ -265,6 +273,7 @@ pub fn duration(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::short::summary::{Row, Sums};
     use crate::load::summary::tests::Case;
     use crate::load::truth::Outcome;
 
@@ -279,11 +288,38 @@ mod tests {
         assert!(line("200 OK").contains("D delivered"));
         assert!(line("200 OK").contains("100 us"));
         assert!(line("486 Busy").contains("1 faulty"));
-        assert!(line("silence, client has it not").contains("U unknown      none"));
+        assert!(line("silence, client has it not").contains("U unknown    none"));
         assert!(line("silence, client has it not").contains("verdict after 90 us"));
         assert!(summary.totals(Paint::Plain).contains("false 1   wrong 1\n  contradicted 3"));
         assert!(summary.totals(Paint::Colours).contains("\x1b[1;31mwrong 1\x1b[0m"));
         assert!(!table.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_machine_without_time_is_named() {
+        let mut summary = Case::new().sum_up();
+        assert!(!summary.totals(Paint::Plain).contains("too busy"));
+        summary.pacing.p50_ns = 200_000_000;
+        assert!(summary.totals(Paint::Plain).contains("too busy"));
+    }
+
+    /// What people see first must fit what they see it on.
+    #[test]
+    fn the_tables_fit_80_columns() {
+        let mut summary = Case::new().sum_up();
+        summary.rows.iter_mut().for_each(|row| row.messages = 999_999);
+        summary.short_messages.sums.messages = 999_999;
+        summary.short_messages.sums.submissions = 9_999_999;
+        for case in crate::load::short::case::Case::ALL {
+            let sums = Sums { messages: 999_999, rp_errors: 999_999, ..Sums::default() };
+            let intended = Quantiles { p50_ns: 123_456_789, ..Quantiles::default() };
+            summary.short_messages.rows.push(Row { case, sums, intended });
+        }
+        let text = summary.table(Paint::Plain) + &summary.totals(Paint::Plain);
+        assert_eq!(summary.table(Paint::Plain).lines().count(), 44);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 
     #[test]

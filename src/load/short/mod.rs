@@ -10,6 +10,8 @@
 //! packet path.
 
 pub mod case;
+#[cfg(test)]
+mod gateway;
 pub mod judge;
 pub mod octets;
 pub mod plan;
