@@ -230,12 +230,23 @@ impl Case {
             Self::Unavailable if attempt == 0 => (After::Now, 480),
             Self::Overloaded if attempt == 0 => (After::Now, 503),
             Self::GatewayTimeout if attempt == 0 => (After::Now, 504),
-            Self::SilentHasNot | Self::SilentHas if attempt == 0 => return None,
+            // Short message type 0 and 8-bit data must not come here at all.
+            Self::SilentHasNot | Self::SilentHas | Self::TypeZero | Self::Octets
+                if attempt == 0 =>
+            {
+                return None;
+            }
             Self::OkLate if attempt == 0 => (After::Deadline, 200),
             Self::OkTooLate if attempt == 0 => (After::TimerF, 200),
             Self::InFlight => (After::Ms(300), 200),
             Self::TwoTexts | Self::TwoParts => (After::Ms(20), 200),
-            _ => (After::Now, 200),
+            Self::Ok | Self::Unavailable | Self::Overloaded | Self::GatewayTimeout => {
+                (After::Now, 200)
+            }
+            Self::SilentHasNot | Self::SilentHas | Self::OkLate | Self::OkTooLate => {
+                (After::Now, 200)
+            }
+            Self::AckLost | Self::AckLostOnce | Self::TypeZero | Self::Octets => (After::Now, 200),
         };
         Some(Answer { after, status })
     }

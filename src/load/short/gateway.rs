@@ -298,11 +298,9 @@ impl Gateway {
             acknowledged: Some(acknowledged),
             is_taken: is_taken || self.fault == Fault::LossUnnoticed,
         };
-        let times = match self.fault {
-            Fault::VerdictLost if is_declined => 0,
-            Fault::VerdictDoubled if is_declined => 2,
-            _ => 1,
-        };
+        let lost = is_declined && self.fault == Fault::VerdictLost;
+        let twice = is_declined && self.fault == Fault::VerdictDoubled;
+        let times = usize::from(!lost) + usize::from(twice);
         for _ in 0..times {
             self.ledger.note(one.head.clone().as_bytes(), claim);
         }

@@ -53,13 +53,14 @@ pub fn number_of_text(run: &Run, text: &str) -> Option<usize> {
 /// In which form message `number` is sent.
 pub fn kind(run: &Run, number: usize) -> Kind {
     let [reference, ..] = (number / 2).to_le_bytes();
-    match case(run, number) {
-        Case::TwoParts => Kind::Part { reference, number: if number % 2 == 0 { 1 } else { 2 } },
-        Case::TypeZero => Kind::TypeZero,
-        Case::Octets => Kind::Octets,
-        _ if number.is_multiple_of(2) => Kind::Gsm7,
-        _ => Kind::Ucs2,
+    let is_first = number.is_multiple_of(2);
+    let case = case(run, number);
+    if case == Case::TwoParts {
+        return Kind::Part { reference, number: if is_first { 1 } else { 2 } };
     }
+    let text = if is_first { Kind::Gsm7 } else { Kind::Ucs2 };
+    let special = [(Case::TypeZero, Kind::TypeZero), (Case::Octets, Kind::Octets)];
+    special.into_iter().find(|(one, _)| *one == case).map_or(text, |(_, kind)| kind)
 }
 
 /// RP-MR of a submission: eight of them for all messages, and a repetition has the same again or the

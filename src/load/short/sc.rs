@@ -3,6 +3,8 @@
 //! SCs repeat after an RP-ERROR of any kind and when no report comes; they wait minutes for that, this
 //! one [`PAUSE_MS`]. One thread does what is due, another one listens.
 
+#![expect(clippy::disallowed_types, reason = "two threads of a load generator share its record")]
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
