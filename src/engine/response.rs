@@ -1,10 +1,10 @@
 //! Responses from the IM side: evidence, or counted and dropped.
 
 use crate::delivery::{Asked, Evidence, Final, Report, Role, Verdict};
-use crate::engine::Engine;
 use crate::engine::answer::fits;
 use crate::engine::close::status_of;
 use crate::engine::record::{self, Errand, Leg, Record, Towards};
+use crate::engine::{Engine, Peer};
 use crate::id::Handle;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Arrival, Departure, Departures, Endpoint, JournalSeq, Purse, Sent};
@@ -28,7 +28,7 @@ impl Engine {
         let towards = Towards::of(branch.attempt);
         let Some(leg) = self.leg(handle, towards).filter(|leg| leg.attempt == branch.attempt)
         else {
-            return self.on_late_response(response, peer, handle, arrival.at);
+            return self.on_late_response(response, peer, (handle, towards), arrival.at);
         };
         if let Some(drop) = self.mismatch(leg, self.is_short(handle), response, arrival, peer) {
             return self.count(drop);
@@ -177,10 +177,15 @@ impl Engine {
         &mut self,
         response: &Response<'_>,
         peer: u8,
-        handle: Handle<Record>,
+        (handle, towards): (Handle<Record>, Towards),
         now: Instant,
     ) {
-        if !self.peers.get(peer).im {
+        let Peer { im, sms, .. } = *self.peers.get(peer);
+        if towards == Towards::Sms && sms && response.status >= 200 {
+            // The answer to a retransmitted report proves nothing that is of interest any more.
+            return self.count(Counter::DroppedResponseRepeated);
+        }
+        if !im {
             return self.count(Counter::DroppedResponseSource);
         }
         if response.status < 200 {

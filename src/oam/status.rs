@@ -3,6 +3,8 @@
 //! The process tells it as one JSON document ([`Snapshot`]); the client shows it. Both may be of
 //! different versions: what one does not know, the other leaves out or shows by its name.
 
+mod summary;
+
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
@@ -118,14 +120,14 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
         "short messages",
         &[
             (Counter::ShortMessages, "accepted messages that came as RP-DATA"),
-            (Counter::RpAcks, "RP-ACK sent"),
-            (Counter::RpErrors, "RP-ERROR sent"),
-            (Counter::ReportsTaken, "these reports answered 2xx"),
-            (Counter::ReportsRejected, "these reports answered otherwise"),
-            (Counter::ReportsUnconfirmed, "these reports never answered"),
-            (Counter::RetriesAttached, "repetitions while the attempt was running"),
-            (Counter::RetriesAbsorbed, "repetitions answered from what was proved before"),
-            (Counter::RetriesAttempted, "repetitions tried again"),
+            (Counter::RpAcks, "RP-ACK sent: for the SC that is the end"),
+            (Counter::RpErrors, "RP-ERROR sent: the SC may repeat the message"),
+            (Counter::ReportsTaken, "reports that the SC answered 2xx"),
+            (Counter::ReportsRejected, "reports that the SC answered otherwise"),
+            (Counter::ReportsUnconfirmed, "reports that the SC never answered"),
+            (Counter::RetriesAbsorbed, "repetitions answered from what was known before"),
+            (Counter::RetriesAttached, "repetitions that wait for the running attempt"),
+            (Counter::RetriesAttempted, "repetitions sent to the recipient again"),
             (Counter::PossibleDuplicates, "of these, possibly delivered before"),
             (Counter::LateProofs, "delivery proved after the verdict, for the next repetition"),
             (Counter::MemoriesEvicted, "forgotten before their time: the table was full"),
@@ -252,6 +254,7 @@ pub fn render(snapshot: &Snapshot, all: bool, colour: bool) -> String {
     let mut text = head(snapshot, colour);
     text.push('\n');
     text.push_str(&peers(&snapshot.peers, colour));
+    text.push_str(&summary::summary(snapshot, colour));
     for group in &snapshot.counters {
         text.push('\n');
         text.push_str(&self::group(group, all, colour));
@@ -372,8 +375,10 @@ fn zeros(zero: &[&Count], colour: bool) -> String {
 }
 
 /// Counters that should wake somebody when they are not zero.
-const ALARMING: [&str; 6] = [
+const ALARMING: [&str; 8] = [
     "contradictions",
+    "memories_evicted",
+    "reports_rejected",
     "accounts_lost",
     "allocations",
     "kernel_drops",

@@ -226,6 +226,22 @@ fn r8_the_report_is_repeated_and_has_a_result_of_its_own() {
     assert_eq!(bench.account().report, Report::Rp(Answer::Ack, RpResult::Unconfirmed));
 }
 
+/// A report that was retransmitted is answered twice; that is nobody's forgery.
+#[test]
+fn the_second_answer_to_a_report_is_a_repetition() {
+    let mut bench = Bench::new();
+    let left = submit(&mut bench, &Short::new(1, "a"));
+    let report = answered(&mut bench, &left[0], "200 OK");
+    taken(&mut bench, &report);
+    assert_eq!(bench.engine.open(), 0);
+    taken(&mut bench, &report);
+    assert_eq!(bench.count(Counter::DroppedResponseRepeated), 1);
+    assert_eq!(bench.count(Counter::DroppedResponseSource), 0);
+    // An answer to the instant message from there is one.
+    bench.give(SBC, &answer(&left[0].text, "200 OK"));
+    assert_eq!(bench.count(Counter::DroppedResponseSource), 1);
+}
+
 #[test]
 fn r8_503_leads_the_report_to_the_next_address() {
     const SBC_2: &str = "10.0.0.2:5060";

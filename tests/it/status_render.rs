@@ -16,6 +16,19 @@ fn snapshot() -> Snapshot {
         (Counter::MessagesOpen, 12),
         (Counter::VerdictDelivered, 1_234_000),
         (Counter::VerdictUnknown, 555),
+        (Counter::VerdictPermanent, 12),
+        (Counter::ShortMessages, 400_000),
+        (Counter::RpAcks, 399_300),
+        (Counter::RpErrors, 700),
+        (Counter::ReportsTaken, 399_990),
+        (Counter::ReportsRejected, 1),
+        (Counter::ReportsUnconfirmed, 9),
+        (Counter::RetriesAbsorbed, 300),
+        (Counter::RetriesAttached, 20),
+        (Counter::RetriesAttempted, 280),
+        (Counter::PossibleDuplicates, 3),
+        (Counter::UriWaits, 4_000),
+        (Counter::UriWaitsEnded, 2),
         (Counter::Contradictions, 1),
         (Counter::DroppedStranger, 7),
         (Counter::DroppedResponseCseq, 2),
@@ -83,6 +96,20 @@ fn all_counters_can_be_shown_with_what_they_mean() {
         });
         assert_eq!(shown.count(), 1, "{}", counter.name());
     }
+}
+
+#[test]
+fn where_there_are_no_short_messages_there_is_no_line_for_them() {
+    let mut none = snapshot();
+    for count in none.counters.iter_mut().flat_map(|group| &mut group.counters) {
+        count.value *= u64::from(count.name != "short_messages");
+    }
+    assert!(!render(&none, false, false).contains("their reports"));
+    assert!(render(&none, false, false).contains("1,234,567 accepted, 12 open"));
+    for count in none.counters.iter_mut().flat_map(|group| &mut group.counters) {
+        count.value = 0;
+    }
+    assert!(!render(&none, false, false).contains(" accepted, "));
 }
 
 #[test]
