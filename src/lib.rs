@@ -25,11 +25,46 @@
 //!    names the record and proves that we made it. A response is matched by that branch alone.
 //! 4. A final response, a timer or an error is [`delivery::Evidence`]; the record's
 //!    [`delivery::Message`] turns the first of them that decides into a [`delivery::Verdict`].
-//! 5. The final response goes back without our Via: in this form of the SMS side it *is* the
+//! 5. The final response goes back without our Via: of a message that is passed through it *is* the
 //!    report. Where nobody knows, nothing is said (RFC 4320), which the sender's own timer turns
 //!    into the truth.
 //! 6. When the driver has told how that went, the record is closed. An [`delivery::Account`] tells
 //!    its story, and 48 bits beside a fingerprint keep its retransmissions answerable.
+//!
+//! # The way of a short message
+//!
+//! RP-DATA in a MESSAGE takes the same way as far as [`engine`], and then its own. Here we are the
+//! receiver and not a proxy, so it has two transactions of ours and a report that is a message:
+//!
+//! ```text
+//!  SMS side                          engine                              IM side
+//!    | MESSAGE (RP-DATA)               |                                     |
+//!    |-------------------------------->| wire::rp, wire::tpdu                |
+//!    |                             200 | interwork: who, and is it text      |
+//!    |<--------------------------------| key: a repetition? its turn?        |
+//!    |                                 | MESSAGE (text/plain, message/cpim)  |
+//!    |                                 |------------------------------------>|
+//!    |                                 |                      final response |
+//!    |                                 |<------------------------------------|
+//!    | MESSAGE (RP-ACK or RP-ERROR)    | delivery: evidence -> verdict       |
+//!    |<--------------------------------| report: verdict -> RP octets        |
+//!    | 200: the report was taken       |                                     |
+//!    |-------------------------------->| remembered, account, closed         |
+//! ```
+//!
+//! 1. The 200 to the RP-DATA says nothing about the message; it ends the server transaction, and a
+//!    retransmission gets it again.
+//! 2. [`interwork::content`] says whether there is a text in it, [`interwork::address`] who the
+//!    originator is on the other side. What can never be sent is concluded at once.
+//! 3. A keyed fingerprint of recipient and TPDU says whether it is a repetition
+//!    ([`delivery::Memory`]): then it is answered from what was proved, attached to the attempt that is
+//!    running, or tried again under the same Call-ID with the next CSeq.
+//! 4. It waits for its turn with that recipient (RFC 3428 section 8), then its request leaves.
+//! 5. The first evidence that decides gives the verdict; [`delivery::mapping`] says what the RP layer
+//!    is told about it, and [`mod@report`] writes that. A 202 waits for the deadline, for there may be
+//!    more proof. The attempt goes on to timer F beside the report: a late 200 is remembered.
+//! 6. The report has a result of its own. When it and the attempt are over, the record is closed; the
+//!    account says what was proved, what was told, and whether that was taken.
 //!
 //! # What holds everywhere
 //!
@@ -63,6 +98,9 @@
 //!   the place in `engine` that observes it, and the fault in `tools/sim` that makes it happen. The compiler names every match that must know it.
 //! * *What a status means*: its row in [`delivery::mapping`], or `[peer.map]` for one peer alone.
 //! * *A counter*: a variant of [`metrics::Counter`] with its line, its place in `ALL`, its name.
+//! * *A content that becomes text, or no longer does*: [`interwork::content`]; its TP-FCS stands there.
+//! * *What the SMS side is told*: the row in [`delivery::mapping`] says which RP-Cause and TP-FCS, the
+//!   module [`mod@report`] how they are written.
 //! * *A limit*: a constant in [`limits`] with its reason, and its relation to the others.
 //!
 //! Until there is a journal, all this holds while the process lives: what is open when it dies is

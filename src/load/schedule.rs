@@ -31,6 +31,14 @@ impl Timers {
     /// A tenth of RFC 3261's, with a deadline as far before timer F as 28 s are before 32 s.
     pub const SHORT: Self = Self { t1_ms: 50, t2_ms: 400, deadline_ms: 2_800 };
 
+    /// So long before timer F nothing is sent again, in nanoseconds. The tested side forgets a request
+    /// after 64*T1, too (timer J), and a tenth of RFC 3261's times makes a tenth of the margin between
+    /// the last retransmission and that: what a busy machine held up for longer would rightly be a new
+    /// request.
+    pub const fn quiet_ns(self) -> u64 {
+        self.t2_ms * 1_000_000
+    }
+
     /// Timer F: 64*T1 (RFC 3261 section 17.1.2.2).
     pub const fn f_ms(self) -> u64 {
         64 * self.t1_ms

@@ -257,8 +257,10 @@ impl Pacer {
                 count(&self.shared.watch.timed_out);
                 continue;
             }
-            self.transmit(timer.number);
-            count(&self.shared.watch.retransmissions);
+            if now + self.run.timers.quiet_ns() < timer.f_ns {
+                self.transmit(timer.number);
+                count(&self.shared.watch.retransmissions);
+            }
             self.arm_again(&timer, state, now);
         }
     }

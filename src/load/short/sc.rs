@@ -313,7 +313,8 @@ impl Actor {
         (submission, interval_ms, f_ns): (usize, u64, u64),
         now: u64,
     ) {
-        if self.sent[number].submissions[submission].status.is_some() || now >= f_ns {
+        let is_over = now + self.run.timers.quiet_ns() >= f_ns;
+        if self.sent[number].submissions[submission].status.is_some() || is_over {
             return;
         }
         self.transmit(number, submission);
