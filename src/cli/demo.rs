@@ -51,7 +51,7 @@ const LINGER_NS: u64 = 100_000_000;
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Arguments {
     /// Messages per second, sent whether or not earlier ones are answered
-    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: u32,
     /// How long messages are sent
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
