@@ -11,10 +11,11 @@ use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::request::{Asked, reply_flow};
 use crate::engine::route::Hop;
 use crate::engine::short::{Short, Stage};
-use crate::engine::{Content, Engine, Recipient, Refusal, Serving};
+use crate::engine::{Content, Engine, Recipient, Refusal, Serving, report};
 use crate::id::Handle;
 use crate::interwork::address::{self, without_headers};
 use crate::interwork::content::{self, Content as Becomes};
+use crate::limits::{SIP_URI_SIZE_MAX, SLOT_SIZE};
 use crate::metrics::Counter;
 use crate::packet::{Departures, Purse};
 use crate::store::{Buffer, Fingerprint};
@@ -118,11 +119,12 @@ impl Engine {
             }
         };
         let recipient = self.recipient(asked.request, peer, named.called_party);
-        let hop = match &reading.what {
-            What::Deliver { .. } => {
+        let sender = self.sender(asked.request, peer, named.asserted);
+        let hop = match (self.way_of_report(asked, peer, recipient, sender), &reading.what) {
+            (Ok(_), What::Deliver { .. }) => {
                 self.next_hop_to(recipient.of(asked.request.octets), asked.arrival.at)
             }
-            What::Refused { .. } | What::MemoryAvailable => self.report_hop(peer, 0).ok_or(NO_WAY),
+            (way, _) => way,
         };
         let hop = match hop {
             Ok(hop) => hop,
@@ -131,7 +133,6 @@ impl Engine {
             }
             Err(refusal) => return self.refuse(asked, refusal, out),
         };
-        let sender = self.sender(asked.request, peer, named.asserted);
         let arrived = Arrived { asked, peer, reading: &reading, recipient, sender, hop };
         if self.serving == Serving::Refusing {
             return self.turn_away(asked, Counter::RefusedDraining, out);
@@ -140,6 +141,24 @@ impl Engine {
             Some(large) => self.accept_short(arrived, large, out),
             None => self.turn_away(asked, Counter::RefusedNoRoom, out),
         }
+    }
+
+    /// The way of the report about what is asked here. What cannot be reported is not taken.
+    fn way_of_report(
+        &self,
+        asked: Asked<'_>,
+        peer: u8,
+        recipient: Span,
+        sender: Span,
+    ) -> Result<Hop, Refusal> {
+        let (recipient, sender) = (usize::from(recipient.len), usize::from(sender.len));
+        let call_id = usize::from(asked.request.fields.call_id.len);
+        let route = self.peers.get(peer).report_route.len();
+        let size = 2 * (recipient + sender) + call_id + route + report::OVERHEAD;
+        if recipient.max(sender) > SIP_URI_SIZE_MAX || size > SLOT_SIZE {
+            return Err(Refusal::new(513, "Message Too Large"));
+        }
+        self.report_hop(peer, 0).ok_or(NO_WAY)
     }
 
     /// Keeps the request, answers it, and begins what it asks for.

@@ -12,7 +12,7 @@ use crate::engine::route::Hop;
 use crate::engine::short::Stage;
 use crate::engine::{Engine, gateway};
 use crate::id::Handle;
-use crate::limits::SIP_URI_SIZE_MAX;
+use crate::limits::{AUTHORIZATION_SIZE_MAX, SIP_URI_SIZE_MAX};
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departure, Departures, JournalSeq, Purse, SendError};
 use crate::report::rp;
@@ -400,6 +400,10 @@ pub(super) fn closed<'a>(uri: &[u8], to: &'a mut [u8]) -> Option<&'a [u8]> {
     middle.copy_from_slice(uri);
     Some(text)
 }
+
+/// Octets of a report at most, beside sender and recipient, who are named twice, the Call-ID that it
+/// answers and its Route: its own words, our names in Via and Call-ID, and credentials.
+pub(super) const OVERHEAD: usize = 768 + CALL_ID_SIZE_MAX + AUTHORIZATION_SIZE_MAX;
 
 /// Later than anything.
 const FAR: Instant = Instant(u64::MAX);

@@ -13,6 +13,7 @@ mod decode;
 mod demo_short;
 mod explain;
 mod gateway;
+mod gateway_breaker;
 mod io_allocations;
 mod requirements;
 mod run_process;
