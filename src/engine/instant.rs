@@ -244,7 +244,7 @@ impl Engine {
         let short = &self.shorts[index];
         let own = record.message.decided();
         let said = own.map(|(verdict, evidence)| (verdict, super::close::status_of(evidence)));
-        // The best evidence counts: a 200 that came after the deadline is one.
+        // The best evidence counts: a final response that came after the deadline is some.
         let best = match (proof, said) {
             (Some((Verdict::Delivered, status)), _) => Some((Verdict::Delivered, status)),
             // Whatever is said after the deadline says more than the silence until then.
@@ -276,7 +276,7 @@ impl Engine {
     }
 
     /// A positive response after its attempt was over: it decides nothing any more, but the SMS side
-    /// will try again, and then it is the proof (hazard H2).
+    /// will try again, and then it is what is known (hazard H2).
     pub(super) fn on_late_proof(
         &mut self,
         handle: Handle<Record>,
@@ -291,7 +291,8 @@ impl Engine {
         let peer_of = self.peers.get(peer);
         let role = peer_of.role;
         let said = Final { status: response.status, role, retry_after: false, asked: Asked::Once };
-        if !peer_of.im || peer_of.mapping.verdict(said) != Verdict::Delivered {
+        let verdict = peer_of.mapping.verdict(said);
+        if !peer_of.im || !matches!(verdict, Verdict::Delivered | Verdict::Accepted) {
             return;
         }
         let Some((key, salt)) = key_of_call_id(fields.call_id.of(octets)) else { return };
@@ -308,10 +309,17 @@ impl Engine {
         else {
             return;
         };
-        if memory.verdict != Verdict::Delivered {
-            self.count(Counter::LateProofs);
+        // That somebody has accepted it (hazard H3) says more than silence, and no more than that.
+        let says_more = match verdict {
+            Verdict::Delivered => memory.verdict != Verdict::Delivered,
+            _ => memory.verdict == Verdict::Unknown,
+        };
+        if says_more {
+            if verdict == Verdict::Delivered {
+                self.count(Counter::LateProofs);
+            }
             let status = response.status;
-            self.remember(key, Memory { verdict: Verdict::Delivered, status, ..memory }, now);
+            self.remember(key, Memory { verdict, status, ..memory }, now);
         }
     }
 

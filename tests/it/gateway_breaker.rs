@@ -70,3 +70,54 @@ fn nothing_is_taken_from_whom_no_report_can_reach() {
     assert_eq!((left.len(), left[0].status()), (1, 403), "{}", left[0].text);
     assert_eq!(bench.engine.open(), 0);
 }
+
+/// H3 and H61: what comes between the deadline and timer F decides nothing, but it is known.
+#[test]
+fn what_comes_after_the_deadline_is_the_best_that_is_known() {
+    for (status, verdict, again) in [
+        ("202 Accepted", Verdict::Accepted, false),
+        ("603 Decline", Verdict::Permanent, false),
+        ("486 Busy Here", Verdict::Temporary, true),
+        ("408 Request Timeout", Verdict::Unknown, true),
+    ] {
+        let mut bench = Bench::new();
+        let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+        let left = bench.wait_ms(29_000);
+        let report = &left.iter().find(|(_, it)| it.to == SBC.parse().unwrap()).unwrap().1;
+        taken(&mut bench, report);
+        assert!(bench.give(IM, &answer(&instant.text, status)).is_empty());
+        assert_eq!(bench.account().verdict, Verdict::Unknown, "one verdict");
+        let left = submit(&mut bench, &Short { reference: 9, ..Short::new(2, "a") });
+        assert_eq!(left[0].to == IM.parse().unwrap(), again, "{status}");
+        if again {
+            // Only what was refused for certain is not there.
+            let report = answered(&mut bench, &left[0], "480 Temporarily Unavailable");
+            taken(&mut bench, &report);
+            let possible = bench.count(Counter::PossibleDuplicates);
+            assert_eq!(possible, u64::from(verdict == Verdict::Unknown), "{status}");
+        } else {
+            assert_eq!(rp_of(&left[0]), error(9, 0xFF));
+            taken(&mut bench, &left[0]);
+            assert_eq!(bench.account().verdict, verdict);
+        }
+    }
+}
+
+/// H3: an acceptance that comes after timer F is one too.
+#[test]
+fn h3_whoever_accepts_late_has_it_as_well() {
+    let mut bench = Bench::new();
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let left = bench.wait_ms(33_000);
+    let report = &left.iter().find(|(_, it)| it.to == SBC.parse().unwrap()).unwrap().1;
+    taken(&mut bench, report);
+    bench.account();
+    bench.give(IM, &answer(&instant.text, "202 Accepted"));
+    let left = submit(&mut bench, &Short { reference: 9, ..Short::new(2, "a") });
+    assert_eq!(rp_of(&left[0]), error(9, 0xFF), "no second message");
+    // A 200 is worth more, whenever it comes, and no 202 takes it back.
+    bench.give(IM, &answer(&instant.text, "200 OK"));
+    bench.give(IM, &answer(&instant.text, "202 Accepted"));
+    let left = submit(&mut bench, &Short { reference: 10, ..Short::new(3, "a") });
+    assert_eq!(rp_of(&left[0]), ack(10));
+}
