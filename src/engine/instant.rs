@@ -115,9 +115,11 @@ impl Engine {
         let call_id = self.call_id(short.key, short.salt, &mut call_id)?;
         let mut text = [0; UserData::TEXT_SIZE_MAX];
         let len = deliver.user_data.text(&mut text)?;
-        // A name of letters is nobody's identity.
-        let asserts =
-            self.peers.get(record.im.peer).trusted && !deliver.originator.is_alphanumeric();
+        // RFC 3325 section 5: what a peer says who is not trusted is not asserted; and a name of letters is
+        // nobody's identity.
+        let asserts = self.peers.get(record.sms_peer).trusted
+            && self.peers.get(record.im.peer).trusted
+            && !deliver.originator.is_alphanumeric();
         let asserted: [&[u8]; 3] =
             if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
         Some(then(&Originate {

@@ -121,3 +121,15 @@ fn h3_whoever_accepts_late_has_it_as_well() {
     let left = submit(&mut bench, &Short { reference: 10, ..Short::new(3, "a") });
     assert_eq!(rp_of(&left[0]), ack(10));
 }
+
+/// RFC 3325 section 5: what somebody says who is not trusted is not asserted.
+#[test]
+fn the_originator_named_by_a_stranger_is_not_asserted() {
+    let mut bench = bench_with(|setup| setup.peers[0].trusted = false);
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    assert_eq!(instant.field("p-asserted-identity"), "");
+    assert!(instant.field("from").starts_with("<sip:+46708251358@localhost;user=phone>;tag="));
+    let mut bench = bench_with(|setup| setup.peers[1].trusted = false);
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    assert_eq!(instant.field("p-asserted-identity"), "", "nor is it shown to them");
+}
