@@ -268,7 +268,7 @@ impl Engine {
             return self.on_instant_silence(handle, Evidence::TimerF, now, out);
         }
         if short.answer.is_some() && short.result.is_none() && !report.is_running() {
-            return self.end_report(handle, RpResult::Unconfirmed, now);
+            return self.on_report_unreachable(handle, now, out);
         }
         if report.is_running() && report.sent.plus_ms(transaction_ms) <= now {
             let peer = report.peer;
@@ -338,15 +338,35 @@ impl Engine {
         now: Instant,
         out: &mut Departures,
     ) {
-        let leg = &mut self.shorts[handle.index as usize].report;
-        leg.refused = None;
-        let asked = leg.asked;
-        if self.next_report_server(handle, asked) {
-            self.transmit_report(handle, now, Purse::Evidence, out);
-            return self.wait(handle);
+        self.shorts[handle.index as usize].report.refused = None;
+        if self.report_again(handle, now, out) {
+            return;
         }
         self.shorts[handle.index as usize].report.client.on(Event::TransportError);
         self.end_report(handle, RpResult::Unsent(error), now);
+    }
+
+    /// An ICMP error has ended the report. Where it is told twice it still is one report, with one RP-MR.
+    fn on_report_unreachable(
+        &mut self,
+        handle: Handle<Record>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        if !self.report_again(handle, now, out) {
+            self.end_report(handle, RpResult::Unconfirmed, now);
+        }
+    }
+
+    /// The report to the next address after a failure of the transport, if there is one.
+    fn report_again(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) -> bool {
+        let asked = self.shorts[handle.index as usize].report.asked;
+        let again = self.next_report_server(handle, asked);
+        if again {
+            self.transmit_report(handle, now, Purse::Evidence, out);
+            self.wait(handle);
+        }
+        again
     }
 
     /// When something is to be done about a short message if nothing arrives.

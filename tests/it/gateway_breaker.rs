@@ -133,3 +133,22 @@ fn the_originator_named_by_a_stranger_is_not_asserted() {
     let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
     assert_eq!(instant.field("p-asserted-identity"), "", "nor is it shown to them");
 }
+
+/// R8: 503 or transport failure leads to the next address.
+#[test]
+fn r8_an_icmp_error_leads_the_report_to_the_next_address() {
+    let mut bench = bench_with(|setup| {
+        setup.peers[0].addresses = Box::new([endpoint(SBC), endpoint(SBC_2)]);
+    });
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let report = answered(&mut bench, &instant, "200 OK");
+    bench.engine.on_unreachable(endpoint(SBC), &report.octets, bench.now);
+    let mut left = bench.wait_ms(10);
+    assert_eq!(left.len(), 1, "one copy to the other address");
+    let next = left.remove(0).1;
+    assert_eq!((next.to, rp_of(&next)), (SBC_2.parse().unwrap(), ack(1)));
+    bench.engine.on_unreachable(endpoint(SBC_2), &next.octets, bench.now);
+    assert!(bench.wait_ms(10).is_empty());
+    assert_eq!(bench.account().report, Report::Rp(Answer::Ack, RpResult::Unconfirmed));
+    assert_eq!((bench.engine.open(), bench.engine.next_deadline()), (0, None));
+}
