@@ -218,9 +218,18 @@ impl Engine {
         let Some(server) = record.im.server else { return false };
         let Some(hop) = self.next_server_at(usize::from(server) + 1, now) else { return false };
         let Some(record) = self.records.get_mut(handle) else { return false };
+        let is_other = record.im.peer != hop.peer;
         let again = record.im.begin_again(Some(&hop), asked);
         if again {
             self.count(Counter::NextServer);
+        }
+        if again
+            && is_other
+            && let Some(record) = self.records.get_mut(handle)
+            && let Some(buffer) = record.im.authorization.take()
+        {
+            // They answer the challenge of another peer, who may ask for its own.
+            self.authorizations.give(buffer);
         }
         again
     }

@@ -319,7 +319,11 @@ impl Engine {
     fn on_instant_refused(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
         let Some(record) = self.records.get_mut(handle) else { return };
         record.im.refused = None;
-        let asked = record.im.asked;
+        // The request with credentials has not left, so that nobody has refused them.
+        let asked = match record.im.asked {
+            Asked::WithCredentials => Asked::Once,
+            asked => asked,
+        };
         if self.next_instant_server(handle, asked, now) {
             self.transmit_instant(handle, now, Purse::Evidence, out);
             return self.wait(handle);

@@ -3,13 +3,12 @@
 
 use crate::bench::{Bench, IM, IM_2, SBC, answer, answer_with, endpoint};
 use crate::short::{Short, ack, answered, bench_with, error, rp_of, submit, taken};
-use roger::delivery::{Answer, Report, Role, RpResult, Verdict};
+use roger::delivery::{Answer, Mapping, Report, Role, RpResult, Verdict};
 use roger::engine::{Credentials, Setup};
 use roger::metrics::Counter;
 use roger::packet::SendError;
 
 const SBC_2: &str = "10.0.0.2:5060";
-const IM_3: &str = "10.0.0.11:5070";
 
 /// A submission whose request has other words in the place of some.
 fn with(short: &Short, from: &str, to: &str) -> Vec<u8> {
@@ -151,4 +150,46 @@ fn r8_an_icmp_error_leads_the_report_to_the_next_address() {
     assert!(bench.wait_ms(10).is_empty());
     assert_eq!(bench.account().report, Report::Rp(Answer::Ack, RpResult::Unconfirmed));
     assert_eq!((bench.engine.open(), bench.engine.next_deadline()), (0, None));
+}
+
+fn two_servers(setup: &mut Setup) {
+    setup.next_servers = Box::new([endpoint(IM), endpoint(IM_2)]);
+    setup.peers[2].role = Role::Endpoint;
+    setup.peers[2].mapping = Mapping::of(Role::Endpoint);
+    for (peer, name) in [(1, "one"), (2, "two")] {
+        setup.peers[peer].credentials =
+            Some(Credentials { username: name.into(), password: "secret".into() });
+    }
+}
+
+const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"im\", nonce=\"n1\", qop=\"auth\"\r\n";
+
+/// What one peer is shown to know us by is nobody else's, and each may ask for it once.
+#[test]
+fn credentials_are_shown_to_the_peer_that_asked_for_them_only() {
+    let mut bench = bench_with(two_servers);
+    for number in 1..=9 {
+        let short = Short::new(number, &format!("{number}"));
+        let first = submit(&mut bench, &short).remove(0);
+        let text = answer_with(&first.text, "401 Unauthorized", CHALLENGE);
+        let refuses = number % 2 == 0;
+        bench.sent = if refuses { Err(SendError::NoRoute) } else { Ok(()) };
+        let second = bench.give(IM, &text).remove(0);
+        bench.sent = Ok(());
+        assert!(second.field("authorization").contains("\"one\""));
+        let third = if refuses {
+            bench.wait_ms(10).remove(0).1
+        } else {
+            bench.give(IM, &answer(&second.text, "503 Service Unavailable")).remove(0)
+        };
+        assert_eq!(third.to, IM_2.parse().unwrap());
+        assert_eq!(third.field("authorization"), "", "{}", third.text);
+        let text = answer_with(&third.text, "401 Unauthorized", CHALLENGE);
+        let fourth = bench.give(IM_2, &text).remove(0);
+        assert!(fourth.field("authorization").contains("\"two\""), "{}", fourth.text);
+        let report = bench.give(IM_2, &answer(&fourth.text, "200 OK")).remove(0);
+        assert_eq!(rp_of(&report), ack(short.reference));
+        taken(&mut bench, &report);
+        assert_eq!(bench.account().verdict, Verdict::Delivered);
+    }
 }
