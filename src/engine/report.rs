@@ -319,12 +319,17 @@ impl Engine {
     fn on_instant_refused(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
         let Some(record) = self.records.get_mut(handle) else { return };
         record.im.refused = None;
+        if !record.im.is_running() {
+            // Somebody has answered it since.
+            return self.wait(handle);
+        }
+        let is_open = record.message.decided().is_none();
         // The request with credentials has not left, so that nobody has refused them.
         let asked = match record.im.asked {
             Asked::WithCredentials => Asked::Once,
             asked => asked,
         };
-        if self.next_instant_server(handle, asked, now) {
+        if is_open && self.next_instant_server(handle, asked, now) {
             self.transmit_instant(handle, now, Purse::Evidence, out);
             return self.wait(handle);
         }
@@ -342,7 +347,11 @@ impl Engine {
         now: Instant,
         out: &mut Departures,
     ) {
-        self.shorts[handle.index as usize].report.refused = None;
+        let leg = &mut self.shorts[handle.index as usize].report;
+        leg.refused = None;
+        if !leg.is_running() {
+            return self.wait(handle);
+        }
         if self.report_again(handle, now, out) {
             return;
         }
@@ -401,7 +410,9 @@ impl Engine {
     pub(super) fn abandon_short(&mut self, handle: Handle<Record>, now: Instant) {
         let Some(record) = self.records.get_mut(handle) else { return };
         let mapping = &self.peers.get(record.im.peer).mapping;
-        if let Some(verdict) = record.message.observe(Evidence::Shutdown, mapping) {
+        // Without a verdict only RP-SMMA is answered, which is no message.
+        let is_message = self.shorts[handle.index as usize].answer.is_none();
+        if is_message && let Some(verdict) = record.message.observe(Evidence::Shutdown, mapping) {
             self.decide(handle, verdict, now);
             self.count(Counter::ReportsSilent);
         }

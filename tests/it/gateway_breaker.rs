@@ -193,3 +193,52 @@ fn credentials_are_shown_to_the_peer_that_asked_for_them_only() {
         assert_eq!(bench.account().verdict, Verdict::Delivered);
     }
 }
+
+/// A refusal by the kernel that is told late proves nothing against what was answered meanwhile.
+#[test]
+fn a_refusal_that_is_told_after_the_answer_starts_nothing_again() {
+    let change = |setup: &mut Setup| {
+        two_servers(setup);
+        setup.peers[0].addresses = Box::new([endpoint(SBC), endpoint(SBC_2)]);
+    };
+    let refused = Err(SendError::NoRoute);
+    let mut bench = bench_with(change);
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let report = answered(&mut bench, &instant, "200 OK");
+    bench.engine.on_sent(instant.owner.unwrap(), refused, bench.now);
+    assert!(bench.wait_ms(10).is_empty(), "no second instant message");
+    taken(&mut bench, &report);
+    assert_eq!(bench.account().verdict, Verdict::Delivered);
+    // The report is over while the request is still on its way.
+    let instant = submit(&mut bench, &Short::new(2, "b")).remove(0);
+    let left = bench.wait_ms(28_010);
+    let report = &left.iter().find(|(_, it)| it.to == SBC.parse().unwrap()).unwrap().1;
+    taken(&mut bench, report);
+    bench.engine.on_sent(report.owner.unwrap(), refused, bench.now);
+    assert!(bench.wait_ms(10).is_empty(), "no second report");
+    bench.give(IM, &answer(&instant.text, "200 OK"));
+    let error = Answer::Error { cause: 111, fcs: 0xFF };
+    assert_eq!(bench.account().report, Report::Rp(error, RpResult::Taken(200)));
+    assert_eq!(bench.count(Counter::ReportsTaken), 2);
+    // After the verdict no other server is asked.
+    let mut bench = bench_with(|setup| {
+        change(setup);
+        setup.next_servers = Box::new([endpoint(IM), endpoint(IM_2), endpoint(IM)]);
+    });
+    let instant = submit(&mut bench, &Short::new(3, "c")).remove(0);
+    bench.wait_ms(27_900);
+    let next = bench.give(IM, &answer(&instant.text, "503 Service Unavailable")).remove(0);
+    assert_eq!(bench.wait_ms(200).len(), 1, "the report");
+    bench.engine.on_sent(next.owner.unwrap(), refused, bench.now);
+    assert!(bench.wait_ms(10).is_empty(), "no third server");
+}
+
+#[test]
+fn memory_available_is_no_message_when_the_process_ends() {
+    let mut bench = Bench::new();
+    bench.give_octets(SBC, &Short::new(1, "").request_with(&[0x06, 0x44]), false);
+    assert_eq!(bench.engine.open(), 1);
+    assert_eq!(bench.engine.abandon(bench.now, 10), 0);
+    assert_eq!(bench.count(Counter::VerdictUnknown), bench.count(Counter::MessagesAccepted));
+    assert!(bench.engine.pop_account().is_none());
+}
