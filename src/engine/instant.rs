@@ -8,7 +8,7 @@ use crate::engine::response::Last;
 use crate::engine::short::Stage;
 use crate::engine::{Content, Engine, Setup};
 use crate::id::Handle;
-use crate::interwork::address;
+use crate::interwork::{address, content};
 use crate::limits::{SERVER_AVOIDED_MAX_S, SIP_URI_SIZE_MAX};
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departure, Departures, JournalSeq, Purse};
@@ -307,6 +307,10 @@ impl Engine {
             return;
         }
         let Some((key, salt)) = key_of_call_id(fields.call_id.of(octets)) else { return };
+        let named = fields.via.sent_by.of(octets);
+        if !self.setup.sent_by.iter().any(|own| named.eq_ignore_ascii_case(own.as_bytes())) {
+            return;
+        }
         let is_known = match self.records.get(handle) {
             Some(record) => {
                 record.is_short
@@ -316,10 +320,8 @@ impl Engine {
             }
             None => self.is_buried(handle, key, (peer, fields.cseq), now),
         };
-        let Some(memory) = self.memory(key, now).filter(|memory| is_known && memory.salt == salt)
-        else {
-            return;
-        };
+        let memory = self.memory(key, now).or_else(|| self.not_ended(handle));
+        let Some(memory) = memory.filter(|memory| is_known && memory.salt == salt) else { return };
         // That somebody has accepted it (hazard H3) says more than silence, and no more than that.
         let says_more = match verdict {
             Verdict::Delivered => memory.verdict != Verdict::Delivered,
@@ -334,6 +336,22 @@ impl Engine {
         }
     }
 
+    /// What will be remembered of a first attempt that an ICMP error has ended a moment ago, unless
+    /// something is proved before the timer that concludes from it.
+    fn not_ended(&self, handle: Handle<Record>) -> Option<Memory> {
+        let record = self.records.get(handle)?;
+        let short = &self.shorts[handle.index as usize];
+        (short.stage == Stage::Sent).then_some(Memory {
+            verdict: Verdict::Unknown,
+            status: 0,
+            reported: false,
+            may_be_there: true,
+            attempt: u8::try_from(record.im.cseq).unwrap_or(u8::MAX),
+            salt: short.salt,
+            not_before: short.not_before,
+        })
+    }
+
     /// What the SMS side is told about a verdict.
     pub(super) fn answer_to(
         &self,
@@ -341,7 +359,7 @@ impl Engine {
         verdict: Verdict,
         evidence: Evidence,
     ) -> Answer {
-        let Some(record) = self.records.get(handle) else { return Answer::Ack };
+        let Some(record) = self.records.get(handle) else { return NOT_PROVED };
         let peer = self.peers.get(record.im.peer);
         let short = &self.shorts[handle.index as usize];
         // An MS may be told more than it may say.
@@ -392,6 +410,9 @@ pub(super) fn overhead(setup: &Setup) -> usize {
     let sent_by = setup.sent_by.iter().map(|text| text.len()).max().unwrap_or(0);
     WORDS + sent_by + 5 * setup.gateway.domain.len()
 }
+
+/// What is said where nothing is known.
+const NOT_PROVED: Answer = Answer::Error { cause: content::CAUSE, fcs: 0xFF };
 
 /// How long a Retry-After is heeded.
 const RETRY_AFTER_MAX_S: u32 = 3_600;

@@ -242,3 +242,30 @@ fn memory_available_is_no_message_when_the_process_ends() {
     assert_eq!(bench.count(Counter::VerdictUnknown), bench.count(Counter::MessagesAccepted));
     assert!(bench.engine.pop_account().is_none());
 }
+
+/// I4: what is proved before the verdict decides it.
+#[test]
+fn i4_a_200_in_the_moment_of_an_icmp_error_is_proof() {
+    let mut bench = Bench::new();
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    bench.engine.on_unreachable(endpoint(IM), &instant.octets, bench.now);
+    assert!(bench.give(IM, &answer(&instant.text, "200 OK")).is_empty());
+    let report = bench.wait_ms(10).remove(0).1;
+    assert_eq!(rp_of(&report), ack(1));
+    taken(&mut bench, &report);
+    assert_eq!(bench.account().verdict, Verdict::Delivered);
+    assert_eq!((bench.engine.open(), bench.engine.next_deadline()), (0, None));
+}
+
+/// H11, for what comes late as well.
+#[test]
+fn h11_a_late_response_must_name_us() {
+    let mut bench = Bench::new();
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let left = bench.wait_ms(33_000);
+    let report = &left.iter().find(|(_, it)| it.to == SBC.parse().unwrap()).unwrap().1;
+    taken(&mut bench, report);
+    let late = answer(&instant.text, "200 OK").replace("UDP 10.0.0.5:5060", "UDP 10.0.0.6:5060");
+    bench.give(IM, &late);
+    assert_eq!(submit(&mut bench, &Short::new(2, "a"))[0].to, IM.parse().unwrap());
+}
