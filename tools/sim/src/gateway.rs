@@ -5,78 +5,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use roger::delivery::{Account, Asked};
-use roger::packet::{Departure, Endpoint, SendError, Sent};
+use roger::delivery::Account;
+use roger::packet::{Departure, Sent};
 
 use crate::air::{Grade, Packet};
-use crate::centre::{Centres, Submission};
+use crate::centre::Centres;
 use crate::form;
-use crate::judge;
 use crate::ledger::{Proof, Verdict, What, guess, slack};
-use crate::rp::{Answer, Report};
-use crate::short::{Fate, Short};
-use crate::swarm::{MS, SECOND, Swarm};
-use crate::text::{Text, value_of};
+use crate::post::{Attempt, Life, Post};
+use crate::short::Short;
+use crate::swarm::{SECOND, Swarm};
+use crate::text::Text;
 use crate::verdict;
 
 /// How long what was proved is remembered (hazard H2), and how long a delivery once its RP-ACK was
 /// taken (refinement of H47).
 pub(crate) const REMEMBERED: u64 = 300 * SECOND;
-const REPEATED: u64 = 120 * SECOND;
+pub(crate) const REPEATED: u64 = 120 * SECOND;
 
-/// One life of a submission: what became of it since it was accepted.
-#[derive(Debug)]
-pub(crate) struct Life {
-    pub(crate) submission: usize,
-    pub(crate) short: usize,
-    pub(crate) arrived: u64,
-    /// The final response it got.
-    pub(crate) answered: Option<(u64, u16)>,
-    /// Whether it may just as well be a retransmission that is still remembered.
-    pub(crate) optional: bool,
-    /// The instant messages that were made for it.
-    pub(crate) own: Vec<usize>,
-    pub(crate) told: Option<Told>,
-    pub(crate) account: Option<Account>,
-}
-
-/// A report.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) at: u64,
-    pub(crate) answer: Answer,
-    body: Box<[u8]>,
-    /// More than one where somebody would not take it.
-    pub(crate) posts: Vec<Post>,
-}
-
-/// One client transaction of ours.
-#[derive(Debug)]
-pub(crate) struct Post {
-    pub(crate) remote: Endpoint,
-    pub(crate) octets: Rc<[u8]>,
-    pub(crate) sent: Vec<u64>,
-    /// How the kernel refused the first transmission.
-    pub(crate) refused: Option<SendError>,
-    /// What came about it, in order.
-    pub(crate) proofs: Vec<Proof>,
-}
-
-/// An instant message.
-#[derive(Debug)]
-pub(crate) struct Attempt {
-    pub(crate) post: Post,
-    pub(crate) branch: Box<str>,
-    pub(crate) short: usize,
-    /// From and Request-URI.
-    pair: (String, String),
-    pub(crate) call_id: String,
-    pub(crate) cseq: u32,
-    pub(crate) asked: Asked,
-}
-
+/// Which client transaction a branch names.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(crate) enum Place {
     Message(usize),
     Report(usize, usize),
 }
@@ -97,21 +46,21 @@ pub(crate) struct Gateway {
     pub(crate) lives: Vec<Life>,
     pub(crate) attempts: Vec<Attempt>,
     /// Attempts by short message.
-    by_short: BTreeMap<usize, Vec<usize>>,
-    by_pair: BTreeMap<(String, String), Vec<usize>>,
+    pub(crate) by_short: BTreeMap<usize, Vec<usize>>,
+    pub(crate) by_pair: BTreeMap<(String, String), Vec<usize>>,
     /// Lives by submission, and by short message.
-    by_submission: BTreeMap<usize, Vec<usize>>,
-    lives_of: BTreeMap<usize, Vec<usize>>,
-    branches: BTreeMap<Box<str>, Place>,
+    pub(crate) by_submission: BTreeMap<usize, Vec<usize>>,
+    pub(crate) lives_of: BTreeMap<usize, Vec<usize>>,
+    pub(crate) branches: BTreeMap<Box<str>, Place>,
     /// What can be told apart by what its recipient sees.
-    index: BTreeMap<(String, String, String), usize>,
-    indexed: usize,
+    pub(crate) index: BTreeMap<(String, String, String), usize>,
+    pub(crate) indexed: usize,
     /// Short messages of which a damaged copy came: nobody can say what they were taken for.
-    tainted: BTreeSet<usize>,
+    pub(crate) tainted: BTreeSet<usize>,
     /// Branches of what was made of damaged copies.
-    unknown: BTreeSet<Box<str>>,
+    pub(crate) unknown: BTreeSet<Box<str>>,
     /// Lives that began in this turn.
-    fresh: Vec<usize>,
+    pub(crate) fresh: Vec<usize>,
     /// Whether 503 is a right answer to new work.
     pub(crate) may_refuse: bool,
     /// Whether the process has been told to end, so that reports may be missing.
@@ -294,312 +243,14 @@ impl Gateway {
         }
         match life.answered {
             None => life.answered = Some((now, status)),
+            // It may have been forgotten between two copies.
+            Some(_) if life.optional => life.answered = Some((now, status)),
             Some((_, first)) if first != status => {
                 return Err(format!("I9: {call_id}: first {first}, then {status}"));
             }
             Some(_) => {}
         }
         Ok(Some(Ticket::Other))
-    }
-
-    /// An instant message on its way to the IM side.
-    fn message(
-        &mut self,
-        now: u64,
-        branch: Box<str>,
-        post: Post,
-        text: &Text<'_>,
-        centres: &Centres,
-        swarm: &Swarm,
-    ) -> Verdict<Ticket> {
-        self.look_up(centres);
-        let message = form::Message::read(text, post.remote, swarm)?;
-        let seen = (message.uri.clone(), message.text.clone(), message.date.clone());
-        let Some(short) = self.index.get(&seen).copied() else {
-            if self.tainted.is_empty() {
-                return Err(format!("I7: an instant message that nobody has sent: {message:?}"));
-            }
-            self.unknown.insert(branch);
-            return Ok(Ticket::Other);
-        };
-        let sent = &centres.shorts[short];
-        let (asked, life) = if self.tainted.contains(&short) {
-            (Asked::Once, None)
-        } else {
-            form::check(&message, sent, text)?;
-            self.place(now, short, &message, &post, sent, swarm)?
-        };
-        let pair = (message.sender, message.uri);
-        self.is_alone(now, &pair, short, swarm)?;
-        let index = self.attempts.len();
-        if let Some(life) = life {
-            self.lives[life].own.push(index);
-        }
-        self.by_short.entry(short).or_default().push(index);
-        self.by_pair.entry(pair.clone()).or_default().push(index);
-        self.branches.insert(branch.clone(), Place::Message(index));
-        let (call_id, cseq) = (message.call_id, message.cseq);
-        self.attempts.push(Attempt { post, branch, short, pair, call_id, cseq, asked });
-        Ok(Ticket::Message(index))
-    }
-
-    /// Which submission it is for, and as which try.
-    fn place(
-        &self,
-        now: u64,
-        short: usize,
-        message: &form::Message,
-        post: &Post,
-        sent: &Short,
-        swarm: &Swarm,
-    ) -> Verdict<(Asked, Option<usize>)> {
-        let who = &message.call_id;
-        if sent.fate != Fate::Send {
-            return Err(format!("{who}: sent on although it is {:?}", sent.fate));
-        }
-        let open = |life: &&usize| {
-            let life = &self.lives[**life];
-            life.told.is_none() && life.account.is_none() && life.is_accepted()
-        };
-        let lives = self.lives_of.get(&short).map_or(&[][..], Vec::as_slice);
-        let last = self.attempts_of(short).last();
-        if let Some(last) = last
-            && let Some(asked) = last.leads_to(now, message, post, swarm)?
-        {
-            let next = asked == Asked::WithCredentials
-                || self.is_next(now, Some(last.post.remote), post.remote, sent, swarm);
-            if !next && !last.is_unsent() {
-                return Err(format!("{who}: {:?} is not its next server", post.remote));
-            }
-            if next {
-                let begun = |life: &&usize| open(life) && !self.lives[**life].own.is_empty();
-                let life = lives.iter().find(begun).or_else(|| lives.iter().find(open));
-                return Ok((asked, life.copied()));
-            }
-        }
-        let waited = u64::from(swarm.gateway.uri_wait_ms) * MS;
-        let in_time = |life: &&usize| now <= self.lives[**life].arrived + waited + slack(swarm);
-        let new = |life: &&usize| open(life) && self.lives[**life].own.is_empty();
-        let Some(life) = lives.iter().filter(new).find(in_time) else {
-            let patient = lives.iter().find(|life| new(life) && !self.lives[**life].optional);
-            return Err(match patient {
-                Some(_) => format!("R2: {who} has waited longer than it may"),
-                None => format!("I9: {who}: no open submission asks for it"),
-            });
-        };
-        if !self.is_next(self.lives[*life].arrived, None, post.remote, sent, swarm) {
-            return Err(format!("{who}: sent to {:?} first", post.remote));
-        }
-        self.may_be_sent(now, short, who, swarm)?;
-        if let Some(last) = last {
-            let open = |proof: &Proof| {
-                matches!(verdict::letter(proof, last.asked, swarm), 'D' | 'P' | 'A')
-            };
-            let closed = self.attempts_of(short).any(|a| a.post.proofs.iter().any(open));
-            let known = now < last.post.sent[0] + REMEMBERED && !closed;
-            let next = last.cseq + 1;
-            let same = last.is_unsent() && message.cseq == last.cseq;
-            let follows = message.call_id == last.call_id && (message.cseq == next || same);
-            let anew = message.call_id != last.call_id && message.cseq == 1;
-            if !follows && (known || !anew) {
-                let (before, was) = (&last.call_id, last.cseq);
-                return Err(format!("H13: {who} {} where {before} {was} was before", message.cseq));
-            }
-        } else if message.cseq != 1 {
-            return Err(format!("{who}: the first attempt has CSeq {}", message.cseq));
-        }
-        if self.attempts.iter().any(|other| other.short != short && other.call_id == *who) {
-            return Err(format!("H13: {who} is the Call-ID of another short message"));
-        }
-        Ok((Asked::Once, Some(*life)))
-    }
-
-    /// Whether this server comes behind that one in the list, or first: those that said when they
-    /// want to be asked again are left out until then (RFC 3261 section 21.5.4).
-    fn is_next(
-        &self,
-        now: u64,
-        before: Option<Endpoint>,
-        next: Endpoint,
-        sent: &Short,
-        swarm: &Swarm,
-    ) -> bool {
-        let tried = sent.targets.iter().position(|target| Some(*target) == before);
-        let targets = sent.targets.iter().skip(tried.map_or(0, |tried| tried + 1));
-        let mut left_out = targets.take_while(|target| **target != next);
-        // A server that lies before the last one that was tried is not turned to.
-        let place = sent.targets.iter().position(|target| *target == next);
-        place.is_some_and(|place| tried.is_none_or(|tried| tried < place))
-            && left_out.all(|target| self.is_avoided(now, *target, swarm))
-    }
-
-    /// Whether this server has said when it wants to be asked again, and that is still to come.
-    fn is_avoided(&self, now: u64, target: Endpoint, swarm: &Swarm) -> bool {
-        let attempts = self.attempts.iter().filter(|attempt| attempt.post.remote == target);
-        let mut proofs = attempts.flat_map(|attempt| &attempt.post.proofs);
-        proofs.any(|proof| now < verdict::asked_again_at(proof) + slack(swarm))
-    }
-
-    /// Whether what is known about a short message leaves room for another try (H2, H47, H61).
-    fn may_be_sent(&self, now: u64, short: usize, who: &str, swarm: &Swarm) -> Verdict<()> {
-        let taken = self.lives_of.get(&short).is_some_and(|lives| {
-            lives.iter().filter_map(|life| self.lives[*life].told.as_ref()).any(Told::may_be_taken)
-        });
-        let margin = slack(swarm);
-        for attempt in self.attempts_of(short) {
-            let first = attempt.post.sent[0];
-            let limit = first + swarm.transaction();
-            let mut ends = attempt.post.proofs.iter().filter(|proof| proof.ends());
-            let decisive = ends
-                .next()
-                .filter(|proof| proof.certain && proof.at < now && proof.at + margin < limit);
-            let within = |at: u64, window: u64| now + margin < at + window;
-            match decisive.map(|proof| (verdict::letter(proof, attempt.asked, swarm), proof.at)) {
-                Some(('P', at)) if within(at, u64::from(swarm.gateway.permanent_ms) * MS) => {
-                    return Err(format!("H61: {who}: refused for good, and sent again"));
-                }
-                Some(('A', at)) if within(at, REMEMBERED) => {
-                    return Err(format!("H3: {who}: accepted, and sent again"));
-                }
-                _ => {}
-            }
-            let proves = |proof: &&Proof| verdict::letter(proof, attempt.asked, swarm) == 'D';
-            // What is repeated is not remembered for longer.
-            let delivered = attempt.post.proofs.iter().find(proves).is_some_and(|proof| {
-                let window = if taken { REPEATED } else { REMEMBERED };
-                proof.certain
-                    && proof.at < now
-                    && proof.at + margin < first + swarm.transaction() + REMEMBERED
-                    && within(proof.at, window)
-            });
-            if delivered {
-                return Err(format!("H2: {who}: delivered, and sent again"));
-            }
-        }
-        Ok(())
-    }
-
-    /// RFC 3428 section 8: one pending MESSAGE from one sender to one URI.
-    fn is_alone(
-        &self,
-        now: u64,
-        pair: &(String, String),
-        short: usize,
-        swarm: &Swarm,
-    ) -> Verdict<()> {
-        let others = self.by_pair.get(pair).map_or(&[][..], Vec::as_slice);
-        for other in others.iter().map(|other| &self.attempts[*other]) {
-            if other.post.is_pending(now, swarm) && !self.tainted.contains(&short) {
-                let (branch, call_id) = (&other.branch, &other.call_id);
-                return Err(format!("R2: {pair:?} while {branch} {call_id} is pending"));
-            }
-        }
-        Ok(())
-    }
-
-    /// A report on its way to a service centre.
-    #[expect(clippy::too_many_arguments, reason = "one for each thing that it must agree with")]
-    fn report(
-        &mut self,
-        now: u64,
-        branch: Box<str>,
-        centre: usize,
-        post: Post,
-        text: &Text<'_>,
-        centres: &Centres,
-        swarm: &Swarm,
-    ) -> Verdict<Ticket> {
-        let about = text.value("In-Reply-To").and_then(|call_id| centres.find_call(call_id.trim()));
-        let told = about.map(|about| &centres.submissions[about]);
-        let lenient = match told {
-            Some(told) => self.tainted.contains(&told.short),
-            None => !self.tainted.is_empty(),
-        };
-        let Some(report) = Report::read(text.body) else {
-            return Err(format!("a report that nobody can read: {:02x?}", text.body));
-        };
-        let life = about.and_then(|about| self.unreported(about, text));
-        let (Some(submission), Some(life)) = (told, life) else {
-            if lenient {
-                self.unknown.insert(branch);
-                return Ok(Ticket::Other);
-            }
-            return Err(format!("I5: a report about nothing that is open: {}", text.head));
-        };
-        let short = &centres.shorts[submission.short];
-        if !lenient {
-            let right = centre == submission.centre;
-            if !right {
-                return Err("I7: a report to another service centre".to_owned());
-            }
-            form::check_report(&report, submission, short, text, swarm)?;
-            self.is_true(now, life, report.answer, submission, short, swarm)?;
-        }
-        let life_index = life;
-        let life = &mut self.lives[life];
-        let place = life.told.as_ref().map_or(0, |told| told.posts.len());
-        match &mut life.told {
-            None => {
-                let (answer, body) = (report.answer, text.body.into());
-                life.told = Some(Told { at: now, answer, body, posts: [post].into() });
-            }
-            Some(told) => {
-                if told.body != text.body.into() && !lenient {
-                    return Err("I5: the next server is told something else".to_owned());
-                }
-                told.posts.push(post);
-            }
-        }
-        self.branches.insert(branch, Place::Report(life_index, place));
-        Ok(Ticket::Report(life_index, place))
-    }
-
-    /// The life of a submission that waits for this report: its first one, or one for the next
-    /// server.
-    fn unreported(&self, submission: usize, text: &Text<'_>) -> Option<usize> {
-        let lives = self.by_submission.get(&submission)?;
-        lives.iter().copied().find(|life| {
-            let life = &self.lives[*life];
-            let waits = life.told.as_ref().is_none_or(|told| told.goes_on(text));
-            waits && life.account.is_none() && life.is_accepted()
-        })
-    }
-
-    /// Whether a report says what is proved (I3), in time (I8).
-    fn is_true(
-        &self,
-        now: u64,
-        life: usize,
-        answer: Answer,
-        submission: &Submission,
-        short: &Short,
-        swarm: &Swarm,
-    ) -> Verdict<()> {
-        let who = &submission.call_id;
-        let life = &self.lives[life];
-        if now > life.arrived + swarm.deadline() + 2 * slack(swarm) && life.told.is_none() {
-            return Err(format!("I8: {who}: reported after its deadline"));
-        }
-        let proved = |letter| {
-            self.attempts_of(life.short).any(|attempt| {
-                let mut proofs = attempt.post.proofs.iter();
-                proofs.any(|proof| verdict::letter(proof, attempt.asked, swarm) == letter)
-            })
-        };
-        let accepts = !short.status_report && form::accepts(short, swarm);
-        let right = match (answer, short.fate) {
-            (Answer::Ack, Fate::Send) => proved('D') || accepts && proved('A'),
-            (Answer::Ack, Fate::Discard | Fate::Smma) => true,
-            (Answer::Error { cause, .. }, Fate::Send | Fate::Unfit) => {
-                matches!(cause, 95..=99 | 111)
-            }
-            (Answer::Error { cause, .. }, Fate::Submit) => cause == 69,
-            (Answer::Error { cause, .. }, Fate::FromMs) => {
-                matches!(cause, 69 | 81 | 95..=99 | 111)
-            }
-            _ => false,
-        };
-        if right { Ok(()) } else { Err(format!("I3: {who}: {answer:?} for {:?}", short.fate)) }
     }
 
     /// The kernel told how a departure went.
@@ -635,13 +286,10 @@ impl Gateway {
             if self.lives[life].account.is_some() {
                 continue;
             }
-            if self.lives[life].arrived == account.arrived.0 {
-                self.exchange(life, account.reported.0, &lives);
-            }
             if self.lives[life].arrived != account.arrived.0 && lives.len() > 1 {
                 continue;
             }
-            match verdict::account(self, life, account, now, centres, swarm) {
+            match self.judge(life, &lives, account, now, centres, swarm) {
                 Ok(()) => {
                     self.lives[life].account = Some(*account);
                     return Ok(Some(life));
@@ -656,18 +304,35 @@ impl Gateway {
         if lenient { Ok(None) } else { Err(complaint) }
     }
 
-    /// Two lives of one submission give the same reports, so that only their accounts tell whose
-    /// was which.
-    fn exchange(&mut self, life: usize, reported: u64, lives: &[usize]) {
-        let told = |life: &Life| life.told.as_ref().is_some_and(|told| told.at == reported);
-        if told(&self.lives[life]) {
-            return;
+    /// Judges an account. Two lives of one submission give the same reports, so that only their
+    /// accounts tell whose was which.
+    fn judge(
+        &mut self,
+        life: usize,
+        lives: &[usize],
+        account: &Account,
+        now: u64,
+        centres: &Centres,
+        swarm: &Swarm,
+    ) -> Verdict<()> {
+        let first = verdict::account(self, life, account, now, centres, swarm);
+        if first.is_ok() {
+            return first;
         }
-        let other = lives.iter().copied().find(|other| {
-            let other = &self.lives[*other];
-            told(other) && other.account.is_none()
-        });
-        let Some(other) = other else { return };
+        for other in lives.iter().copied().filter(|other| *other != life) {
+            if self.lives[other].told.is_none() || self.lives[other].account.is_some() {
+                continue;
+            }
+            self.exchange(life, other);
+            if verdict::account(self, life, account, now, centres, swarm).is_ok() {
+                return Ok(());
+            }
+            self.exchange(life, other);
+        }
+        first
+    }
+
+    fn exchange(&mut self, life: usize, other: usize) {
         let theirs = self.lives[other].told.take();
         self.lives[other].told = core::mem::replace(&mut self.lives[life].told, theirs);
         for place in self.branches.values_mut() {
@@ -753,148 +418,15 @@ impl Gateway {
             other.pair.1 == short.recipient
                 && form::is_from(form::uri_in(&other.pair.0), short)
                 && other.post.sent[0] <= to
-                && other.post.is_pending(from.saturating_sub(slack(swarm)), swarm)
+                && other.post.may_be_pending(from.saturating_sub(slack(swarm)), swarm)
         }) || !self.tainted.is_empty()
     }
 
-    fn look_up(&mut self, centres: &Centres) {
+    pub(crate) fn look_up(&mut self, centres: &Centres) {
         for (index, short) in centres.shorts.iter().enumerate().skip(self.indexed) {
             let seen = (short.recipient.clone(), short.text.clone(), short.date());
             self.index.insert(seen, index);
         }
         self.indexed = centres.shorts.len();
-    }
-}
-
-impl Life {
-    /// Whether it was answered for by us.
-    pub(crate) fn is_accepted(&self) -> bool {
-        matches!(self.answered, Some((_, 200..=299)))
-    }
-}
-
-impl Told {
-    /// Whether the service centre may have taken it.
-    fn may_be_taken(&self) -> bool {
-        let taken = |proof: &Proof| matches!(proof.what, What::Response(200..=299));
-        self.answer == Answer::Ack && self.posts.iter().any(|post| post.proofs.iter().any(taken))
-    }
-
-    /// Whether another transaction may follow: nobody has taken the last one, or somebody asked
-    /// who we are.
-    fn goes_on(&self, text: &Text<'_>) -> bool {
-        let authorized = ["Authorization", "Proxy-Authorization"];
-        let authorized =
-            text.lines().any(|line| authorized.iter().any(|name| value_of(line, name).is_some()));
-        self.posts.last().is_some_and(|post| {
-            let refused = post.refused.is_some_and(SendError::nothing_left);
-            refused
-                || post.proofs.iter().any(|proof| match proof.what {
-                    What::Response(401 | 407) => authorized,
-                    What::Response(status) => status == 503,
-                    What::Unreachable => true,
-                })
-        })
-    }
-}
-
-impl Post {
-    /// Whether it may still be answered.
-    fn is_pending(&self, now: u64, swarm: &Swarm) -> bool {
-        !self.refused.is_some_and(SendError::nothing_left)
-            && now < self.sent[0] + swarm.transaction()
-            && !self.proofs.iter().any(|proof| proof.ends() && proof.at <= now)
-    }
-
-    /// Timer E (RFC 3261 section 17.1.2.2).
-    fn retransmitted(
-        &mut self,
-        now: u64,
-        remote: Endpoint,
-        octets: &Rc<[u8]>,
-        swarm: &Swarm,
-    ) -> Verdict<()> {
-        if self.octets != *octets || self.remote != remote {
-            return Err("a retransmission differs".to_owned());
-        }
-        if self.proofs.iter().any(|proof| proof.at < now && proof.certain && proof.ends()) {
-            return Err("retransmitted after its end".to_owned());
-        }
-        if self.sent.last().is_some_and(|last| now < last + self.interval(swarm)) {
-            return Err("timer E came early".to_owned());
-        }
-        if now > self.sent[0] + swarm.transaction() + slack(swarm) {
-            return Err("retransmitted after timer F".to_owned());
-        }
-        self.sent.push(now);
-        Ok(())
-    }
-
-    fn interval(&self, swarm: &Swarm) -> u64 {
-        let doubled = u64::from(swarm.t1_ms) << (self.sent.len() - 1).min(16);
-        doubled.min(swarm.t2_ms.into()) * MS
-    }
-
-    /// Whether timer E has done what it should: each step may come late, none may be left out.
-    pub(crate) fn was_repeated(&self, swarm: &Swarm) -> Verdict<()> {
-        let settled = |proof: &&Proof| proof.ends() || matches!(proof.what, What::Response(_));
-        let proved = self.proofs.iter().find(settled).map(|proof| proof.at);
-        let end = proved.unwrap_or(u64::MAX).min(self.sent[0] + swarm.transaction());
-        let last = self.sent.last().copied().unwrap_or(0);
-        let due = last + self.interval(swarm) + slack(swarm);
-        if due < end && !self.refused.is_some_and(SendError::nothing_left) {
-            return Err(format!("timer E: nothing was sent after {last}, {due} was due"));
-        }
-        Ok(())
-    }
-}
-
-impl Attempt {
-    /// Whether the kernel has said that nothing has left.
-    fn is_unsent(&self) -> bool {
-        self.post.refused.is_some_and(SendError::nothing_left)
-    }
-
-    /// Whether this message may lead to that one without a new submission: a copy for the next
-    /// server (RFC 3263 section 4.3, hazard H8), or one with credentials (RFC 3261 section 22.2).
-    fn leads_to(
-        &self,
-        now: u64,
-        message: &form::Message,
-        post: &Post,
-        swarm: &Swarm,
-    ) -> Verdict<Option<Asked>> {
-        if message.call_id != self.call_id {
-            return Ok(None);
-        }
-        let answer = self.post.proofs.iter().rev().find(|proof| proof.ends());
-        if message.cseq == self.cseq {
-            if self.post.remote == post.remote && self.is_unsent() {
-                // It has never left, so that this is the first one after all.
-                return Ok(None);
-            }
-            let unsent = self.is_unsent();
-            let turned_away = answer.is_some_and(|proof| {
-                matches!(proof.what, What::Response(500 | 502 | 503)) || !proof.certain
-            });
-            if !unsent && !turned_away {
-                return Err(format!(
-                    "H8: {}: a copy although the first may be there",
-                    self.call_id
-                ));
-            }
-            return Ok(Some(if unsent { self.asked } else { Asked::Again }));
-        }
-        let challenged = answer.is_some_and(|proof| {
-            matches!(proof.what, What::Response(401 | 407)) && proof.at == now
-        });
-        if message.authorized && message.cseq == self.cseq + 1 && challenged {
-            let server = judge::server_of(post.remote, swarm);
-            if !server.is_some_and(|server| swarm.gateway.known_to[server]) {
-                return Err(format!("{}: credentials nobody gave us", self.call_id));
-            }
-            return Ok(Some(Asked::WithCredentials));
-        }
-        Ok(None)
     }
 }

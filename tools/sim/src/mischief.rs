@@ -30,25 +30,26 @@ pub(crate) struct Mischief {
 
 /// Bugs that are wrong settings.
 pub(crate) fn misconfigure(setup: &mut Setup, bug: Bug) {
-    match bug {
-        Bug::AbsorptionOff => setup.gateway.dedup = false,
-        Bug::PermanentForgotten => setup.gateway.permanent_window_ms = 31_000,
-        Bug::PendingOff => setup.gateway.uri_pending_max = 1_000,
-        Bug::WaitingUnbounded => setup.gateway.uri_wait_ms = 60_000,
-        Bug::DeadlineLate => {
-            let centres = setup.peers.iter_mut().filter(|peer| peer.name.starts_with("centre"));
-            for peer in centres {
-                peer.sync_deadline_ms += 10_000;
+    let gateway = &mut setup.gateway;
+    if bug == Bug::AbsorptionOff {
+        gateway.dedup = false;
+    } else if bug == Bug::PermanentForgotten {
+        gateway.permanent_window_ms = 31_000;
+    } else if bug == Bug::PendingOff {
+        gateway.uri_pending_max = 1_000;
+    } else if bug == Bug::WaitingUnbounded {
+        gateway.uri_wait_ms = 60_000;
+    } else if bug == Bug::DeadlineLate {
+        let centres = setup.peers.iter_mut().filter(|peer| peer.name.starts_with("centre"));
+        for peer in centres {
+            peer.sync_deadline_ms += 10_000;
+        }
+    } else if bug == Bug::PasswordWrong {
+        for peer in &mut setup.peers {
+            if let Some(Credentials { password, .. }) = &mut peer.credentials {
+                *password = "swordfish".into();
             }
         }
-        Bug::PasswordWrong => {
-            for peer in &mut setup.peers {
-                if let Some(Credentials { password, .. }) = &mut peer.credentials {
-                    *password = "swordfish".into();
-                }
-            }
-        }
-        _ => {}
     }
 }
 
@@ -179,8 +180,11 @@ impl Boundary {
         self.mischief.bodies.insert(call_id.into(), body.clone());
         let (Some(to), uri) = (text.value("To"), text.start) else { return };
         let called = text.value("P-Called-Party-ID").unwrap_or(to).to_owned();
-        let first =
-            self.mischief.recipients.entry(body).or_insert((called.clone(), uri.to_owned()));
+        let first = self
+            .mischief
+            .recipients
+            .entry(body)
+            .or_insert_with(|| (called.clone(), uri.to_owned()));
         if self.bug == Some(Bug::RecipientsCollide) && first.0 != called {
             packet.octets = replaced(&packet.octets, &called, &first.0);
             packet.octets = replaced(&packet.octets, uri, &first.1);

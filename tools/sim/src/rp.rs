@@ -202,7 +202,7 @@ pub(crate) fn data(mti: u8, reference: u8, centre: &str, tpdu: &[u8]) -> Vec<u8>
 /// (TS 23.040 section 9.2.3.11).
 pub(crate) fn timestamp(seconds: i64, quarters: i8) -> [u8; 7] {
     let local = Moment::of(seconds + i64::from(quarters) * 900);
-    let swapped = |value: u32| u8::try_from(value % 10 << 4 | value / 10 % 10).unwrap_or(0);
+    let swapped = |value: u32| u8::try_from((value % 10) * 16 + value / 10 % 10).unwrap_or(0);
     let zone = swapped(u32::from(quarters.unsigned_abs()));
     [
         swapped(local.year % 100),
@@ -247,7 +247,9 @@ impl Moment {
         let mut days = seconds.div_euclid(86_400);
         let second_of_day = u32::try_from(seconds.rem_euclid(86_400)).unwrap_or(0);
         let mut year = 1970;
-        let leap = |year: u32| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let leap = |year: u32| {
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+        };
         while days >= if leap(year) { 366 } else { 365 } {
             days -= if leap(year) { 366 } else { 365 };
             year += 1;

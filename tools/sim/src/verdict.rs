@@ -5,9 +5,10 @@ use roger::delivery::{
 };
 
 use crate::centre::Centres;
-use crate::gateway::{Attempt, Gateway, Life, Post, REMEMBERED, Told};
+use crate::gateway::{Gateway, REMEMBERED};
 use crate::judge::{self, server_of};
 use crate::ledger::{Proof, Verdict, What, slack};
+use crate::post::{Attempt, Life, Post, Told};
 use crate::rp::Answer;
 use crate::short::{Fate, Short};
 use crate::swarm::{MS, SECOND, Swarm};
@@ -296,8 +297,7 @@ impl Case<'_> {
                 return Err(format!("I7: to peer {}", self.account.im_peer));
             }
         }
-        let before = |attempt: &Attempt| attempt.post.sent[0] < self.account.reported.0;
-        if may_be_duplicate && self.attempts_of().filter(|a| before(a)).count() < 2 {
+        if may_be_duplicate && self.gateway.lives_of(self.life.short).count() < 2 {
             return Err("a possible duplicate of nothing".to_owned());
         }
         Ok(())
@@ -314,15 +314,9 @@ impl Case<'_> {
         let server = server_of_peer(self.account.im_peer, self.swarm);
         let accepts = !self.short.status_report
             && server.is_some_and(|server| self.swarm.gateway.ack_accepted[server]);
-        let due_ack = match self.account.evidence {
-            Evidence::Discarded => true,
-            Evidence::Final(_) | Evidence::Earlier { .. } => match self.account.verdict {
-                Decided::Delivered => true,
-                Decided::Accepted => accepts || self.short.fate == Fate::Discard,
-                _ => false,
-            },
-            _ => false,
-        };
+        let discarded = self.short.fate == Fate::Discard;
+        let due_ack = self.account.verdict == Decided::Delivered
+            || self.account.verdict == Decided::Accepted && (accepts || discarded);
         let same = match (said, told.answer) {
             (Said::Ack, Answer::Ack) => due_ack,
             (Said::Error { cause, fcs }, Answer::Error { cause: was, fcs: had }) => {
@@ -332,6 +326,12 @@ impl Case<'_> {
         };
         if !same {
             return Err(format!("I5: {said:?} is told, {:?} left, RP-ACK {due_ack}", told.answer));
+        }
+        if told.at != self.account.reported.0 {
+            return Err(format!(
+                "I5: reported at {}, and it left at {}",
+                self.account.reported.0, told.at
+            ));
         }
         for post in &told.posts {
             post.was_repeated(self.swarm).map_err(|error| format!("the report: {error}"))?;

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use roger::delivery::{Account, Form, Role, Verdict as Decided};
-use roger::engine::{Content, Credentials, Gateway, Host, Peer, Serving, Setup, Strangers, Timers};
-use roger::id::WorkerId;
+use roger::delivery::{Account, Form, Verdict as Decided};
+use roger::engine::Serving;
 use roger::limits::{
     BURST_SIZE, SLOTS_EVIDENCE, SLOTS_MAX, SLOTS_REFUSALS, SLOTS_WORK, TIMERS_PER_TURN_MAX,
 };
@@ -14,20 +13,18 @@ use roger::metrics::{Counter, Tally};
 use roger::packet::{
     Departures, Endpoint, Flow, JournalSeq, Owner, Purse, SendError, Sent, Slot, SocketId,
 };
-use roger::store::HashKey;
 
 use crate::Outcome;
 use crate::air::{Air, Bound, Event, Grade, Packet};
-use crate::authentication::{PASSWORD, USERNAME};
 use crate::boundary::{Boundary, Outgoing};
 use crate::bug::Bug;
 use crate::centre::{Centres, Task};
 use crate::chance::Chance;
 use crate::digest::Digest;
-use crate::form::DOMAIN;
 use crate::gateway;
 use crate::im::Server;
 use crate::ledger::{Ledger, Ticket, Verdict};
+use crate::setup::setup;
 use crate::sms::{self, Clients};
 use crate::swarm::{MS, SECOND, Swarm};
 use crate::text::{Text, written};
@@ -412,7 +409,9 @@ impl World {
             }
             match ticket {
                 Ticket::Gateway(ticket) => self.gateway.on_sent(ticket, sent),
-                ticket => self.ledger.on_sent(now, ticket, sent),
+                Ticket::Request(..) | Ticket::Report(_) | Ticket::Other => {
+                    self.ledger.on_sent(now, ticket, sent);
+                }
             }
             if let Some(owner) = owner {
                 self.boundary.on_sent(owner, sent, now);
@@ -747,83 +746,5 @@ fn described(octets: &[u8], grade: Option<Grade>) -> String {
             let start = &octets[..octets.len().min(160)];
             format!("{} octets: {:?}{grade}", octets.len(), String::from_utf8_lossy(start))
         }
-    }
-}
-
-/// What the engine is told about this world.
-fn setup(swarm: &Swarm, seed: u64) -> Setup {
-    let places = &swarm.places;
-    let clients = places.clients.iter().enumerate().map(|(index, client)| Peer {
-        sms: true,
-        trusted: client.trusted,
-        sync_deadline_ms: swarm.deadline_ms,
-        addresses: [client.endpoint].into(),
-        ..Peer::new(&format!("sms-{index}"), Role::Proxy)
-    });
-    let servers = places.servers.iter().enumerate().map(|(index, server)| Peer {
-        im: true,
-        trusted: server.trusted,
-        addresses: server.addresses.clone().into(),
-        hosts: [Host {
-            name: format!("im{index}.example").into(),
-            port: 5060,
-            endpoint: server.addresses[0],
-        }]
-        .into(),
-        ..Peer::new(&format!("im-{index}"), server.role)
-    });
-    let gateway = &swarm.gateway;
-    let credentials = || {
-        let [username, password] = [USERNAME, PASSWORD].map(Into::into);
-        Some(Credentials { username, password })
-    };
-    let servers = servers.enumerate().map(|(index, server)| Peer {
-        content: match gateway.cpim.get(index) {
-            Some(true) => Content::Cpim,
-            _ => Content::Text,
-        },
-        ack_accepted: gateway.ack_accepted.get(index).is_some_and(|accepts| *accepts),
-        credentials: gateway.known_to.get(index).and_then(|known| known.then(credentials)?),
-        ..server
-    });
-    let centres = gateway.centres.iter().enumerate().map(|(index, centre)| Peer {
-        sms: true,
-        trusted: true,
-        sync_deadline_ms: swarm.deadline_ms,
-        recipient: centre.recipient,
-        report_route: centre.route.into(),
-        credentials: centre.known.then(credentials).flatten(),
-        addresses: centre.addresses.clone().into(),
-        ..Peer::new(&format!("centre-{index}"), Role::Proxy)
-    });
-    let request_sockets = if swarm.single_port { [0, 1] } else { [2, 3] };
-    Setup {
-        worker: WorkerId(0),
-        node: 1,
-        epoch: 7,
-        key: HashKey([seed, !seed]),
-        peers: clients.chain(servers).chain(centres).collect(),
-        own_endpoints: places.sockets.clone().into(),
-        own_hosts: [("relay.example".into(), 5060)].into(),
-        sent_by: places.sockets.iter().map(|socket| written(*socket).into()).collect(),
-        request_socket_v4: Some(SocketId(request_sockets[0])),
-        request_socket_v6: Some(SocketId(request_sockets[1])),
-        next_servers: if swarm.route_by_uri {
-            [].into()
-        } else {
-            places.servers.iter().map(|server| server.addresses[0]).collect()
-        },
-        timers: Timers { t1_ms: swarm.t1_ms, t2_ms: swarm.t2_ms },
-        gateway: Gateway {
-            domain: DOMAIN.into(),
-            uri_wait_ms: gateway.uri_wait_ms,
-            permanent_window_ms: gateway.permanent_ms,
-            ..Gateway::default()
-        },
-        strangers: if swarm.forbid_strangers { Strangers::Forbid } else { Strangers::Silence },
-        messages_max: swarm.messages_max,
-        messages_large_max: swarm.messages_large_max,
-        finished_max: swarm.finished_max,
-        accounts: true,
     }
 }

@@ -1,0 +1,98 @@
+//! The settings of the engine in this world.
+
+use roger::delivery::Role;
+use roger::engine::{Content, Credentials, Gateway, Host, Peer, Setup, Strangers, Timers};
+use roger::id::WorkerId;
+use roger::packet::SocketId;
+use roger::store::HashKey;
+
+use crate::authentication::{PASSWORD, USERNAME};
+use crate::form::DOMAIN;
+use crate::swarm::{Centre, Swarm};
+use crate::text::written;
+
+/// What the engine is told about this world.
+pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
+    let places = &swarm.places;
+    let clients = places.clients.iter().enumerate().map(|(index, client)| Peer {
+        sms: true,
+        trusted: client.trusted,
+        sync_deadline_ms: swarm.deadline_ms,
+        addresses: [client.endpoint].into(),
+        ..Peer::new(&format!("sms-{index}"), Role::Proxy)
+    });
+    let servers = places.servers.iter().enumerate().map(|(index, server)| Peer {
+        im: true,
+        trusted: server.trusted,
+        addresses: server.addresses.clone().into(),
+        hosts: [Host {
+            name: format!("im{index}.example").into(),
+            port: 5060,
+            endpoint: server.addresses[0],
+        }]
+        .into(),
+        ..Peer::new(&format!("im-{index}"), server.role)
+    });
+    let gateway = &swarm.gateway;
+    let servers = servers.enumerate().map(|(index, server)| as_receiver(server, index, swarm));
+    let centres = gateway.centres.iter().enumerate().map(|(index, c)| centre(c, index, swarm));
+    let request_sockets = if swarm.single_port { [0, 1] } else { [2, 3] };
+    Setup {
+        worker: WorkerId(0),
+        node: 1,
+        epoch: 7,
+        key: HashKey([seed, !seed]),
+        peers: clients.chain(servers).chain(centres).collect(),
+        own_endpoints: places.sockets.clone().into(),
+        own_hosts: [("relay.example".into(), 5060)].into(),
+        sent_by: places.sockets.iter().map(|socket| written(*socket).into()).collect(),
+        request_socket_v4: Some(SocketId(request_sockets[0])),
+        request_socket_v6: Some(SocketId(request_sockets[1])),
+        next_servers: if swarm.route_by_uri {
+            [].into()
+        } else {
+            places.servers.iter().map(|server| server.addresses[0]).collect()
+        },
+        timers: Timers { t1_ms: swarm.t1_ms, t2_ms: swarm.t2_ms },
+        gateway: Gateway {
+            domain: DOMAIN.into(),
+            uri_wait_ms: gateway.uri_wait_ms,
+            permanent_window_ms: gateway.permanent_ms,
+            ..Gateway::default()
+        },
+        strangers: if swarm.forbid_strangers { Strangers::Forbid } else { Strangers::Silence },
+        messages_max: swarm.messages_max,
+        messages_large_max: swarm.messages_large_max,
+        finished_max: swarm.finished_max,
+        accounts: true,
+    }
+}
+
+/// What an IM server is to instant messages of ours.
+fn as_receiver(server: Peer, index: usize, swarm: &Swarm) -> Peer {
+    let gateway = &swarm.gateway;
+    let is = |list: &[bool]| list.get(index).is_some_and(|is| *is);
+    Peer {
+        content: if is(&gateway.cpim) { Content::Cpim } else { Content::Text },
+        ack_accepted: is(&gateway.ack_accepted),
+        credentials: is(&gateway.known_to).then(credentials),
+        ..server
+    }
+}
+
+fn centre(centre: &Centre, index: usize, swarm: &Swarm) -> Peer {
+    Peer {
+        sms: true,
+        trusted: true,
+        sync_deadline_ms: swarm.deadline_ms,
+        recipient: centre.recipient,
+        report_route: centre.route.into(),
+        credentials: centre.known.then(credentials),
+        addresses: centre.addresses.clone().into(),
+        ..Peer::new(&format!("centre-{index}"), Role::Proxy)
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials { username: USERNAME.into(), password: PASSWORD.into() }
+}
