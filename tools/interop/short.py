@@ -20,7 +20,8 @@ import short_cases
 import short_packets
 import sms
 
-SENDER = "sip:sc@sc.example.net"
+# Who sends, as P-Asserted-Identity says it, and From.
+SENDER, FROM = "sip:sc@sc.example.net", "sip:ip-sm-gw@sc.example.net"
 DOMAIN = "sms.example.net"
 
 
@@ -57,14 +58,16 @@ class World:
 
     def __init__(self, case, family, options, stack, ledger):
         self.case, self.family, self.ledger = case, family, ledger
-        names = ("roger", "sc", "sc2", "im", "kamailio")
+        names = ("roger", "sc", "sc2", "im", "im2", "kamailio")
         self.ports = dict(zip(names, harness.free_ports(family, len(names)), strict=True))
         self.at = {name: harness.endpoint(family, port) for name, port in self.ports.items()}
         self.directory = stack.enter_context(harness.Directory(case.name, options.keep))
-        self.sc, self.sc2, self.im = (
+        self.sc, self.sc2, self.im, self.im2 = (
             stack.enter_context(actors.Actor(name, family, self.ports[name]))
-            for name in ("sc", "sc2", "im"))
+            for name in ("sc", "sc2", "im", "im2"))
         self.submissions, self.instants = {}, {}
+        # Those whose instant message reaches nobody.
+        self.unheard = []
         self.numbers = itertools.count(1)
         self.start(options, stack)
 
@@ -76,7 +79,7 @@ class World:
             settings, gateway_lines=f'domain = "{DOMAIN}"\n{settings.gateway_lines}',
             im_lines=settings.im_lines.replace("@DIRECTORY@", str(self.directory)))
         sms_at = [self.at["sc"], self.at["sc2"]]
-        im_at = self.at["im"]
+        im_at = [self.at["im"], self.at["im2"]]
         if self.case.through_kamailio:
             sms_at = im_at = self.at["kamailio"]
         self.roger = stack.enter_context(harness.Roger(
@@ -106,7 +109,7 @@ class World:
         call_id = f"{number}-{self.case.name}@sc.example.net"
         lines = [f"MESSAGE sip:ue-{number}@{self.at['roger']} SIP/2.0",
                  f"Via: SIP/2.0/UDP {self.sc.sent_by};branch=z9hG4bK-sc-{number};rport",
-                 "Max-Forwards: 70", f"From: <sip:ip-sm-gw@sc.example.net>;tag=sc{number}",
+                 "Max-Forwards: 70", f"From: <{FROM}>;tag=sc{number}",
                  f"To: <sip:ue-{number}@im.example.net>", f"Call-ID: {call_id}",
                  "CSeq: 1 MESSAGE", f"P-Asserted-Identity: <{SENDER}>",
                  f"P-Called-Party-ID: <{recipient}>", "Request-Disposition: no-fork",
@@ -122,18 +125,18 @@ class World:
         """The service centre sends the short message again: another RP-MR, another Call-ID."""
         return self.submit(submission.short, submission.recipient)
 
-    def instant(self, submission):
+    def instant(self, submission, at=None):
         """The request that reaches the recipient."""
-        request = self.im.request(f"instant message to {submission.recipient}",
+        request = (at or self.im).request(f"instant message to {submission.recipient}",
                                   lambda each: each.uri == submission.recipient)
         self.instants[request.value("call-id"), request.value("cseq")] = submission
         submission.instant = request.value("call-id")
         return request
 
-    def answer(self, submission, status, extra=()):
+    def answer(self, submission, status, extra=(), at=None):
         """The recipient's user agent takes the instant message, and says this."""
-        request = self.instant(submission)
-        self.im.answer(request, status, extra)
+        request = self.instant(submission, at)
+        (at or self.im).answer(request, status, extra)
         submission.statuses.append(status)
         return request
 
@@ -154,6 +157,11 @@ class World:
 
     def holds(self, what, holds, detail):
         self.ledger.check(f"{self.case.name} (IPv{self.family}): {what}", holds, detail)
+
+    @property
+    def sender(self):
+        """Whom the reports go to: an identity is believed when a trusted peer asserts it."""
+        return SENDER if self.case.settings.sms_trusted else FROM
 
     def counter(self, name, value):
         harness.wait_for(f"{name} is {value}", actors.PATIENCE,

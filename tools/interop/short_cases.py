@@ -26,6 +26,8 @@ class Case:
     # message/cpim instead of text/plain.
     cpim: bool = False
     variant: str = ""
+    # The Route of the reports.
+    route: list = dataclasses.field(default_factory=list)
 
     @property
     def name(self):
@@ -332,6 +334,47 @@ def report_unanswered(world):
     again = world.again(submission)
     world.report(again, sms.ACK)
     world.verdict(again, "D", "earlier")
+
+
+@case(settings=patient(sms_trusted=False, im_trusted=False))
+def trusting_nobody(world):
+    """Whose identity is believed and shown (RFC 3325)."""
+    delivered(world)
+    delivered(world, sms.Short("a short code", originator="40400", toa=0x81))
+
+
+@case(settings=patient(sms_lines='route = "sip:term@s-cscf.example.net:6060"'),
+      route=["<sip:term@s-cscf.example.net:6060;lr>"])
+def report_with_a_route(world):
+    delivered(world)
+
+
+@case(counters={"next_server": 1})
+def next_server(world):
+    """503 says that nothing was taken: the next server gets the same request (RFC 3263 section 4.3)."""
+    submission = world.submit(sms.Short())
+    first = world.answer(submission, 503, ("Retry-After: 30",))
+    second = world.answer(submission, 200, at=world.im2)
+    same = [(each.value("call-id"), each.value("cseq"), each.body) for each in (first, second)]
+    world.holds("the next server gets the same message", same[0] == same[1], same)
+    world.holds("it is another transaction", first.branch != second.branch, first.branch)
+    world.report(submission, sms.ACK)
+    world.verdict(submission, "D", "final")
+    # The first one is left alone now.
+    later = world.submit(sms.Short("later"))
+    world.answer(later, 200, at=world.im2)
+    world.report(later, sms.ACK)
+    world.verdict(later, "D", "final")
+
+
+@case(settings=hasty(), counters={"icmp_matched": 1})
+def nobody_there(world):
+    """ICMP says that the port is closed; nobody knows what became of the datagram."""
+    world.im.socket.close()
+    submission = world.submit(sms.Short())
+    world.unheard.append(submission)
+    world.report(submission, sms.error(UNSPECIFIED))
+    world.verdict(submission, "U", "unreachable")
 
 
 @case(counters={"authorized": 4},

@@ -75,6 +75,7 @@ class Judge:
 
     def judge_counts(self, packets, roger):
         equal = self.ledger.equal
+        equal(f"{self.case}: packets: instant messages to nobody", self.world.unheard, [])
         equal(f"{self.case}: packets: instant messages, no more and no fewer",
               sorted(self.instants), sorted(self.world.instants))
         meant = {each.call_id: sorted(self.hops(each.reported_to))
@@ -189,9 +190,14 @@ class Judge:
         if self.spoil == "TP-FCS":
             meant = sms.error(0xD3)
         identity = f"<{submission.recipient}>"
-        self.on_request("reports", packet, "sip:sc@sc.example.net", identity)
-        self.expect("reports: P-Asserted-Identity", packet,
-                    packet.values("p-asserted-identity"), [identity])
+        self.on_request("reports", packet, self.world.sender, identity)
+        # RFC 3325 section 9: what a trusted peer is told is asserted, another one is only asked.
+        settings = self.world.case.settings
+        asserted = ([identity], []) if settings.sms_trusted else ([], [identity])
+        self.expect("reports: P-Asserted-Identity and P-Preferred-Identity", packet, tuple(
+            packet.values(name) for name in ("p-asserted-identity", "p-preferred-identity")),
+            asserted)
+        self.expect("reports: Route", packet, packet.values("route"), self.world.case.route)
         self.hold("reports: a Call-ID of its own", packet,
                   packet.value("call-id") not in self.world.submissions)
         self.expect("reports: RP and TP-FCS, octet by octet", packet, packet.body.hex(),
@@ -202,8 +208,14 @@ class Judge:
             self.expect(f"reports: tshark reads {name}", packet, read(packet, name), value)
 
     def on_instant(self, packet):
-        submission = self.world.instants.get((packet.value("call-id"), packet.value("cseq")))
-        self.instants[packet.value("call-id"), packet.value("cseq")] = packet
+        key = packet.value("call-id"), packet.value("cseq")
+        self.instants[key] = packet
+        for unheard in self.world.unheard:
+            if packet.start == f"MESSAGE {unheard.recipient} SIP/2.0":
+                self.world.unheard.remove(unheard)
+                self.world.instants[key] = unheard
+                break
+        submission = self.world.instants.get(key)
         if not submission:
             return
         short = submission.short
@@ -211,7 +223,8 @@ class Judge:
         self.on_request("instant messages", packet, submission.recipient, identity)
         text = "spoilt" if self.spoil == "text" else short.text
         for name, value in (
-                ("p-asserted-identity", [identity] if asserted else []),
+                ("p-asserted-identity",
+                 [identity] if asserted and self.world.case.settings.im_trusted else []),
                 ("date", [short.date()]), ("in-reply-to", []),
                 ("request-disposition", ["no-fork"])):
             self.expect(f"instant messages: {name}", packet, packet.values(name), value)
