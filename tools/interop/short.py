@@ -10,6 +10,7 @@ import collections
 import contextlib
 import dataclasses
 import itertools
+import signal
 import sys
 
 import actors
@@ -68,6 +69,7 @@ class World:
         self.submissions, self.instants = {}, {}
         # Those whose instant message reaches nobody.
         self.unheard = []
+        self.stopped = False
         self.numbers = itertools.count(1)
         self.start(options, stack)
 
@@ -158,6 +160,13 @@ class World:
     def holds(self, what, holds, detail):
         self.ledger.check(f"{self.case.name} (IPv{self.family}): {what}", holds, detail)
 
+    def stop(self):
+        """Has the program refuse what is new, and end when what is open has come to its end."""
+        self.roger.signal(signal.SIGTERM)
+        harness.wait_for("new messages are refused", actors.PATIENCE,
+                         lambda: "new messages are refused" in self.roger.said())
+        self.stopped = True
+
     @property
     def sender(self):
         """Whom the reports go to: an identity is believed when a trusted peer asserts it."""
@@ -173,12 +182,16 @@ def run(case, family, options, ledger, spoil=None):
     with contextlib.ExitStack() as stack:
         world = World(case, family, options, stack, ledger)
         case.script(world)
-        world.counter("messages_open", 0)
-        counters = world.roger.counters()
-        ledger.equal(f"{name}: roger ends by itself on SIGTERM", world.roger.end(), 0)
+        counters = None
+        if not world.stopped:
+            world.counter("messages_open", 0)
+            counters = world.roger.counters()
+            world.roger.signal(signal.SIGTERM)
+        ledger.equal(f"{name}: roger ends by itself on SIGTERM", world.roger.wait(50), 0)
         world.capture.stop()
         lines = world.roger.verdicts()
-        judge_counters(name, world, counters, lines, ledger, spoil)
+        if counters:
+            judge_counters(name, world, counters, lines, ledger, spoil)
         judge_verdicts(name, world, lines, ledger, spoil)
         short_packets.Judge(ledger, name, world, spoil).judge()
 

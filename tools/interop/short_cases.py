@@ -367,6 +367,19 @@ def next_server(world):
     world.verdict(later, "D", "final")
 
 
+@case()
+def draining(world):
+    """What is open comes to its end and is reported; what is new is refused."""
+    submission = world.submit(sms.Short())
+    instant = world.instant(submission)
+    world.stop()
+    world.submit(sms.Short("too late"), status=503)
+    world.im.answer(instant, 200)
+    submission.statuses.append(200)
+    world.report(submission, sms.ACK)
+    world.verdict(submission, "D", "final")
+
+
 @case(settings=hasty(), counters={"icmp_matched": 1})
 def nobody_there(world):
     """ICMP says that the port is closed; nobody knows what became of the datagram."""
