@@ -323,9 +323,10 @@ impl Engine {
         let memory = self.memory(key, now).or_else(|| self.not_ended(handle));
         let Some(memory) = memory.filter(|memory| is_known && memory.salt == salt) else { return };
         // That somebody has accepted it (hazard H3) says more than silence, and no more than that.
-        let says_more = match verdict {
-            Verdict::Delivered => memory.verdict != Verdict::Delivered,
-            _ => memory.verdict == Verdict::Unknown,
+        let says_more = if verdict == Verdict::Delivered {
+            memory.verdict != Verdict::Delivered
+        } else {
+            memory.verdict == Verdict::Unknown
         };
         if says_more {
             if verdict == Verdict::Delivered {

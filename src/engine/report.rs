@@ -327,7 +327,7 @@ impl Engine {
         // The request with credentials has not left, so that nobody has refused them.
         let asked = match record.im.asked {
             Asked::WithCredentials => Asked::Once,
-            asked => asked,
+            asked @ (Asked::Once | Asked::Again) => asked,
         };
         if is_open && self.next_instant_server(handle, asked, now) {
             self.transmit_instant(handle, now, Purse::Evidence, out);

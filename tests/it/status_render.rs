@@ -7,33 +7,36 @@ use roger::oam::status::{PeerState, Snapshot, counters, render};
 
 use crate::snapshot::assert_snapshot;
 
+/// What was counted.
+const COUNTED: [(Counter, u64); 23] = [
+    (Counter::DatagramsIn, 2_469_136),
+    (Counter::DatagramsOut, 2_469_130),
+    (Counter::MessagesAccepted, 1_234_567),
+    (Counter::MessagesOpen, 12),
+    (Counter::VerdictDelivered, 1_234_000),
+    (Counter::VerdictUnknown, 555),
+    (Counter::VerdictPermanent, 12),
+    (Counter::ShortMessages, 400_000),
+    (Counter::RpAcks, 399_300),
+    (Counter::RpErrors, 700),
+    (Counter::ReportsTaken, 399_990),
+    (Counter::ReportsRejected, 1),
+    (Counter::ReportsUnconfirmed, 9),
+    (Counter::RetriesAbsorbed, 300),
+    (Counter::RetriesAttached, 20),
+    (Counter::RetriesAttempted, 280),
+    (Counter::PossibleDuplicates, 3),
+    (Counter::UriWaits, 4_000),
+    (Counter::UriWaitsEnded, 2),
+    (Counter::Contradictions, 1),
+    (Counter::DroppedStranger, 7),
+    (Counter::DroppedResponseCseq, 2),
+    (Counter::TurnLongestNs, 354_308),
+];
+
 fn snapshot() -> Snapshot {
     let tally = Tally::new(3);
-    for (counter, value) in [
-        (Counter::DatagramsIn, 2_469_136),
-        (Counter::DatagramsOut, 2_469_130),
-        (Counter::MessagesAccepted, 1_234_567),
-        (Counter::MessagesOpen, 12),
-        (Counter::VerdictDelivered, 1_234_000),
-        (Counter::VerdictUnknown, 555),
-        (Counter::VerdictPermanent, 12),
-        (Counter::ShortMessages, 400_000),
-        (Counter::RpAcks, 399_300),
-        (Counter::RpErrors, 700),
-        (Counter::ReportsTaken, 399_990),
-        (Counter::ReportsRejected, 1),
-        (Counter::ReportsUnconfirmed, 9),
-        (Counter::RetriesAbsorbed, 300),
-        (Counter::RetriesAttached, 20),
-        (Counter::RetriesAttempted, 280),
-        (Counter::PossibleDuplicates, 3),
-        (Counter::UriWaits, 4_000),
-        (Counter::UriWaitsEnded, 2),
-        (Counter::Contradictions, 1),
-        (Counter::DroppedStranger, 7),
-        (Counter::DroppedResponseCseq, 2),
-        (Counter::TurnLongestNs, 354_308),
-    ] {
+    for (counter, value) in COUNTED {
         tally.counters.set(counter, value);
     }
     let sbc = &tally.peers[0];
