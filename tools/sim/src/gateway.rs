@@ -167,7 +167,11 @@ impl Gateway {
         centres: &Centres,
         swarm: &Swarm,
     ) -> Verdict<Option<Ticket>> {
-        let Some(text) = Text::read(octets) else { return Ok(None) };
+        let Some(text) = Text::read(octets) else {
+            // What a damaged copy has named may be no text at all.
+            let doubtful = !self.tainted.is_empty() && octets.starts_with(b"MESSAGE ");
+            return Ok(doubtful.then_some(Ticket::Other));
+        };
         let Some(key) = text.key() else { return Ok(None) };
         let remote = departure.flow.remote;
         let centre = swarm.gateway.centres.iter().position(|c| c.addresses.contains(&remote));
@@ -387,6 +391,11 @@ impl Gateway {
             life.is_accepted() && owed && !lenient && life.account.is_none()
         };
         self.lives.iter().filter(open).count()
+    }
+
+    /// Whether nothing came that may have been a short message.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.lives.is_empty() && self.tainted.is_empty()
     }
 
     /// How many submissions there were that carry no message.

@@ -159,20 +159,22 @@ impl Server {
         if text.key_below().is_some() || swarm.gateway.messages == 0 {
             return None;
         }
+        let is_calm = text.start.starts_with("MESSAGE sip:calm");
         match authentication::check(text) {
             Credentials::Wrong if packet.grade == Grade::Sound => {
                 self.trouble = Some(format!("wrong credentials: {} {}", text.start, text.head));
                 return Some(Plan::Final(403));
             }
             Credentials::None => {
-                let known = swarm.gateway.known_to[index];
+                // Who is asked needs room for the answer.
+                let known = swarm.gateway.known_to[index] && !is_calm;
                 if known && air.chance.share(swarm.gateway.challenge) {
                     return Some(Plan::Challenge(air.chance.pick(&[401, 407])));
                 }
             }
             Credentials::Right | Credentials::Wrong => {}
         }
-        text.start.starts_with("MESSAGE sip:calm").then_some(Plan::Final(200))
+        is_calm.then_some(Plan::Final(200))
     }
 }
 

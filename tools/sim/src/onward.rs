@@ -169,10 +169,10 @@ impl Gateway {
             let within = |at: u64, window: u64| now + margin < at + window;
             match decisive.map(|proof| (verdict::letter(proof, attempt.asked, swarm), proof.at)) {
                 Some(('P', at)) if within(at, u64::from(swarm.gateway.permanent_ms) * MS) => {
-                    return Err(format!("H61: {who}: refused for good, and sent again"));
+                    return Err(format!("H61: {who}: refused for good at {at}, and sent again"));
                 }
                 Some(('A', at)) if within(at, REMEMBERED) => {
-                    return Err(format!("H3: {who}: accepted, and sent again"));
+                    return Err(format!("H3: {who}: accepted at {at}, and sent again"));
                 }
                 _ => {}
             }

@@ -594,7 +594,7 @@ impl World {
         let read = |counter| self.tally.counters.read(counter);
         let accepted = read(Counter::MessagesAccepted);
         let submissions = self.ledger.submissions.len() as u64;
-        if accepted < submissions || accepted != submissions && self.gateway.lives.is_empty() {
+        if accepted < submissions || accepted != submissions && self.gateway.is_untouched() {
             return Err(format!("I1: {accepted} accepted, {submissions} sent on"));
         }
         let open = self.boundary.engine.open();
