@@ -289,6 +289,8 @@ impl Centres {
         }
         let known = swarm.gateway.centres[centre].known;
         let plan = match authentication::check(text) {
+            // A damaged challenge is answered as it came.
+            Credentials::Wrong if swarm.faults.corrupting() => Plan::Answer(403),
             Credentials::Wrong => {
                 self.trouble = Some(format!("a report with wrong credentials: {}", text.head));
                 Plan::Deaf

@@ -168,8 +168,8 @@ impl Gateway {
         swarm: &Swarm,
     ) -> Verdict<Option<Ticket>> {
         let Some(text) = Text::read(octets) else {
-            // What a damaged copy has named may be no text at all.
-            let doubtful = !self.tainted.is_empty() && octets.starts_with(b"MESSAGE ");
+            // What a damaged datagram has named, or asked to be repeated, may be no text at all.
+            let doubtful = swarm.faults.corrupting() && octets.starts_with(b"MESSAGE ");
             return Ok(doubtful.then_some(Ticket::Other));
         };
         let Some(key) = text.key() else { return Ok(None) };

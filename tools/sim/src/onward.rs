@@ -159,6 +159,10 @@ impl Gateway {
         });
         let margin = slack(swarm);
         let attempts: Vec<&Attempt> = self.attempts_of(short).collect();
+        let proved = attempts.iter().any(|attempt| {
+            let mut proofs = attempt.post.proofs.iter();
+            proofs.any(|proof| verdict::letter(proof, attempt.asked, swarm) == 'D')
+        });
         for (at, attempt) in attempts.iter().enumerate() {
             let first = attempt.post.sent[0];
             let limit = first + swarm.transaction();
@@ -168,7 +172,10 @@ impl Gateway {
                 .filter(|proof| proof.certain && proof.at < now && proof.at + margin < limit);
             let within = |at: u64, window: u64| now + margin < at + window;
             match decisive.map(|proof| (verdict::letter(proof, attempt.asked, swarm), proof.at)) {
-                Some(('P', at)) if within(at, u64::from(swarm.gateway.permanent_ms) * MS) => {
+                // Proof of delivery that came later has taken its place.
+                Some(('P', at))
+                    if !proved && within(at, u64::from(swarm.gateway.permanent_ms) * MS) =>
+                {
                     return Err(format!("H61: {who}: refused for good at {at}, and sent again"));
                 }
                 Some(('A', at)) if within(at, REMEMBERED) => {

@@ -87,6 +87,9 @@ pub(crate) fn account(
         return Ok(());
     }
     let case = Case { gateway, life, short, account, swarm };
+    if case.is_misled() {
+        return Ok(());
+    }
     let Form::Rp { reference, .. } = account.form else {
         return Err("its form is another".to_owned());
     };
@@ -118,6 +121,15 @@ pub(crate) fn account(
 impl Case<'_> {
     fn attempts_of(&self) -> impl DoubleEndedIterator<Item = &Attempt> {
         self.gateway.attempts_of(self.life.short)
+    }
+
+    /// Whether a damaged challenge may have been answered: with octets that nobody can follow.
+    fn is_misled(&self) -> bool {
+        let asks =
+            |proof: &Proof| !proof.certain && matches!(proof.what, What::Response(401 | 407));
+        let reports = self.life.told.iter().flat_map(|told| &told.posts);
+        let mut posts = self.attempts_of().map(|attempt| &attempt.post).chain(reports);
+        posts.any(|post| post.proofs.iter().any(asks))
     }
 
     /// Whether what decided has happened, then (I3).
@@ -341,9 +353,10 @@ impl Case<'_> {
 
     /// What became of the report (R8).
     fn result(&self, result: RpResult, told: &Told) -> Verdict<()> {
-        let Some(Post { proofs, refused, .. }) = told.posts.last() else { return Ok(()) };
+        let Some(Post { proofs, refused, sent, .. }) = told.posts.last() else { return Ok(()) };
+        let limit = sent[0] + self.swarm.transaction();
         let came = |status: u16| proofs.iter().any(|proof| proof.what == What::Response(status));
-        let ended = proofs.iter().any(|proof| proof.ends() && proof.certain);
+        let ended = proofs.iter().any(|proof| proof.ends() && proof.certain && proof.at < limit);
         let right = match result {
             RpResult::Taken(status) => (200..300).contains(&status) && came(status),
             RpResult::Refused(status) => status >= 300 && came(status),
