@@ -11,7 +11,7 @@ use roger::packet::{Departure, Sent};
 use crate::air::{Grade, Packet};
 use crate::centre::Centres;
 use crate::form;
-use crate::ledger::{Proof, Verdict, What, guess, slack};
+use crate::ledger::{Proof, Verdict, What, guess, sanitised, slack};
 use crate::post::{Attempt, Life, Post};
 use crate::short::Short;
 use crate::swarm::{SECOND, Swarm};
@@ -169,7 +169,9 @@ impl Gateway {
     ) -> Verdict<Option<Ticket>> {
         let Some(text) = Text::read(octets) else {
             // What a damaged datagram has named, or asked to be repeated, may be no text at all.
-            let doubtful = swarm.faults.corrupting() && octets.starts_with(b"MESSAGE ");
+            let sane = sanitised(octets);
+            let ours = Text::read(&sane).is_some_and(|text| text.key_below().is_none());
+            let doubtful = swarm.faults.corrupting() && ours && sane.starts_with(b"MESSAGE ");
             return Ok(doubtful.then_some(Ticket::Other));
         };
         let Some(key) = text.key() else { return Ok(None) };

@@ -780,7 +780,7 @@ pub(crate) fn slack(swarm: &Swarm) -> u64 {
 }
 
 /// Damaged octets in a form that can be read at all.
-fn sanitised(octets: &Rc<[u8]>) -> Rc<[u8]> {
+pub(crate) fn sanitised(octets: &Rc<[u8]>) -> Rc<[u8]> {
     if octets.is_ascii() {
         return octets.clone();
     }
