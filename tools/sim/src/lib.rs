@@ -6,12 +6,12 @@
 //!
 //! ```text
 //!   sms (clients) --+                                       +-- im (servers, users)
-//!                   +--> air --> world --> boundary --> engine
+//!   centre (SCs) ---+--> air --> world --> boundary --> engine
 //!   strangers ------+    time    turns     one bug,         +-- the kernel: sent, refused, late
 //!                        faults            if planted
 //!                                  |
-//!                               ledger  what truly happened, octet by octet
-//!                               judge   what must have been decided, by a table of its own
+//!                        ledger, gateway  what truly happened, octet by octet
+//!                        judge, verdict   what must have been decided, by a table of its own
 //! ```
 //!
 //! Three things make its judgement worth something. The actors and the judge read and write SIP
