@@ -4,7 +4,7 @@
 //! them out and writes. When the writer cannot keep up, the worker drops accounts and counts them
 //! (`accounts_lost`): it never waits.
 //!
-//! What stands in a line is in [`line`].
+//! What stands in a line is in [`mod@line`].
 
 pub mod line;
 

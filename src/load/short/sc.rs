@@ -1,7 +1,7 @@
 //! The SC: submits short messages on schedule, takes or loses the reports, and repeats.
 //!
 //! SCs repeat after an RP-ERROR of any kind and when no report comes; they wait minutes for that, this
-//! one [`PAUSE_MS`]. One thread does what is due, another one listens.
+//! one a moment. One thread does what is due, another one listens.
 
 #![expect(clippy::disallowed_types, reason = "two threads of a load generator share its record")]
 
