@@ -147,3 +147,165 @@ fn is_wrong(case: Case, claim: Claim, submission: &Submission) -> bool {
         || claim.is_taken == submission.is_lost
         || illegal
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::short::octets::Report;
+
+    /// The three records of a message with which everything is right.
+    struct Records {
+        case: Case,
+        sent: Sent,
+        seen: Seen,
+        told: [Told; SUBMISSIONS_MAX],
+    }
+
+    const NUMBER: usize = 3;
+
+    impl Records {
+        fn of(case: Case) -> Self {
+            let right = case.right();
+            let repeated = right.submissions_max > 1;
+            let mut records = Self {
+                case,
+                sent: Sent { count: 1 + usize::from(repeated), ..Sent::default() },
+                seen: Seen {
+                    requests: right.transactions,
+                    transactions: right.transactions,
+                    times: u16::from(right.seen),
+                    // Before the last report, and before the first one where that is RP-ACK.
+                    at_ns: if right.error == ' ' { 50 } else { 150 },
+                    ..Seen::default()
+                },
+                told: [Told::default(); SUBMISSIONS_MAX],
+            };
+            for place in 0..records.sent.count {
+                let is_last = place + 1 == records.sent.count;
+                let acknowledged = right.acknowledged && (is_last || right.error == ' ');
+                records.say(place, acknowledged);
+            }
+            records
+        }
+
+        fn say(&mut self, place: usize, acknowledged: bool) {
+            let right = self.case.right();
+            let error = |value| (!acknowledged).then_some(value);
+            let reference = plan::reference(NUMBER, place);
+            let is_lost = self.case.loses_reports() && place == 0;
+            self.sent.submissions[place] = Submission {
+                status: Some(200),
+                report: Some(Report { reference, cause: error(CAUSE), fcs: error(right.fcs) }),
+                heard_ns: if place == 0 { 100 } else { 200 },
+                is_lost,
+                ..Submission::default()
+            };
+            let verdict = if acknowledged { right.verdict } else { right.error };
+            let (acknowledged, is_taken) = (Some(acknowledged), !is_lost);
+            let claim = Some(Claim { verdict, acknowledged, is_taken });
+            self.told[place] = Told { accounts: 1, claim };
+        }
+
+        fn judge(&self) -> Verdict {
+            judge((NUMBER, self.case), &self.sent, &self.seen, &self.told)
+        }
+
+        #[track_caller]
+        fn expect(&self, words: &[&str]) {
+            assert_eq!(self.judge().judgement.words(), words, "{:?}", self.case);
+        }
+
+        fn report(&mut self) -> &mut Report {
+            self.sent.submissions[0].report.as_mut().unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_right_is_clean() {
+        for case in Case::ALL {
+            Records::of(case).expect(&[]);
+            assert!(!Records::of(case).judge().is_false_ack, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn an_ack_before_the_user_has_seen_it_is_false() {
+        let mut records = Records::of(Case::Ok);
+        records.seen.at_ns = 101;
+        assert!(records.judge().is_false_ack);
+        records.expect(&["false"]);
+    }
+
+    #[test]
+    fn each_word_of_a_report_counts() {
+        let mut records = Records::of(Case::Octets);
+        records.report().fcs = Some(0xFF);
+        records.expect(&["wrong"]);
+        let mut records = Records::of(Case::NotFound);
+        records.report().cause = Some(22);
+        records.expect(&["wrong"]);
+        let mut records = Records::of(Case::Ok);
+        records.report().reference += 1;
+        records.expect(&["wrong"]);
+    }
+
+    #[test]
+    fn the_claims_must_be_what_was_heard() {
+        let mut records = Records::of(Case::Ok);
+        records.told[0].claim.as_mut().unwrap().acknowledged = Some(false);
+        records.expect(&["wrong"]);
+        let mut records = Records::of(Case::Ok);
+        records.told[0].claim.as_mut().unwrap().is_taken = false;
+        records.expect(&["wrong"]);
+        let mut records = Records::of(Case::NotFound);
+        records.told[0].claim.as_mut().unwrap().verdict = 'T';
+        records.expect(&["wrong"]);
+    }
+
+    #[test]
+    fn the_rp_data_is_answered_200() {
+        let mut records = Records::of(Case::Ok);
+        records.sent.submissions[0].status = Some(202);
+        records.expect(&["wrong"]);
+        records.sent.submissions[0].status = None;
+        records.expect(&["wrong"]);
+    }
+
+    #[test]
+    fn a_503_of_our_own_means_that_nothing_is_due() {
+        let mut records = Records::of(Case::Ok);
+        records.sent.submissions[0] = Submission { status: Some(503), ..Submission::default() };
+        records.told[0] = Told::default();
+        records.seen = Seen::default();
+        records.expect(&[]);
+        assert!(records.judge().judgement.refused);
+    }
+
+    #[test]
+    fn what_was_not_tried_again_and_what_ends_otherwise_is_wrong() {
+        let mut records = Records::of(Case::Busy);
+        records.seen.transactions = 1;
+        records.expect(&["wrong"]);
+        let mut records = Records::of(Case::OkLate);
+        records.say(1, false);
+        records.expect(&["wrong"]);
+        let mut records = Records::of(Case::Ok);
+        records.seen.transactions = 2;
+        records.expect(&["duplicated"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_lost_and_what_is_doubled_is_duplicated() {
+        let mut records = Records::of(Case::Ok);
+        records.sent.submissions[0].report = None;
+        records.expect(&["lost"]);
+        let mut records = Records::of(Case::Ok);
+        records.told[0].accounts = 2;
+        records.expect(&["duplicated"]);
+        records.told[0].accounts = 0;
+        records.expect(&["lost"]);
+        let mut records = Records::of(Case::Ok);
+        records.seen.times = 2;
+        records.expect(&["duplicated"]);
+    }
+}

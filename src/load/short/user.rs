@@ -60,10 +60,10 @@ pub struct Seen {
     pub is_damaged: bool,
     /// Whether it came while another one to the same recipient was pending.
     pub is_crowded: bool,
-    branches: [u64; TRANSACTIONS_MAX],
-    answered: [Option<u16>; TRANSACTIONS_MAX],
-    call_id: u64,
-    is_pending: bool,
+    pub(super) branches: [u64; TRANSACTIONS_MAX],
+    pub(super) answered: [Option<u16>; TRANSACTIONS_MAX],
+    pub(super) call_id: u64,
+    pub(super) is_pending: bool,
 }
 
 /// The running actor.
