@@ -52,11 +52,21 @@ impl Mark {
         Self(if unit == 0 { 1 } else { unit })
     }
 
-    /// Whether `now` is before it. Half of all marks lie ahead of any moment.
+    /// Whether `now` is before it.
     const fn is_ahead(self, now: Instant) -> bool {
+        self.units_ahead(now) > 0
+    }
+
+    /// How many units it lies ahead of `now`; half of all marks lie ahead of any moment.
+    const fn units_ahead(self, now: Instant) -> u16 {
         let ahead = self.0.wrapping_sub((now.0 / MARK_NS % (1 << MARK_BITS)) as u16);
         let ahead = ahead & ((1 << MARK_BITS) - 1);
-        self.0 != 0 && ahead != 0 && ahead < 1 << (MARK_BITS - 1)
+        if self.0 != 0 && ahead < 1 << (MARK_BITS - 1) { ahead } else { 0 }
+    }
+
+    /// Milliseconds from `now` until it has passed.
+    const fn left_ms(self, now: Instant) -> u32 {
+        self.units_ahead(now) as u32 * (MARK_NS / 1_000_000) as u32
     }
 }
 
@@ -88,15 +98,15 @@ impl Memory {
         }
     }
 
-    /// How long it is remembered, in milliseconds, given how long a permanent failure is.
-    pub const fn life_ms(&self, permanent_window_ms: u32) -> u32 {
+    /// How long it is remembered from `now` on, in milliseconds, given how long a permanent failure
+    /// is: as long as an SC may repeat it, and beyond what the IM side asked for (Retry-After).
+    pub const fn life_ms(&self, now: Instant, permanent_window_ms: u32) -> u32 {
         match self.verdict {
             Verdict::Permanent => permanent_window_ms,
             // H47: the SC has our report, so what comes later is another message with equal text.
             Verdict::Delivered if self.reported => REPEATED_ACK_MS,
-            Verdict::Delivered | Verdict::Temporary | Verdict::Unknown | Verdict::Accepted => {
-                REMEMBERED_MS
-            }
+            Verdict::Temporary => self.not_before.left_ms(now) + REMEMBERED_MS,
+            Verdict::Delivered | Verdict::Unknown | Verdict::Accepted => REMEMBERED_MS,
         }
     }
 
@@ -217,10 +227,14 @@ mod tests {
     #[test]
     fn h47_a_report_that_was_taken_shortens_the_memory() {
         let taken = Memory { reported: true, ..memory(Verdict::Delivered) };
-        assert_eq!(taken.life_ms(9), 120_000);
-        assert_eq!(memory(Verdict::Delivered).life_ms(9), 300_000);
-        assert_eq!(memory(Verdict::Unknown).life_ms(9), 300_000);
-        assert_eq!(memory(Verdict::Permanent).life_ms(9), 9);
+        assert_eq!(taken.life_ms(NOW, 9), 120_000);
+        assert_eq!(memory(Verdict::Delivered).life_ms(NOW, 9), 300_000);
+        assert_eq!(memory(Verdict::Unknown).life_ms(NOW, 9), 300_000);
+        assert_eq!(memory(Verdict::Permanent).life_ms(NOW, 9), 9);
+        assert_eq!(memory(Verdict::Temporary).life_ms(NOW, 9), 300_000);
+        let later = Mark::of(NOW.plus_ms(900_000));
+        let asked = Memory { not_before: later, ..memory(Verdict::Temporary) };
+        assert!((1_200_000..=1_204_000).contains(&asked.life_ms(NOW, 9)));
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl Engine {
             }
             Some(_) | None => memory,
         };
-        let end = now.plus_ms(kept.life_ms(self.setup.gateway.permanent_window_ms));
+        let end = now.plus_ms(kept.life_ms(now, self.setup.gateway.permanent_window_ms));
         if self.memories.put_over(key, kept.encode(), now, end) {
             self.count(Counter::MemoriesEvicted);
         }

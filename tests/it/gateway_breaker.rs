@@ -269,3 +269,26 @@ fn h11_a_late_response_must_name_us() {
     bench.give(IM, &late);
     assert_eq!(submit(&mut bench, &Short::new(2, "a"))[0].to, IM.parse().unwrap());
 }
+
+/// RFC 3261 section 20.33, for longer than an outcome is remembered otherwise.
+#[test]
+fn a_long_retry_after_is_heeded_to_its_end() {
+    let mut bench = Bench::new();
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let text = answer_with(&instant.text, "480 Temporarily Unavailable", "Retry-After: 900\r\n");
+    let report = bench.give(IM, &text).remove(0);
+    taken(&mut bench, &report);
+    for number in 2..5 {
+        bench.now = bench.now.plus_ms(280_000);
+        bench.wait_ms(10);
+        let left = submit(&mut bench, &Short::new(number, "a"));
+        let sc = SBC.parse().unwrap();
+        assert_eq!(left[0].to, sc, "nobody is asked after {} s", 280 * (number - 1));
+        taken(&mut bench, &left[0]);
+    }
+    bench.now = bench.now.plus_ms(70_000);
+    bench.wait_ms(10);
+    let again = submit(&mut bench, &Short::new(5, "a")).remove(0);
+    assert_eq!(again.field("call-id"), instant.field("call-id"));
+    assert_eq!(again.field("cseq"), "2 MESSAGE");
+}
