@@ -69,22 +69,6 @@ struct Arrived<'a> {
     hop: Hop,
 }
 
-/// Header fields that only these requests have.
-#[derive(Clone, Copy)]
-struct Named {
-    called_party: Span,
-    asserted: Span,
-    encoding: Span,
-}
-
-impl Named {
-    fn of(octets: &[u8]) -> Self {
-        let names: [&[u8]; 3] = [b"P-Called-Party-ID", b"P-Asserted-Identity", b"Content-Encoding"];
-        let [called_party, asserted, encoding] = sip::header_fields(octets, names);
-        Self { called_party, asserted, encoding }
-    }
-}
-
 /// Whether a request carries an RP message.
 pub(super) fn is_short_message(request: &Request<'_>) -> bool {
     let written = request.fields.content_type.of(request.octets);
@@ -100,8 +84,7 @@ impl Engine {
             let refusal = Refusal::new(403, "Messages Are Not Taken From Here");
             return self.refuse(asked, refusal, out);
         }
-        let named = Named::of(asked.request.octets);
-        if let Some(refusal) = unacceptable(asked.request, named.encoding) {
+        if let Some(refusal) = unacceptable(asked.request) {
             self.count(Counter::RefusedMediaType);
             return self.answer(asked, refusal, Extra::None, out);
         }
@@ -118,8 +101,8 @@ impl Engine {
                 return self.refuse(asked, refusal, out);
             }
         };
-        let recipient = self.recipient(asked.request, peer, named.called_party);
-        let sender = self.sender(asked.request, peer, named.asserted);
+        let recipient = self.recipient(asked.request, peer);
+        let sender = self.sender(asked.request, peer);
         let hop = match (self.way_of_report(asked, peer, recipient, sender), &reading.what) {
             (Ok(_), What::Deliver { .. }) => {
                 self.next_hop_to(recipient.of(asked.request.octets), asked.arrival.at)
@@ -384,11 +367,11 @@ impl Engine {
     }
 
     /// Who the short message is for (R3). Behind an S-CSCF the Request-URI is a contact.
-    fn recipient(&self, request: &Request<'_>, peer: u8, called_party: Span) -> Span {
+    fn recipient(&self, request: &Request<'_>, peer: u8) -> Span {
         let (octets, fields) = (request.octets, &request.fields);
         let named = match self.peers.get(peer).recipient {
             Recipient::CalledParty => {
-                let called = sip::address_uri(octets, called_party);
+                let called = sip::address_uri(octets, fields.called_party);
                 if called.is_empty() { fields.to_uri } else { called }
             }
             Recipient::To => fields.to_uri,
@@ -400,10 +383,10 @@ impl Engine {
     }
 
     /// Who gets the report: the sender that a trusted peer asserts, else the one in From.
-    fn sender(&self, request: &Request<'_>, peer: u8, asserted: Span) -> Span {
+    fn sender(&self, request: &Request<'_>, peer: u8) -> Span {
         let (octets, fields) = (request.octets, &request.fields);
         let asserted = if self.peers.get(peer).trusted {
-            sip::address_uri(octets, asserted)
+            sip::address_uri(octets, fields.asserted_value)
         } else {
             Span::default()
         };
@@ -472,11 +455,11 @@ pub(super) const fn earlier(memory: Memory) -> Evidence {
 }
 
 /// Why the entity in a request cannot be read, whatever is in it.
-fn unacceptable(request: &Request<'_>, encoding: Span) -> Option<Refusal> {
+fn unacceptable(request: &Request<'_>) -> Option<Refusal> {
     if !request.fields.require.is_empty() {
         return Some(Refusal::new(420, "Bad Extension"));
     }
-    let encoding = encoding.of(request.octets);
+    let encoding = request.fields.content_encoding.of(request.octets);
     let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
     (!is_plain).then_some(Refusal::new(415, "Content-Encoding Not Supported"))
 }

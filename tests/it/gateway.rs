@@ -734,6 +734,7 @@ fn bad_rp_messages_get_what_they_can_be_told() {
 fn encoded_bodies_and_required_extensions_are_refused() {
     for (field, status) in [
         ("Content-Encoding: gzip\r\n", 415),
+        ("e: gzip\r\n", 415),
         ("Content-Encoding: identity\r\n", 200),
         ("Require: foo\r\n", 420),
     ] {

@@ -40,6 +40,8 @@ pub struct Fields {
     pub max_forwards: Option<u8>,
     /// The value of Content-Type.
     pub content_type: Span,
+    /// The value of the first Content-Encoding header field.
+    pub content_encoding: Span,
     /// The body: what Content-Length says, else all that is left.
     pub body: Span,
     /// Route values in all Route header fields together.
@@ -50,6 +52,10 @@ pub struct Fields {
     pub require: Span,
     /// P-Asserted-Identity header fields (RFC 3325).
     pub asserted_count: u16,
+    /// The value of the first of them that is not empty.
+    pub asserted_value: Span,
+    /// The value of the first P-Called-Party-ID header field (RFC 7315 section 4.2).
+    pub called_party: Span,
     /// Whether Privacy asks for `id` (RFC 3325 section 9.3).
     pub privacy_id: bool,
     /// Contact header fields.
@@ -177,6 +183,12 @@ impl Reader<'_> {
                 fields.record_route_count = fields.record_route_count.saturating_add(1);
             }
             Name::Privacy => fields.privacy_id |= asks_for_id(field.value().of(self.octets)),
+            Name::PCalledPartyId if fields.called_party.is_empty() => {
+                fields.called_party = field.value();
+            }
+            Name::ContentEncoding if fields.content_encoding.is_empty() => {
+                fields.content_encoding = field.value();
+            }
             Name::Require if fields.require.is_empty() => fields.require = field.value(),
             Name::ProxyRequire if fields.proxy_require.is_empty() => {
                 fields.proxy_require = field.value();
@@ -187,7 +199,12 @@ impl Reader<'_> {
                 let saturated = |seconds| u32::try_from(seconds).unwrap_or(u32::MAX);
                 fields.retry_after = fields.retry_after.or_else(|| seconds.map(saturated));
             }
-            Name::Require | Name::ProxyRequire | Name::Timestamp | Name::Other => {}
+            Name::ContentEncoding
+            | Name::PCalledPartyId
+            | Name::Require
+            | Name::ProxyRequire
+            | Name::Timestamp
+            | Name::Other => {}
         }
         if !field.name.is_basic() {
             let extra = &mut self.section.fields.extra_count;
@@ -364,6 +381,9 @@ impl Reader<'_> {
 
     fn asserted(&mut self, field: &Field) {
         let fields = &mut self.section.fields;
+        if fields.asserted_value.is_empty() {
+            fields.asserted_value = field.value();
+        }
         if let Some(kept) = fields.asserted.get_mut(usize::from(fields.asserted_count)) {
             *kept = field.line();
         }

@@ -16,12 +16,14 @@ use crate::wire::{Malformed, Span};
 pub(super) enum Name {
     CallId,
     Contact,
+    ContentEncoding,
     ContentLength,
     ContentType,
     CSeq,
     From,
     MaxForwards,
     PAssertedIdentity,
+    PCalledPartyId,
     Privacy,
     ProxyRequire,
     RecordRoute,
@@ -44,6 +46,7 @@ impl Name {
                 Self::of_words(name.len(), halves(&words))
             }
             None if name.eq_ignore_ascii_case(b"P-Asserted-Identity") => Self::PAssertedIdentity,
+            None if name.eq_ignore_ascii_case(b"P-Called-Party-ID") => Self::PCalledPartyId,
             None => Self::Other,
         }
     }
@@ -57,6 +60,7 @@ impl Name {
             u64::from_le_bytes(*text)
         }
         const COMPACT_C: u64 = word(b"c\0\0\0\0\0\0\0");
+        const COMPACT_E: u64 = word(b"e\0\0\0\0\0\0\0");
         const COMPACT_F: u64 = word(b"f\0\0\0\0\0\0\0");
         const COMPACT_I: u64 = word(b"i\0\0\0\0\0\0\0");
         const COMPACT_L: u64 = word(b"l\0\0\0\0\0\0\0");
@@ -76,6 +80,7 @@ impl Name {
         const ARDS: u64 = word(b"ards\0\0\0\0");
         const CONTENT_: u64 = word(b"content-");
         const LENGTH: u64 = word(b"length\0\0");
+        const ENCODING: u64 = word(b"encoding");
         const TYPE: u64 = word(b"type\0\0\0\0");
         const RECORD_R: u64 = word(b"record-r");
         const OUTE: u64 = word(b"oute\0\0\0\0");
@@ -97,6 +102,7 @@ impl Name {
                 CSEQ => Self::CSeq,
                 COMPACT_L => Self::ContentLength,
                 COMPACT_C => Self::ContentType,
+                COMPACT_E => Self::ContentEncoding,
                 CONTACT | COMPACT_M => Self::Contact,
                 ROUTE => Self::Route,
                 PRIVACY => Self::Privacy,
@@ -108,6 +114,7 @@ impl Name {
             (MAX_FORW, ARDS) => Self::MaxForwards,
             (CONTENT_, LENGTH) => Self::ContentLength,
             (CONTENT_, TYPE) => Self::ContentType,
+            (CONTENT_, ENCODING) => Self::ContentEncoding,
             (RECORD_R, OUTE) => Self::RecordRoute,
             (PROXY_RE, QUIRE) => Self::ProxyRequire,
             (TIMESTAM, P) => Self::Timestamp,
@@ -123,9 +130,11 @@ impl Name {
                 true
             }
             Self::Contact
+            | Self::ContentEncoding
             | Self::ContentType
             | Self::MaxForwards
             | Self::PAssertedIdentity
+            | Self::PCalledPartyId
             | Self::Privacy
             | Self::ProxyRequire
             | Self::RecordRoute
@@ -419,6 +428,8 @@ mod tests {
             ("cseq:x\r\n", Name::CSeq),
             ("L:x\r\n", Name::ContentLength),
             ("content-LENGTH:x\r\n", Name::ContentLength),
+            ("E:x\r\n", Name::ContentEncoding),
+            ("content-encoding:x\r\n", Name::ContentEncoding),
             ("C:x\r\n", Name::ContentType),
             ("content-type:x\r\n", Name::ContentType),
             ("m:x\r\n", Name::Contact),
@@ -430,6 +441,7 @@ mod tests {
             ("proxy-require:x\r\n", Name::ProxyRequire),
             ("privacy:x\r\n", Name::Privacy),
             ("p-asserted-identity:x\r\n", Name::PAssertedIdentity),
+            ("p-called-party-id:x\r\n", Name::PCalledPartyId),
             ("timestamp:x\r\n", Name::Timestamp),
             ("retry-after:x\r\n", Name::RetryAfter),
             ("C%6Fntact:x\r\n", Name::Other),

@@ -270,26 +270,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The values of the first header fields of these names, compared without case, in one search; empty
-/// where there is none. For what is needed rarely. Folding is left in them.
-pub fn header_fields<const COUNT: usize>(octets: &[u8], names: [&[u8]; COUNT]) -> [Span; COUNT] {
-    let mut found = [Span::default(); COUNT];
-    let Ok(line) = header::start_line_end(octets) else { return found };
-    for field in header::Fields::from(octets, line.at.saturating_add(2)) {
-        for (value, name) in found.iter_mut().zip(names) {
-            let end = field.at.saturating_add(name.len());
-            // Most names end elsewhere, which is seen at one octet.
-            if matches!(octets.get(end), Some(b':' | b' ' | b'\t'))
-                && value.is_empty()
-                && octets.get(field.at..end).unwrap_or_default().eq_ignore_ascii_case(name)
-            {
-                *value = field.value();
-            }
-        }
-    }
-    found
-}
-
 /// The URI in the first value of a header field that holds addresses, without brackets; empty if it
 /// cannot be read.
 pub fn address_uri(octets: &[u8], value: Span) -> Span {

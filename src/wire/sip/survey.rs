@@ -52,6 +52,8 @@ pub fn survey(octets: &[u8]) -> Result<Survey, Malformed> {
             | Name::From
             | Name::MaxForwards
             | Name::PAssertedIdentity
+            | Name::ContentEncoding
+            | Name::PCalledPartyId
             | Name::Privacy
             | Name::ProxyRequire
             | Name::Require
