@@ -310,6 +310,19 @@ def report_to_the_second_address(world):
     world.verdict(submission, "D", "final")
 
 
+@case(counters={"reports_taken": 1, "icmp_matched": 1})
+def report_past_a_closed_port(world):
+    """A report may come twice, so that an ICMP error is reason enough to try the next address."""
+    submission = world.submit(sms.Short())
+    instant = world.instant(submission)
+    world.sc.socket.close()
+    world.im.answer(instant, 200)
+    submission.statuses.append(200)
+    submission.reported_to.append(world.sc.address)
+    world.report(submission, sms.ACK, at=world.sc2)
+    world.verdict(submission, "D", "final")
+
+
 @case(counters={"reports_taken": 1, "reports_rejected": 1})
 def report_refused(world):
     """The report has a fate of its own, and the verdict stays what it is."""
@@ -336,8 +349,10 @@ def report_unanswered(world):
     world.verdict(again, "D", "earlier")
 
 
-@case(settings=patient(sms_trusted=False, im_trusted=False))
-def trusting_nobody(world):
+@case(settings=patient(sms_trusted=False, im_trusted=False), variant="-nobody")
+@case(settings=patient(sms_trusted=False), variant="-the-im-side")
+@case(settings=patient(im_trusted=False), variant="-the-sms-side")
+def trusting(world):
     """Whose identity is believed and shown (RFC 3325)."""
     delivered(world)
     delivered(world, sms.Short("a short code", originator="40400", toa=0x81))

@@ -218,13 +218,13 @@ class Judge:
         submission = self.world.instants.get(key)
         if not submission:
             return
-        short = submission.short
+        short, settings = submission.short, self.world.case.settings
         identity, asserted = originator(short)
         self.on_request("instant messages", packet, submission.recipient, identity)
         text = "spoilt" if self.spoil == "text" else short.text
         for name, value in (
                 ("p-asserted-identity",
-                 [identity] if asserted and self.world.case.settings.im_trusted else []),
+                 [identity] if asserted and settings.sms_trusted and settings.im_trusted else []),
                 ("date", [short.date()]), ("in-reply-to", []),
                 ("request-disposition", ["no-fork"])):
             self.expect(f"instant messages: {name}", packet, packet.values(name), value)
