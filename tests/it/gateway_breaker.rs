@@ -292,3 +292,53 @@ fn a_long_retry_after_is_heeded_to_its_end() {
     assert_eq!(again.field("call-id"), instant.field("call-id"));
     assert_eq!(again.field("cseq"), "2 MESSAGE");
 }
+
+#[test]
+fn only_the_media_type_itself_is_a_short_message_and_only_from_the_sms_side() {
+    let written = "application/vnd.3gpp.sms";
+    for (other, count) in [
+        ("Application/VND.3gpp.SMS;x=y", 1),
+        ("application/vnd.3gpp.sms ;x=y", 1),
+        ("application/vnd.3gpp.smsx", 0),
+    ] {
+        let mut bench = Bench::new();
+        bench.give_octets(SBC, &with(&Short::new(1, "a"), written, other), false);
+        assert_eq!(bench.count(Counter::ShortMessages), count, "{other}");
+    }
+    let mut bench = bench_with(|setup| setup.peers[0].sms = false);
+    let left = bench.give_octets(SBC, &Short::new(1, "a").request(), false);
+    assert_eq!((left.len(), left[0].status()), (1, 403));
+}
+
+#[test]
+fn no_other_server_is_asked_after_the_verdict() {
+    let mut bench = bench_with(two_servers);
+    let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    bench.wait_ms(28_100);
+    assert!(bench.give(IM, &answer(&instant.text, "503 Service Unavailable")).is_empty());
+    assert!(bench.give(IM, &answer(&instant.text, "503 Service Unavailable")).is_empty());
+}
+
+#[test]
+fn one_recipient_has_one_host_however_it_is_written() {
+    let mut bench = Bench::new();
+    let to = |number, recipient: &str| Short {
+        recipient: recipient.to_owned(),
+        ..Short::new(number, "a")
+    };
+    assert_eq!(submit(&mut bench, &to(1, "sip:bob@im.example")).len(), 1);
+    assert!(submit(&mut bench, &to(2, "sip:bob@IM.Example")).is_empty());
+    assert_eq!(bench.count(Counter::RetriesAttached), 1);
+}
+
+#[test]
+fn what_may_be_there_once_may_be_there_for_ever() {
+    let mut bench = Bench::new();
+    for (number, status) in ["408 Request Timeout", "486 Busy Here", "200 OK"].iter().enumerate() {
+        let number = u32::try_from(number).unwrap() + 1;
+        let instant = submit(&mut bench, &Short::new(number, "a")).remove(0);
+        let report = answered(&mut bench, &instant, status);
+        taken(&mut bench, &report);
+    }
+    assert_eq!(bench.count(Counter::PossibleDuplicates), 2);
+}
