@@ -33,7 +33,8 @@ pub struct Memory {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Mark(u16);
 
-const MARK_NS: u64 = 4_000_000_000;
+const MARK_MS: u32 = 4_000;
+const MARK_NS: u64 = MARK_MS as u64 * 1_000_000;
 const MARK_BITS: u32 = 12;
 const SALT_BITS: u32 = 12;
 const STATUS_BITS: u32 = 10;
@@ -66,7 +67,7 @@ impl Mark {
 
     /// Milliseconds from `now` until it has passed.
     const fn left_ms(self, now: Instant) -> u32 {
-        self.units_ahead(now) as u32 * (MARK_NS / 1_000_000) as u32
+        self.units_ahead(now) as u32 * MARK_MS
     }
 }
 

@@ -30,7 +30,7 @@ use crate::wire::sip::{self, Request};
 use crate::wire::tpdu::{self, Alphabet, Deliver, Tpdu};
 
 /// The media type of an RP message (TS 24.341 section 7).
-const MEDIA_TYPE: &[u8] = b"application/vnd.3gpp.sms";
+const MEDIA_TYPE: (&[u8], &[u8]) = (b"application", b"vnd.3gpp.sms");
 
 /// RP-Cause "requested facility not implemented" (TS 24.011 section 8.2.5.4), legal towards an MS.
 const CAUSE_NOT_IMPLEMENTED: u8 = 69;
@@ -71,10 +71,20 @@ struct Arrived<'a> {
 
 /// Whether a request carries an RP message.
 pub(super) fn is_short_message(request: &Request<'_>) -> bool {
+    let (kind, rest) = MEDIA_TYPE;
     let written = request.fields.content_type.of(request.octets);
-    let Some(head) = written.get(..MEDIA_TYPE.len()) else { return false };
-    head.eq_ignore_ascii_case(MEDIA_TYPE)
-        && matches!(written.get(MEDIA_TYPE.len()), None | Some(b';' | b' ' | b'\t' | b'\r'))
+    let Some((head, behind)) = written.split_at_checked(kind.len()) else { return false };
+    if !head.eq_ignore_ascii_case(kind) {
+        return false;
+    }
+    // White space and folding may surround the slash (RFC 3261 section 25.1): what is taken for
+    // something else here would be relayed, and its 200 taken for a delivery.
+    let Some(behind) = behind.trim_ascii_start().strip_prefix(b"/") else { return false };
+    let Some((subtype, params)) = behind.trim_ascii_start().split_at_checked(rest.len()) else {
+        return false;
+    };
+    subtype.eq_ignore_ascii_case(rest)
+        && matches!(params.first(), None | Some(b';' | b' ' | b'\t' | b'\r'))
 }
 
 impl Engine {

@@ -473,6 +473,11 @@ fn an_attached_submission_has_a_deadline_of_its_own() {
     let late: Vec<_> =
         to_sms(bench.wait_ms(5_000)).into_iter().filter(|(_, rp)| rp[1] == 2).collect();
     assert_eq!(late[0], (46, error(2, 0xFF)));
+    // What it was attached to may have delivered it: that is not known to have failed.
+    bench.wait_ms(60_000);
+    let accounts: Vec<_> = core::iter::from_fn(|| bench.engine.pop_account()).collect();
+    assert_eq!(accounts.len(), 2);
+    assert!(accounts.iter().all(|it| it.verdict == Verdict::Unknown), "{accounts:?}");
 }
 
 /// RFC 3428 section 8.
@@ -727,6 +732,31 @@ fn bad_rp_messages_get_what_they_can_be_told() {
         assert_eq!(rp.as_ref().map(|rp| rp[3]), cause, "{body:02x?} {rp:02x?}");
         assert!(rp.is_none_or(|rp| rp[..2] == [0x04, 5]));
         assert!(left.iter().all(|it| it.to == SBC.parse().unwrap()), "nothing to the IM side");
+    }
+}
+
+/// A short message that was relayed would count as delivered when the SIP hop has taken it.
+#[test]
+fn a_short_message_is_known_however_its_media_type_is_written() {
+    for (written, is_short) in [
+        ("application/vnd.3gpp.sms", true),
+        ("APPLICATION/VND.3GPP.SMS", true),
+        ("application / vnd.3gpp.sms", true),
+        ("application/\r\n vnd.3gpp.sms ;x=y", true),
+        ("application/vnd.3gpp.sms+xml", false),
+        ("application/vnd.3gpp.smsx", false),
+        ("applications/vnd.3gpp.sms", false),
+    ] {
+        let mut bench = Bench::new();
+        let short = Short::new(1, "a");
+        let request = short.request();
+        let at = request.windows(12).position(|octets| octets == b"Content-Type").unwrap();
+        let (head, rest) = request.split_at(at);
+        let end = rest.windows(2).position(|octets| octets == b"\r\n").unwrap();
+        let field = format!("Content-Type: {written}");
+        let left = bench.give_octets(SBC, &[head, field.as_bytes(), &rest[end..]].concat(), false);
+        assert_eq!(bench.count(Counter::ShortMessages), u64::from(is_short), "{written}");
+        assert_eq!(left.len(), if is_short { 2 } else { 1 }, "{written}");
     }
 }
 
