@@ -178,7 +178,7 @@ impl Gateway {
                 {
                     return Err(format!("H61: {who}: refused for good at {at}, and sent again"));
                 }
-                Some(('A', at)) if within(at, REMEMBERED) => {
+                Some(('A', at)) if !proved && within(at, REMEMBERED) => {
                     return Err(format!("H3: {who}: accepted at {at}, and sent again"));
                 }
                 _ => {}
