@@ -186,7 +186,12 @@ impl Attempt {
                     self.call_id
                 ));
             }
-            return Ok(Some(if unsent { self.asked } else { Asked::Again }));
+            // Credentials that have not left were not refused.
+            return Ok(Some(match self.asked {
+                _ if !unsent => Asked::Again,
+                Asked::WithCredentials => Asked::Once,
+                asked @ (Asked::Once | Asked::Again) => asked,
+            }));
         }
         let challenged = answer.is_some_and(|proof| {
             matches!(proof.what, What::Response(401 | 407)) && proof.at == now
