@@ -266,7 +266,12 @@ impl Case<'_> {
     fn order(&self) -> Verdict<()> {
         let decided = self.account.decided.0;
         let said = of(self.account.verdict);
-        for attempt in self.attempts_of() {
+        let attempts: Vec<&Attempt> = self.attempts_of().collect();
+        for (at, attempt) in attempts.iter().enumerate() {
+            // Whoever turned it away has no say any more once another server was asked.
+            if attempts.get(at + 1).is_some_and(|next| next.asked != Asked::Once) {
+                continue;
+            }
             for proof in attempt.post.proofs.iter().filter(|proof| proof.certain) {
                 let fresh = proof.at >= self.life.arrived && proof.at < decided;
                 if fresh && letter(proof, attempt.asked, self.swarm) == 'D' && said != 'D' {
