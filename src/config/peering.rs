@@ -10,6 +10,7 @@ use crate::config::reader::{Reader, Setting};
 use crate::config::relations::{judge_deadline, remark};
 use crate::config::sections::{Draft, DraftPeer};
 use crate::config::terms::CREDENTIAL_SIZE_MAX;
+use crate::config::value::Millis;
 use crate::config::{Sources, origin_name};
 use crate::delivery::mapping::Origin as Said;
 use crate::delivery::{Mapping, Role, Verdict};
@@ -180,6 +181,7 @@ pub(super) fn gateway(reader: &mut Reader, draft: &Draft) -> Option<Gateway> {
         );
     }
     uri_wait(reader, draft);
+    permanent_window(reader, &draft.gateway.permanent_window);
     if gateway.pager_max.value.0 > 1_300 {
         reader.report(
             Diagnosis::warning(
@@ -221,6 +223,21 @@ fn uri_wait(reader: &mut Reader, draft: &Draft) {
         )
         .beside(&shortest.origin, "this one")
         .because("waiting counts against the deadline, which would always come first"),
+    );
+}
+
+/// Within a minute an equal message has the Call-ID of the one before it, and what is remembered is
+/// kept for nine hours at most.
+fn permanent_window(reader: &mut Reader, window: &Setting<Millis>) {
+    const MINUTE_MS: u32 = 60_000;
+    const HOURS_MS: u32 = 8 * 60 * MINUTE_MS;
+    if (MINUTE_MS..=HOURS_MS).contains(&window.value.0) {
+        return;
+    }
+    let message = "permanent_window must lie between 1min and 8h";
+    reader.report(
+        Diagnosis::error(message, window.origin.clone(), "out of range")
+            .because("for so long a refusal answers for repetitions of its short message"),
     );
 }
 

@@ -158,6 +158,20 @@ fn the_deadline_of_a_peer_has_the_bounds_of_all() {
 }
 
 #[test]
+fn a_refusal_is_remembered_for_a_minute_at_least() {
+    let window = |text: &str| with(&format!("[gateway]\npermanent_window = \"{text}\"\n"));
+    for wrong in ["59s", "0s", "481min"] {
+        let message = "permanent_window must lie between 1min and 8h";
+        let found = examined(&window(wrong), &[]).diagnoses;
+        assert_eq!(found.len(), 1, "{wrong}");
+        assert_eq!(found[0].message, message, "{wrong}");
+    }
+    for right in ["1min", "8h"] {
+        assert!(examined(&window(right), &[]).config.is_some(), "{right}");
+    }
+}
+
+#[test]
 fn the_gateway_has_its_section() {
     let of = |more: &str| with(&format!("[gateway]\n{more}\n"));
     let plain = config(&with("")).gateway;
