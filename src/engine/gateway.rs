@@ -7,6 +7,7 @@
 use crate::delivery::{
     Answer, Course, Evidence, Mark, Memory, Message, Report, Statuses, Verdict, salt,
 };
+use crate::engine::reading::{FCS_UNSPECIFIED, Reading, What, read, unacceptable};
 use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::request::{Asked, reply_flow};
 use crate::engine::route::Hop;
@@ -24,39 +25,10 @@ use crate::transaction::finished::Entry;
 use crate::transaction::non_invite_server;
 use crate::transaction::pending::Entered;
 use crate::wire::Span;
-use crate::wire::rp::{self, Direction};
+use crate::wire::rp::Direction;
 use crate::wire::sip::build::Extra;
 use crate::wire::sip::{self, Request};
-use crate::wire::tpdu::{self, Alphabet, Deliver, Tpdu};
-
-/// The media type of an RP message (TS 24.341 section 7).
-const MEDIA_TYPE: (&[u8], &[u8]) = (b"application", b"vnd.3gpp.sms");
-
-/// RP-Cause "requested facility not implemented" (TS 24.011 section 8.2.5.4), legal towards an MS.
-const CAUSE_NOT_IMPLEMENTED: u8 = 69;
-/// TP-FCS "TPDU not supported" (TS 23.040 section 9.2.3.22).
-const FCS_TPDU: u8 = 0xB0;
-/// TP-FCS "unspecified error cause".
-const FCS_UNSPECIFIED: u8 = 0xFF;
-
-/// An RP message that has arrived.
-struct Reading<'a> {
-    /// RP-MR.
-    reference: u8,
-    /// The direction of its answer.
-    direction: Direction,
-    what: What<'a>,
-}
-
-/// What it wants.
-enum What<'a> {
-    /// A short message to be delivered.
-    Deliver { deliver: Deliver<'a>, tpdu: &'a [u8] },
-    /// Something that is refused.
-    Refused { cause: u8, fcs: u8 },
-    /// RP-SMMA: the memory of an MS is available again. There is nothing that waits for it.
-    MemoryAvailable,
-}
+use crate::wire::tpdu::{Alphabet, Deliver};
 
 /// What is known of a request with RP-DATA before anything is kept of it.
 #[derive(Clone, Copy)]
@@ -69,24 +41,6 @@ struct Arrived<'a> {
     hop: Hop,
 }
 
-/// Whether a request carries an RP message.
-pub(super) fn is_short_message(request: &Request<'_>) -> bool {
-    let (kind, rest) = MEDIA_TYPE;
-    let written = request.fields.content_type.of(request.octets);
-    let Some((head, behind)) = written.split_at_checked(kind.len()) else { return false };
-    if !head.eq_ignore_ascii_case(kind) {
-        return false;
-    }
-    // White space and folding may surround the slash (RFC 3261 section 25.1): what is taken for
-    // something else here would be relayed, and its 200 taken for a delivery.
-    let Some(behind) = behind.trim_ascii_start().strip_prefix(b"/") else { return false };
-    let Some((subtype, params)) = behind.trim_ascii_start().split_at_checked(rest.len()) else {
-        return false;
-    };
-    subtype.eq_ignore_ascii_case(rest)
-        && matches!(params.first(), None | Some(b';' | b' ' | b'\t' | b'\r'))
-}
-
 impl Engine {
     /// A MESSAGE with an RP message, which is not known yet.
     pub(super) fn on_short_message(&mut self, asked: Asked<'_>, peer: u8, out: &mut Departures) {
@@ -96,7 +50,12 @@ impl Engine {
         }
         if let Some(refusal) = unacceptable(asked.request) {
             self.count(Counter::RefusedMediaType);
-            return self.answer(asked, refusal, Extra::None, out);
+            let octets = asked.request.octets;
+            let extra = match refusal.status {
+                420 => Extra::Unsupported(asked.request.fields.require.of(octets)),
+                _ => Extra::None,
+            };
+            return self.answer(asked, refusal, extra, out);
         }
         let reading = match read(asked.request.fields.body.of(asked.request.octets)) {
             Ok(Some(reading)) => reading,
@@ -462,62 +421,6 @@ impl Engine {
 /// What a memory is to a new submission.
 pub(super) const fn earlier(memory: Memory) -> Evidence {
     Evidence::Earlier { verdict: memory.verdict, status: memory.status }
-}
-
-/// Why the entity in a request cannot be read, whatever is in it.
-fn unacceptable(request: &Request<'_>) -> Option<Refusal> {
-    if !request.fields.require.is_empty() {
-        return Some(Refusal::new(420, "Bad Extension"));
-    }
-    let encoding = request.fields.content_encoding.of(request.octets);
-    let is_plain = encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity");
-    (!is_plain).then_some(Refusal::new(415, "Content-Encoding Not Supported"))
-}
-
-/// Reads an RP message. `None` is one that wants nothing.
-///
-/// # Errors
-///
-/// What has no RP-MR that an answer could repeat.
-fn read(body: &[u8]) -> Result<Option<Reading<'_>>, Refusal> {
-    let message = match rp::parse(body) {
-        Ok(message) => message,
-        Err(fault) => return faulty(&fault),
-    };
-    let reference = message.reference();
-    let reading = |direction, what| Ok(Some(Reading { reference, direction, what }));
-    match message {
-        rp::Message::Ack(_) | rp::Message::Error(_) => Ok(None),
-        rp::Message::Smma(_) => reading(Direction::NetworkToMs, What::MemoryAvailable),
-        // Submission is not served, whatever is in it (R4).
-        rp::Message::Data(data) if data.direction == Direction::MsToNetwork => {
-            let refused = What::Refused { cause: CAUSE_NOT_IMPLEMENTED, fcs: FCS_UNSPECIFIED };
-            reading(Direction::NetworkToMs, refused)
-        }
-        rp::Message::Data(data) => {
-            let what = match tpdu::parse(data.tpdu, Direction::NetworkToMs, tpdu::Answer::Ack) {
-                Ok(Tpdu::Deliver(deliver)) => What::Deliver { deliver, tpdu: data.tpdu },
-                Ok(_) => What::Refused { cause: content::CAUSE, fcs: FCS_TPDU },
-                Err(fault) => What::Refused { cause: content::CAUSE, fcs: fault.fcs },
-            };
-            reading(Direction::MsToNetwork, what)
-        }
-    }
-}
-
-/// What an RP message that cannot be read is answered.
-fn faulty<'a>(fault: &rp::Fault) -> Result<Option<Reading<'a>>, Refusal> {
-    /// RP-ACK and RP-ERROR in both directions.
-    const ANSWERS: core::ops::RangeInclusive<u8> = 2..=5;
-    let (Some(reference), Some(mti)) = (fault.reference, fault.mti) else {
-        return Err(Refusal::new(400, "RP Message Without Reference"));
-    };
-    if ANSWERS.contains(&mti) {
-        return Ok(None);
-    }
-    let direction = if mti % 2 == 1 { Direction::MsToNetwork } else { Direction::NetworkToMs };
-    let what = What::Refused { cause: fault.cause, fcs: FCS_UNSPECIFIED };
-    Ok(Some(Reading { reference, direction, what }))
 }
 
 /// What cannot be sent as a pager message and is too short for a session of its own.

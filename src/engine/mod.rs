@@ -18,6 +18,7 @@ mod kept;
 mod memory;
 mod pause;
 mod peers;
+mod reading;
 mod record;
 mod report;
 mod request;

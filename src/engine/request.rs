@@ -1,7 +1,7 @@
 //! Requests: repeated, refused, answered by ourselves, or accepted and sent on.
 
 use crate::delivery::{Message, Report, Statuses};
-use crate::engine::gateway::is_short_message;
+use crate::engine::reading::is_short_message;
 use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::route::Hop;
 use crate::engine::{Engine, Refusal, Serving};

@@ -773,6 +773,8 @@ fn encoded_bodies_and_required_extensions_are_refused() {
         short.fields.push_str(field);
         let left = bench.give_octets(SBC, &short.request(), false);
         assert_eq!(left[0].status(), status, "{field}");
+        let unsupported = if status == 420 { "foo" } else { "" };
+        assert_eq!(left[0].field("unsupported"), unsupported);
     }
 }
 
