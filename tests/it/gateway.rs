@@ -1,7 +1,7 @@
 //! Short messages in RP-DATA become instant messages, and their reports are true.
 
 use crate::bench::{Bench, IM, IM_2, SBC, answer, answer_with, endpoint};
-use crate::short::{Short, ack, answered, bench_with, error, rp_of, submit, taken};
+use crate::short::{ORIGINATOR, Short, ack, answered, bench_with, error, rp_of, submit, taken};
 use roger::delivery::{Answer, Evidence, Form, Report, RpResult, Verdict};
 use roger::engine::{Content, Credentials, Recipient, Serving};
 use roger::metrics::Counter;
@@ -297,6 +297,75 @@ fn h2_a_late_200_answers_the_repetition_without_a_second_message() {
     let form = Form::Rp { reference: 2, attempt: 0, may_be_duplicate: false };
     assert_eq!(account.form, form);
     assert_eq!(account.im_call_id.octets(), left[0].field("call-id").as_bytes(), "what proved it");
+}
+
+/// Whoever has seen a branch of ours can repeat it; only what fits in every way is proof.
+#[test]
+fn h2_h11_nobody_else_can_prove_a_delivery_afterwards() {
+    let mut bench = bench_with(|setup| {
+        setup.peers[2].mapping = roger::delivery::Mapping::of(roger::delivery::Role::Endpoint);
+        setup.gateway.uri_pending_max = 2;
+    });
+    let first = submit(&mut bench, &Short::new(1, "a")).remove(0);
+    let other = submit(&mut bench, &Short::new(2, "b")).remove(0);
+    bench.wait_ms(70_000);
+    let late = answer(&first.text, "200 OK");
+    let call_id = first.field("call-id").to_owned();
+    let salt_at = call_id.find('@').unwrap() - 1;
+    let mut salted = call_id.clone();
+    salted.replace_range(
+        salt_at..=salt_at,
+        if call_id.as_bytes()[salt_at] == b'0' { "1" } else { "0" },
+    );
+    for (from, wrong) in [
+        (IM_2, late.clone()),
+        (SBC, late.clone()),
+        (IM, late.replace(&call_id, &salted)),
+        (IM, late.replace(&call_id, other.field("call-id"))),
+        (IM, late.replace("1 MESSAGE", "2 MESSAGE")),
+        (IM, late.replace("200 OK", "180 Ringing")),
+    ] {
+        bench.give(from, &wrong);
+        assert_eq!(bench.count(Counter::LateProofs), 0, "{wrong}");
+    }
+    bench.give(IM, &late);
+    bench.give(IM, &late);
+    assert_eq!(bench.count(Counter::LateProofs), 1, "once");
+    assert_eq!(rp_of(&submit(&mut bench, &Short::new(3, "a"))[0]), ack(3));
+    assert_eq!(submit(&mut bench, &Short::new(4, "b"))[0].to, IM.parse().unwrap());
+}
+
+#[test]
+fn a_report_that_was_not_taken_leaves_the_longer_memory() {
+    for (status, absorbed) in [("488 Not Acceptable Here", true), ("200 OK", false)] {
+        let mut bench = Bench::new();
+        let instant = submit(&mut bench, &Short::new(1, "a")).remove(0);
+        let report = answered(&mut bench, &instant, "200 OK");
+        bench.give(SBC, &answer(&report.text, status));
+        bench.wait_ms(200_000);
+        let again = submit(&mut bench, &Short::new(2, "a"));
+        assert_eq!(again[0].to == SBC.parse().unwrap(), absorbed, "{status}");
+    }
+}
+
+#[test]
+fn originators_are_told_apart_and_a_name_is_no_identity() {
+    let mut bench = Bench::new();
+    // "roger" in septets, and a national number.
+    let name = vec![0x09, 0xD0, 0xF2, 0xF7, 0xB9, 0x2C, 0x07];
+    let national = vec![0x05, 0xA1, 0x21, 0x43, 0xF5];
+    for (number, originator, from, asserted) in [
+        (1, ORIGINATOR.to_vec(), "<sip:+46708251358@localhost;user=phone>", true),
+        (2, name, "\"roger\" <sip:localhost>", false),
+        (3, national, "<sip:12345;phone-context=localhost@localhost;user=phone>", true),
+    ] {
+        // One recipient, three senders: nobody waits for another.
+        let short = Short { originator, ..Short::new(number, "a") };
+        let instant = submit(&mut bench, &short).remove(0);
+        assert!(instant.field("from").starts_with(&format!("{from};tag=")), "{}", instant.text);
+        let expected = if asserted { from } else { "" };
+        assert_eq!(instant.field("p-asserted-identity"), expected);
+    }
 }
 
 #[test]
@@ -716,6 +785,8 @@ fn bad_rp_messages_get_what_they_can_be_told() {
         (vec![0x02, 5], 200, None),
         (vec![0x03, 5], 200, None),
         (vec![0x04, 5, 1, 111], 200, None),
+        (vec![0x04, 5], 200, None),
+        (vec![0x05, 5, 0], 200, None),
         (vec![0x05], 400, None),
         (whole[..whole.len() - 1].to_vec(), 200, Some(96)),
         (whole[..5].to_vec(), 200, Some(96)),

@@ -13,6 +13,7 @@ pub(crate) const SCTS: [u8; 7] = [0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23];
 #[derive(Clone)]
 pub(crate) struct Short {
     pub(crate) number: u32,
+    pub(crate) originator: Vec<u8>,
     pub(crate) reference: u8,
     pub(crate) first: u8,
     pub(crate) pid: u8,
@@ -28,6 +29,7 @@ impl Short {
     pub(crate) fn new(number: u32, text: &str) -> Self {
         Self {
             number,
+            originator: ORIGINATOR.to_vec(),
             reference: u8::try_from(number % 256).unwrap(),
             first: 0x04,
             pid: 0,
@@ -41,7 +43,7 @@ impl Short {
 
     pub(crate) fn tpdu(&self) -> Vec<u8> {
         let mut octets = vec![self.first];
-        octets.extend(ORIGINATOR);
+        octets.extend(&self.originator);
         octets.extend([self.pid, self.dcs]);
         octets.extend(self.scts);
         octets.push(u8::try_from(self.user_data.len()).unwrap());
