@@ -355,7 +355,7 @@ impl Engine {
     fn sender(&self, request: &Request<'_>, peer: u8) -> Span {
         let (octets, fields) = (request.octets, &request.fields);
         let asserted = if self.peers.get(peer).trusted {
-            sip::address_uri(octets, fields.asserted_value)
+            sip::asserted_uri(octets, fields)
         } else {
             Span::default()
         };
@@ -365,7 +365,8 @@ impl Engine {
     }
 
     /// What all submissions of one short message share and no other has: who it is for, and all of
-    /// the TPDU (parts of a concatenated one are apart, hazards H39 and H40) but the bits that say whether more messages wait and whether a report was asked for.
+    /// the TPDU (parts of a concatenated one are apart, hazards H39 and H40) but the bits that say
+    /// whether more messages wait and whether a report was asked for.
     fn short_key(&self, asked: Asked<'_>, recipient: &[u8], tpdu: &[u8]) -> Fingerprint {
         const MORE_MESSAGES_AND_REPORT: u8 = 0b0010_0100;
         if !self.setup.gateway.dedup {

@@ -52,8 +52,6 @@ pub struct Fields {
     pub require: Span,
     /// P-Asserted-Identity header fields (RFC 3325).
     pub asserted_count: u16,
-    /// The value of the first of them that is not empty.
-    pub asserted_value: Span,
     /// The value of the first P-Called-Party-ID header field (RFC 7315 section 4.2).
     pub called_party: Span,
     /// Whether Privacy asks for `id` (RFC 3325 section 9.3).
@@ -379,11 +377,10 @@ impl Reader<'_> {
         }
     }
 
+    /// Out of line, or the loop over all header fields gets longer by what few of them need.
+    #[inline(never)]
     fn asserted(&mut self, field: &Field) {
         let fields = &mut self.section.fields;
-        if fields.asserted_value.is_empty() {
-            fields.asserted_value = field.value();
-        }
         if let Some(kept) = fields.asserted.get_mut(usize::from(fields.asserted_count)) {
             *kept = field.line();
         }

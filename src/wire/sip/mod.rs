@@ -270,6 +270,16 @@ impl<'a> Request<'a> {
     }
 }
 
+/// The URI in the first P-Asserted-Identity header field that has one; empty if there is none. It is
+/// read where it is needed, which is not on the way of a message that is passed on.
+pub fn asserted_uri(octets: &[u8], fields: &Fields) -> Span {
+    let value = |line: &Span| match header::step(octets, usize::from(line.at)) {
+        Ok(header::Step::Field(field)) if !line.is_empty() => address_uri(octets, field.value()),
+        Ok(_) | Err(_) => Span::default(),
+    };
+    fields.asserted.iter().map(value).find(|uri| !uri.is_empty()).unwrap_or_default()
+}
+
 /// The URI in the first value of a header field that holds addresses, without brackets; empty if it
 /// cannot be read.
 pub fn address_uri(octets: &[u8], value: Span) -> Span {
