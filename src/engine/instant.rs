@@ -4,6 +4,7 @@
 use crate::delivery::{Answer, Asked, Evidence, Final, Mark, Memory, Verdict};
 use crate::engine::memory::key_of_call_id;
 use crate::engine::record::{self, Errand, Record, Towards};
+use crate::engine::report::closed;
 use crate::engine::response::Last;
 use crate::engine::short::Stage;
 use crate::engine::{Content, Engine, Setup};
@@ -439,11 +440,7 @@ fn wrapped<'a>(
     to: &'a mut [u8],
 ) -> Option<&'a [u8]> {
     let mut uri = [0; SIP_URI_SIZE_MAX + 2];
-    let closed = uri.get_mut(..recipient.len() + 2)?;
-    let [open, middle @ .., close] = closed else { return None };
-    (*open, *close) = (b'<', b'>');
-    middle.copy_from_slice(recipient);
-    let recipient = &*closed;
+    let recipient = closed(recipient, &mut uri)?;
     let mut moment = [0; 25];
     let len = deliver.scts.write_rfc3339(&mut moment)?;
     let date_time = moment.get(..len)?;
