@@ -12,13 +12,21 @@
 //! come and end at such a load two buckets of ten are both full about once in 150 insertions; then
 //! one of the twenty entries in the way moves to its own other bucket, if that has a place.
 //!
+//! One thread writes, and any number of others read without waiting for it: [`Reader`].
+//!
 //! Every probe is bounded, and nothing that is still alive is ever pushed out unless that is asked
 //! for: where the youngest entries matter most, the one that ends first is the one to lose.
 
-use crate::store::{Fingerprint, prefetch};
+mod bucket;
+mod reader;
+
+pub use self::reader::{Reader, Unsettled};
+
+use self::bucket::{Bucket, Entry, PLACES, Places, is_alive};
+use crate::store::Fingerprint;
+use crate::store::sync::{Arc, AtomicU64, Relaxed, Release};
 use crate::time::Instant;
 
-const PLACES: usize = 10;
 /// Of five places four are meant to be taken.
 const LOAD: (u64, u64) = (4, 5);
 /// The shortest tick, and the usual one. Longer ones are this one doubled so many times, so that a
@@ -41,57 +49,55 @@ const _: () = assert!(2 * BEHIND_TICKS + LIFE_TICKS_MAX < 1 << 15);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Full;
 
-/// Ten entries of 16 octets of fingerprint, 6 of value, 2 of expiry and one of tag.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(256))]
-struct Bucket {
-    /// One octet of each fingerprint, 0 where the place is free.
-    tags: [u8; PLACES],
-    /// The tick at whose end an entry ends, modulo 2^16: beside the tags, so that what has ended
-    /// is seen without looking at the entries.
-    expiries: [u16; PLACES],
-    values: [[u8; 6]; PLACES],
-    fingerprints: [Fingerprint; PLACES],
+/// What the writer and the readers share.
+#[derive(Debug)]
+struct Table {
+    buckets: Box<[Bucket]>,
+    /// How many times the shortest tick is doubled.
+    tick_shift: u32,
+    /// The tick at whose end the last entry ends. What ended so long ago that its tick has come
+    /// round again is cleared before this rises past it.
+    last_end: AtomicU64,
 }
-
-impl Bucket {
-    const EMPTY: Self = Self {
-        tags: [0; PLACES],
-        expiries: [0; PLACES],
-        values: [[0; 6]; PLACES],
-        fingerprints: [Fingerprint([0, 0]); PLACES],
-    };
-
-    fn value(&self, at: usize) -> u64 {
-        let [a, b, c, d, e, f] = self.values[at];
-        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
-    }
-
-    fn free(&self) -> usize {
-        self.tags.iter().filter(|tag| **tag == 0).count()
-    }
-}
-
-const _: () = assert!(size_of::<Bucket>() == 256);
 
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Directory {
-    buckets: Box<[Bucket]>,
+    table: Arc<Table>,
     taken: u64,
-    /// How many times the shortest tick is doubled.
-    tick_shift: u32,
-    /// The tick at whose end the last entry ends.
-    last_end: u64,
     /// When this round of sweeping began, and the bucket that is next in it.
     round_tick: u64,
     sweep_next: usize,
+    /// The latest tick in which a place was freed because its entry had ended before; 0 before the
+    /// first.
+    swept_tick: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Place {
     bucket: usize,
     at: usize,
+}
+
+impl Table {
+    const fn tick(&self, at: Instant) -> u64 {
+        (at.0 / TICK_NS).wrapping_shr(self.tick_shift)
+    }
+
+    fn choices(&self, fingerprint: Fingerprint) -> [usize; 2] {
+        let [low, high] = fingerprint.0;
+        let count = self.buckets.len();
+        let first = scale(low, count);
+        let second = scale(high, count);
+        // Two different buckets, always: one choice would be no choice.
+        [first, if second == first { (first + 1) % count } else { second }]
+    }
+
+    fn prefetch(&self, fingerprint: Fingerprint) {
+        for index in self.choices(fingerprint) {
+            self.buckets[index].prefetch();
+        }
+    }
 }
 
 impl Directory {
@@ -115,21 +121,21 @@ impl Directory {
         let tick_shift = (tick_ms / TICK_MS).trailing_zeros();
         let places = u64::from(capacity.max(1)) * LOAD.1 / LOAD.0;
         let buckets = places.div_ceil(PLACES as u64).max(2);
-        let touched = Bucket { expiries: [1; PLACES], ..Bucket::EMPTY };
-        let mut buckets: Box<[Bucket]> =
-            core::iter::repeat_n(touched, usize::try_from(buckets).unwrap_or(usize::MAX)).collect();
-        for bucket in &mut buckets {
-            bucket.expiries = [0; PLACES];
-        }
-        let mut directory =
-            Self { buckets, taken: 0, tick_shift, last_end: 0, round_tick: 0, sweep_next: 0 };
-        directory.round_tick = directory.tick(now);
-        directory
+        let buckets: Box<[Bucket]> = (0..buckets).map(|_| Bucket::new()).collect();
+        buckets.iter().for_each(Bucket::settle);
+        let table = Arc::new(Table { buckets, tick_shift, last_end: AtomicU64::new(0) });
+        let tick_now = table.tick(now);
+        Self { table, taken: 0, round_tick: tick_now, sweep_next: 0, swept_tick: 0 }
+    }
+
+    /// For another thread: finds what is put here.
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.table))
     }
 
     /// Octets of the whole table.
     pub fn size(&self) -> usize {
-        size_of_val(&*self.buckets)
+        size_of_val(&*self.table.buckets)
     }
 
     /// Places taken, by entries that live or whose end nobody has noticed.
@@ -137,22 +143,27 @@ impl Directory {
         self.taken
     }
 
+    /// The latest moment as of which places were freed, and at first when this table was made: what
+    /// ended before it may be forgotten. What was put here to end then or later, and was not taken
+    /// out or pushed out, is found as of its end: where it is not, it never was here.
+    pub fn swept_to(&self) -> Instant {
+        Instant((self.swept_tick << self.table.tick_shift) * TICK_NS)
+    }
+
     /// Starts to bring both buckets of `fingerprint` into the cache.
     pub fn prefetch(&self, fingerprint: Fingerprint) {
-        for bucket in self.choices(fingerprint) {
-            prefetch(&self.buckets[bucket].tags);
-        }
+        self.table.prefetch(fingerprint);
     }
 
     /// The value under `fingerprint`, if it has not ended.
     pub fn get(&self, fingerprint: Fingerprint, now: Instant) -> Option<u64> {
-        let tick_now = self.tick(now);
-        if tick_now > self.last_end {
+        let tick_now = self.table.tick(now);
+        if tick_now > self.table.last_end.load(Relaxed) {
             return None;
         }
         let place = self.find(fingerprint)?;
-        let bucket = &self.buckets[place.bucket];
-        is_alive(bucket.expiries[place.at], modulo(tick_now)).then(|| bucket.value(place.at))
+        let bucket = &self.table.buckets[place.bucket];
+        is_alive(bucket.expiry(place.at), modulo(tick_now)).then(|| bucket.value(place.at))
     }
 
     /// Puts `value` under `fingerprint` until `end`, over what was there; an `end` beyond the longest
@@ -169,11 +180,15 @@ impl Directory {
         end: Instant,
     ) -> Result<(), Full> {
         assert!(end >= now);
-        let tick_now = self.tick(now);
+        let tick_now = self.table.tick(now);
         self.catch_up(tick_now);
-        let place =
-            self.find(fingerprint).or_else(|| self.vacate(fingerprint, tick_now)).ok_or(Full)?;
-        self.fill(place, fingerprint, value, tick_now, end);
+        let expiry = self.expiry(value, tick_now, end);
+        if let Some(place) = self.find(fingerprint) {
+            self.table.buckets[place.bucket].renew(place.at, value, expiry);
+            return Ok(());
+        }
+        let place = self.vacate(fingerprint, tick_now).ok_or(Full)?;
+        self.fill(place, &Entry { fingerprint, value, expiry });
         Ok(())
     }
 
@@ -187,12 +202,21 @@ impl Directory {
         end: Instant,
     ) -> bool {
         assert!(end >= now);
-        let tick_now = self.tick(now);
+        let tick_now = self.table.tick(now);
         self.catch_up(tick_now);
-        let place = self.find(fingerprint).or_else(|| self.vacate(fingerprint, tick_now));
+        let expiry = self.expiry(value, tick_now, end);
+        if let Some(place) = self.find(fingerprint) {
+            self.table.buckets[place.bucket].renew(place.at, value, expiry);
+            return false;
+        }
+        let place = self.vacate(fingerprint, tick_now);
         let gives_way = place.is_none();
-        let place = place.unwrap_or_else(|| self.first_to_end(fingerprint, tick_now));
-        self.fill(place, fingerprint, value, tick_now, end);
+        let place = place.unwrap_or_else(|| {
+            let place = self.first_to_end(fingerprint, tick_now);
+            self.clear(place);
+            place
+        });
+        self.fill(place, &Entry { fingerprint, value, expiry });
         gives_way
     }
 
@@ -200,48 +224,47 @@ impl Directory {
     pub fn remove(&mut self, fingerprint: Fingerprint, now: Instant) -> Option<u64> {
         let value = self.get(fingerprint, now)?;
         let place = self.find(fingerprint)?;
-        self.buckets[place.bucket].tags[place.at] = 0;
-        self.taken -= 1;
+        self.clear(place);
         Some(value)
     }
 
+    /// The tick at whose end an entry is to end, so that none ends early, modulo 2^16.
     #[inline(always)]
-    fn fill(
-        &mut self,
-        place: Place,
-        fingerprint: Fingerprint,
-        value: u64,
-        tick_now: u64,
-        end: Instant,
-    ) {
+    fn expiry(&self, value: u64, tick_now: u64, end: Instant) -> u16 {
         assert!(value <= Self::VALUE_MAX);
-        // It lives to the end of that tick, so that no entry ends early.
-        let end = self.tick(end).min(tick_now + LIFE_TICKS_MAX);
-        self.last_end = self.last_end.max(end);
-        let bucket = &mut self.buckets[place.bucket];
-        if bucket.tags[place.at] == 0 {
-            self.taken += 1;
+        let end = self.table.tick(end).min(tick_now + LIFE_TICKS_MAX);
+        if end > self.table.last_end.load(Relaxed) {
+            // Who sees this has also seen what was cleared before: an end may come round again.
+            self.table.last_end.store(end, Release);
         }
-        let [a, b, c, d, e, f, ..] = value.to_le_bytes();
-        bucket.tags[place.at] = tag(fingerprint);
-        bucket.expiries[place.at] = modulo(end);
-        bucket.values[place.at] = [a, b, c, d, e, f];
-        bucket.fingerprints[place.at] = fingerprint;
+        modulo(end)
+    }
+
+    /// Puts `entry` into a free place.
+    #[inline(always)]
+    fn fill(&mut self, place: Place, entry: &Entry) {
+        self.table.buckets[place.bucket].fill(place.at, entry);
+        self.taken += 1;
+    }
+
+    fn clear(&mut self, place: Place) {
+        self.table.buckets[place.bucket].clear(Places::one(place.at));
+        self.taken -= 1;
     }
 
     /// Frees places whose entries have ended, a bounded number per call, so that the ticks of
     /// old entries never come round again. Called every turn.
     pub fn sweep(&mut self, now: Instant) {
-        let tick_now = self.tick(now);
+        let tick_now = self.table.tick(now);
         self.catch_up(tick_now);
-        let count = self.buckets.len() as u64;
+        let count = self.table.buckets.len() as u64;
         let elapsed = tick_now.saturating_sub(self.round_tick);
         let due = (elapsed * count / SWEEP_TICKS).min(count);
         for _ in 0..due.saturating_sub(self.sweep_next as u64).min(SWEEP_BUCKETS_MAX) {
-            self.free_ended(self.sweep_next, modulo(tick_now));
+            self.free_ended(self.sweep_next, tick_now);
             self.sweep_next += 1;
         }
-        if self.sweep_next == self.buckets.len() {
+        if self.sweep_next == self.table.buckets.len() {
             self.sweep_next = 0;
             self.round_tick = tick_now;
         }
@@ -252,41 +275,24 @@ impl Directory {
         if tick_now.saturating_sub(self.round_tick) < BEHIND_TICKS {
             return;
         }
-        if tick_now > self.last_end {
-            self.buckets.iter_mut().for_each(|bucket| bucket.tags = [0; PLACES]);
-            self.taken = 0;
-        } else {
-            for index in 0..self.buckets.len() {
-                self.free_ended(index, modulo(tick_now));
+        let all_ended = tick_now > self.table.last_end.load(Relaxed);
+        for index in 0..self.table.buckets.len() {
+            if all_ended {
+                self.free(index, self.table.buckets[index].taken(), tick_now);
+            } else {
+                self.free_ended(index, tick_now);
             }
         }
         self.sweep_next = 0;
         self.round_tick = tick_now;
     }
 
-    const fn tick(&self, at: Instant) -> u64 {
-        (at.0 / TICK_NS).wrapping_shr(self.tick_shift)
-    }
-
-    fn choices(&self, fingerprint: Fingerprint) -> [usize; 2] {
-        let [low, high] = fingerprint.0;
-        let count = self.buckets.len();
-        let first = scale(low, count);
-        let second = scale(high, count);
-        // Two different buckets, always: one choice would be no choice.
-        [first, if second == first { (first + 1) % count } else { second }]
-    }
-
     /// Part of its callers, each of which a packet waits for.
     #[inline(always)]
     fn find(&self, fingerprint: Fingerprint) -> Option<Place> {
-        let tag = tag(fingerprint);
-        for index in self.choices(fingerprint) {
-            let bucket = &self.buckets[index];
-            for at in 0..PLACES {
-                if bucket.tags[at] == tag && bucket.fingerprints[at] == fingerprint {
-                    return Some(Place { bucket: index, at });
-                }
+        for bucket in self.table.choices(fingerprint) {
+            if let Some(at) = self.table.buckets[bucket].find(fingerprint) {
+                return Some(Place { bucket, at });
             }
         }
         None
@@ -296,34 +302,35 @@ impl Directory {
     /// it was left the choice would be between two full ones, and no choice.
     #[inline(always)]
     fn vacate(&mut self, fingerprint: Fingerprint, tick_now: u64) -> Option<Place> {
-        let choices = self.choices(fingerprint);
+        let choices = self.table.choices(fingerprint);
         for index in choices {
-            self.free_ended(index, modulo(tick_now));
+            self.free_ended(index, tick_now);
         }
         let [first, second] = choices;
-        let emptier = self.buckets[first].free() >= self.buckets[second].free();
-        let bucket = if emptier { first } else { second };
-        match self.buckets[bucket].tags.iter().position(|tag| *tag == 0) {
+        let [of_first, of_second] = choices.map(|index| self.table.buckets[index].free());
+        let (bucket, free) = if of_first.count() >= of_second.count() {
+            (first, of_first)
+        } else {
+            (second, of_second)
+        };
+        match free.first() {
             Some(at) => Some(Place { bucket, at }),
-            None => choices.into_iter().find_map(|index| self.make_way(index, modulo(tick_now))),
+            None => choices.into_iter().find_map(|index| self.make_way(index, tick_now)),
         }
     }
 
     /// Moves one entry of a full bucket to its other bucket, if any of the ten can go.
-    fn make_way(&mut self, index: usize, now: u16) -> Option<Place> {
+    fn make_way(&mut self, index: usize, tick_now: u64) -> Option<Place> {
         for at in 0..PLACES {
-            let from = self.buckets[index];
-            let fingerprint = from.fingerprints[at];
-            let [first, second] = self.choices(fingerprint);
+            let entry = self.table.buckets[index].entry(at);
+            let [first, second] = self.table.choices(entry.fingerprint);
             let other = if first == index { second } else { first };
-            self.free_ended(other, now);
-            let to = &mut self.buckets[other];
-            if let Some(free) = to.tags.iter().position(|tag| *tag == 0) {
-                to.expiries[free] = from.expiries[at];
-                to.values[free] = from.values[at];
-                to.fingerprints[free] = fingerprint;
-                to.tags[free] = from.tags[at];
-                self.buckets[index].tags[at] = 0;
+            self.free_ended(other, tick_now);
+            let to = &self.table.buckets[other];
+            if let Some(free) = to.free().first() {
+                // First there, then no longer here, so that a reader can tell a move from nothing.
+                to.fill(free, &entry);
+                self.table.buckets[index].clear(Places::one(at));
                 return Some(Place { bucket: index, at });
             }
         }
@@ -332,11 +339,12 @@ impl Directory {
 
     /// Of two buckets that are full of what lives, the entry that ends first.
     fn first_to_end(&self, fingerprint: Fingerprint, tick_now: u64) -> Place {
-        let [first, second] = self.choices(fingerprint);
+        let [first, second] = self.table.choices(fingerprint);
         let mut place = Place { bucket: first, at: 0 };
         let mut left = u16::MAX;
         for bucket in [first, second] {
-            for (at, expiry) in self.buckets[bucket].expiries.iter().enumerate() {
+            for at in 0..PLACES {
+                let expiry = self.table.buckets[bucket].expiry(at);
                 let this = expiry.wrapping_sub(modulo(tick_now));
                 if this < left {
                     left = this;
@@ -347,14 +355,22 @@ impl Directory {
         place
     }
 
-    fn free_ended(&mut self, index: usize, now: u16) {
-        let Bucket { tags, expiries, .. } = &mut self.buckets[index];
-        for (tag, expiry) in tags.iter_mut().zip(expiries) {
-            if *tag != 0 && !is_alive(*expiry, now) {
-                *tag = 0;
-                self.taken -= 1;
-            }
+    #[inline(always)]
+    fn free_ended(&mut self, index: usize, tick_now: u64) {
+        let ended = self.table.buckets[index].ended(modulo(tick_now));
+        if !ended.is_empty() {
+            self.free(index, ended, tick_now);
         }
+    }
+
+    /// Frees places whose entries ended before `tick_now`.
+    fn free(&mut self, index: usize, ended: Places, tick_now: u64) {
+        if ended.is_empty() {
+            return;
+        }
+        self.table.buckets[index].clear(ended);
+        self.taken -= ended.count();
+        self.swept_tick = self.swept_tick.max(tick_now);
     }
 }
 
@@ -363,21 +379,9 @@ const fn modulo(tick: u64) -> u16 {
     tick as u16
 }
 
-/// Whether `expiry` is not behind `now`, modulo 2^16.
-const fn is_alive(expiry: u16, now: u16) -> bool {
-    expiry.wrapping_sub(now) < 1 << 15
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "the product is shifted below `count`")]
 const fn scale(half: u64, count: usize) -> usize {
     ((half as u128 * count as u128) >> 64) as usize
-}
-
-/// An octet that the choice of buckets does not depend on: both choices use the highest bits.
-#[expect(clippy::cast_possible_truncation, reason = "an octet is what is wanted")]
-const fn tag(fingerprint: Fingerprint) -> u8 {
-    let octet = fingerprint.0[0] as u8;
-    if octet == 0 { 1 } else { octet }
 }
 
 #[cfg(test)]

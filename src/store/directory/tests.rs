@@ -1,5 +1,7 @@
 //! Entries over time, with short and long ticks, also against a map that forgets nothing.
 
+mod threads;
+
 use super::*;
 use crate::store::HashKey;
 
@@ -124,13 +126,13 @@ fn what_is_removed_is_gone_and_its_place_is_free() {
 
 /// The tick of the end and the fingerprint of whatever lives in the two buckets of a fingerprint.
 fn in_the_way(directory: &Directory, fingerprint: Fingerprint, now: Instant) -> Vec<(u16, u64)> {
-    let now = modulo(directory.tick(now));
+    let now = modulo(directory.table.tick(now));
     let mut found = Vec::new();
-    for index in directory.choices(fingerprint) {
-        let bucket = &directory.buckets[index];
-        for at in 0..PLACES {
-            if bucket.tags[at] != 0 && is_alive(bucket.expiries[at], now) {
-                found.push((bucket.expiries[at].wrapping_sub(now), bucket.value(at)));
+    for index in directory.table.choices(fingerprint) {
+        let bucket = &directory.table.buckets[index];
+        for at in bucket.taken() {
+            if is_alive(bucket.expiry(at), now) {
+                found.push((bucket.expiry(at).wrapping_sub(now), bucket.value(at)));
             }
         }
     }
@@ -351,4 +353,111 @@ fn behaves_like_a_map_with_ends() {
             directory.sweep(now);
         }
     }
+}
+
+#[test]
+fn what_has_not_ended_by_swept_to_is_known() {
+    for tick_ms in TICKS {
+        let mut directory = Directory::with_tick(300, tick_ms, START);
+        assert_eq!(directory.swept_to(), Instant(0));
+        let (mut now, mut word) = (START, 1_u64);
+        let mut put: Vec<(u64, Instant)> = Vec::new();
+        let (mut forgotten, mut rose) = (0, 0);
+        for n in 0..4_000_u64 {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let end = now.plus_ms(ticks(tick_ms, 128 * u32::try_from(word >> 57).unwrap()));
+            let before = directory.swept_to();
+            directory.put(fingerprint(n), n, now, end).unwrap();
+            put.push((n, end));
+            // Turns now and then, and once in a while a pause that lets everything end.
+            now = now.plus_ms(tick_ms / 2);
+            match word >> 40 & 0x3FF {
+                0 => now = now.plus_ms(ticks(tick_ms, 1_100_000)),
+                1..128 => directory.sweep(now),
+                _ => {}
+            }
+            let swept_to = directory.swept_to();
+            assert!(before <= swept_to && swept_to <= now);
+            rose += u32::from(before < swept_to);
+            put.retain(|(n, end)| {
+                let found = directory.get(fingerprint(*n), *end);
+                assert!(found.is_none_or(|value| value == *n));
+                assert!(found.is_some() || *end < swept_to, "{n}: {end:?}, {swept_to:?}");
+                forgotten += u32::from(found.is_none());
+                found.is_some()
+            });
+        }
+        assert!(forgotten > 3_000 && rose > 500, "{forgotten} {rose}");
+    }
+}
+
+#[test]
+fn a_table_forgets_nothing_before_a_place_is_needed() {
+    let mut directory = Directory::new(100, START);
+    let created = directory.swept_to();
+    directory.put(fingerprint(1), 1, START, START.plus_ms(1_000)).unwrap();
+    // It has ended, and nobody has looked.
+    let later = START.plus_ms(10_000);
+    directory.put(fingerprint(1), 2, later, later.plus_ms(1_000)).unwrap();
+    assert_eq!(directory.swept_to(), created);
+    // A whole round of sweeping.
+    let later = later.plus_ms(600_000);
+    directory.sweep(later);
+    assert_eq!(directory.taken(), 0);
+    assert!(directory.swept_to() <= later && later < directory.swept_to().plus_ms(128));
+    // Nothing was there to be forgotten.
+    let swept_to = directory.swept_to();
+    directory.sweep(later.plus_ms(600_000));
+    assert_eq!(directory.swept_to(), swept_to);
+}
+
+#[test]
+fn what_is_taken_out_does_not_count_as_swept() {
+    let mut directory = Directory::new(100, START);
+    let created = directory.swept_to();
+    let later = START.plus_ms(10_000);
+    directory.put(fingerprint(1), 1, later, later.plus_ms(1_000)).unwrap();
+    directory.remove(fingerprint(1), later).unwrap();
+    assert_eq!(directory.swept_to(), created);
+}
+
+#[test]
+fn a_reader_finds_what_its_owner_finds() {
+    for tick_ms in TICKS {
+        let mut directory = Directory::with_tick(400, tick_ms, START);
+        let reader = directory.reader().clone();
+        let (mut now, mut word) = (START, 1_u64);
+        let (mut found, mut gave_way) = (0, 0);
+        for _ in 0..100_000 {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            now = Instant(now.0 + (word >> 40) % 200_000_000 * u64::from(tick_ms / 128));
+            let n = (word >> 20) % 1_000;
+            let end = now.plus_ms(ticks(tick_ms, 64_000));
+            match word >> 62 {
+                0 => {
+                    gave_way += u32::from(directory.put_over(fingerprint(n), word >> 20, now, end))
+                }
+                1 if word >> 50 & 7 == 0 => _ = directory.remove(fingerprint(n), now),
+                1 => directory.sweep(now),
+                _ => {}
+            }
+            if word >> 30 & 0xFFFF == 0 {
+                now = now.plus_ms(ticks(tick_ms, 9_000_000));
+            }
+            let by_owner = directory.get(fingerprint(n), now);
+            assert_eq!(reader.get(fingerprint(n), now), Ok(by_owner));
+            found += u32::from(by_owner.is_some());
+        }
+        assert!(found > 10_000 && gave_way < 50_000, "{found} {gave_way}");
+    }
+}
+
+#[test]
+fn a_reader_outlives_its_directory() {
+    let mut directory = Directory::new(100, START);
+    let reader = directory.reader();
+    directory.put(fingerprint(1), 77, START, START.plus_ms(1_000)).unwrap();
+    drop(directory);
+    assert_eq!(reader.get(fingerprint(1), START), Ok(Some(77)));
+    assert_eq!(reader.get(fingerprint(1), START.plus_ms(1_128)), Ok(None));
 }
