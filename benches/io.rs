@@ -2,9 +2,10 @@
 //! received, on one core.
 //!
 //! One socket sends 32 datagrams of 600 octets to itself and receives them, again and again, so the
-//! two system calls and the loopback between them are all there is. The three take turns in short
+//! two system calls and the loopback between them are all there is. They take turns in short
 //! samples, so that whatever else the machine does meets all of them; medians of processor time are
-//! compared.
+//! compared. The bare loop runs again on a port that is shared, and with the program that spreads
+//! datagrams over workers, which tells the price of both.
 //! `cargo bench --bench io` prints nanoseconds per datagram and ratios, of those whose name
 //! contains a word that is given, for a profiler; without `--bench` it runs a few turns, so that it
 //! cannot rot.
@@ -17,7 +18,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use roger::io::{Choice, Driver, Event, SocketSpec, bind};
+use roger::io::{Choice, Driver, Event, SocketSpec, bind, steer};
 use roger::limits::BURST_SIZE;
 use roger::metrics::Tally;
 use roger::packet::{Departure, Departures, Endpoint, Flow, JournalSeq, Purse};
@@ -28,10 +29,10 @@ const LEN: usize = 600;
 static ALLOCATOR: roger::store::CountingAllocator<std::alloc::System> =
     roger::store::CountingAllocator(std::alloc::System);
 
-fn socket() -> UdpSocket {
+fn socket(reuse_port: bool) -> UdpSocket {
     let spec = SocketSpec {
         address: "127.0.0.1:0".parse().unwrap(),
-        reuse_port: false,
+        reuse_port,
         receive_buffer: 1 << 20,
         send_buffer: 1 << 20,
     };
@@ -51,7 +52,7 @@ struct Driven {
 
 impl Driven {
     fn new(choice: Choice) -> Option<Self> {
-        let socket = socket();
+        let socket = socket(false);
         let remote = Endpoint::from(socket.local_addr().unwrap());
         let driver = Driver::open(vec![socket], choice, Arc::new(Tally::new(0))).ok()?;
         let flow = Flow { remote, ..Flow::default() };
@@ -100,7 +101,19 @@ struct Bare {
 
 impl Bare {
     fn new() -> Self {
-        let socket = socket();
+        Self::on(socket(false))
+    }
+
+    /// On a port that is shared, though with nobody; `steered` by a program that chooses among four.
+    fn sharing(steered: bool) -> Self {
+        let socket = socket(true);
+        if steered {
+            steer(&socket, 4).unwrap();
+        }
+        Self::on(socket)
+    }
+
+    fn on(socket: UdpSocket) -> Self {
         // SAFETY: all zero is a header without name, parts and control messages.
         let header: libc::mmsghdr = unsafe { core::mem::zeroed() };
         let part = libc::iovec { iov_base: core::ptr::null_mut(), iov_len: 0 };
@@ -170,6 +183,10 @@ struct Contestant {
 }
 
 impl Contestant {
+    fn new(name: &'static str, turner: Box<dyn Turner>, samples: usize) -> Self {
+        Self { name, turner, ns: Vec::with_capacity(samples), sum: 0 }
+    }
+
     fn sample(&mut self, turns: usize) {
         let began = spent_ns();
         for number in (0..=250).cycle().take(turns) {
@@ -191,20 +208,14 @@ fn main() {
     if let Some(core) = core_affinity::get_core_ids().and_then(|mut cores| cores.pop()) {
         core_affinity::set_for_current(core);
     }
-    let mut contestants = vec![Contestant {
-        name: "bare sendmmsg + recvmmsg",
-        turner: Box::new(Bare::new()),
-        ns: Vec::with_capacity(samples),
-        sum: 0,
-    }];
+    let mut contestants = vec![
+        Contestant::new("bare sendmmsg + recvmmsg", Box::new(Bare::new()), samples),
+        Contestant::new("bare, shared port", Box::new(Bare::sharing(false)), samples),
+        Contestant::new("bare, shared and steered", Box::new(Bare::sharing(true)), samples),
+    ];
     for (name, choice) in [("driver mmsg", Choice::Mmsg), ("driver io_uring", Choice::Uring)] {
         match Driven::new(choice) {
-            Some(driven) => contestants.push(Contestant {
-                name,
-                turner: Box::new(driven),
-                ns: Vec::with_capacity(samples),
-                sum: 0,
-            }),
+            Some(driven) => contestants.push(Contestant::new(name, Box::new(driven), samples)),
             None => println!("{name}: refused here"),
         }
     }

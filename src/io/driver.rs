@@ -184,8 +184,14 @@ impl Driver {
     }
 
     /// Passes the time after a turn without work, until there may be some: a datagram, the
-    /// completion of a send, a wake-up, or `until`.
-    pub fn idle(&mut self, until: Option<Instant>, polling: Polling) {
+    /// completion of a send, a wake-up, or `until`. Before it sleeps it asks `may_sleep`, for only the
+    /// caller knows of work that comes another way.
+    pub fn idle(
+        &mut self,
+        until: Option<Instant>,
+        polling: Polling,
+        may_sleep: impl FnOnce() -> bool,
+    ) {
         let wait = match polling {
             Polling::Spin => false,
             Polling::Wait => true,
@@ -206,6 +212,9 @@ impl Driver {
             },
             None => None,
         };
+        if !may_sleep() {
+            return;
+        }
         match &mut self.backend {
             Backend::Uring(uring) => uring.wait(timeout_ns),
             Backend::Mmsg(mmsg) => mmsg.wait(timeout_ns),

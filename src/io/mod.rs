@@ -42,6 +42,7 @@ mod mmsg;
 mod receive;
 mod send;
 mod socket;
+mod steering;
 mod token;
 mod uring;
 mod waker;
@@ -51,6 +52,7 @@ use std::collections::VecDeque;
 pub(crate) use self::clock::now;
 pub use self::driver::{Choice, Driver, Event, Kind, Polling};
 pub use self::socket::{SocketSpec, bind, bind_in};
+pub use self::steering::{steer, steer_around};
 pub use self::waker::Waker;
 
 /// A length as the kernel counts it.

@@ -9,6 +9,8 @@ mod refusal;
 mod room;
 mod seccomp;
 mod sockets;
+mod steering;
+mod traffic;
 mod wait;
 
 use core::net::SocketAddr;
@@ -148,7 +150,7 @@ impl Worker {
             assert!(quiet < QUIET_TURNS_MAX, "{what}: {:?}", self.summary());
             if self.turn() == 0 {
                 let until = self.driver.now().plus_ms(20);
-                self.driver.idle(Some(until), Polling::Wait);
+                self.driver.idle(Some(until), Polling::Wait, || true);
                 quiet += 1;
             } else {
                 quiet = 0;
@@ -162,7 +164,7 @@ impl Worker {
         while quiet < 3 {
             if self.turn() == 0 {
                 let until: Instant = self.driver.now().plus_ms(5);
-                self.driver.idle(Some(until), Polling::Wait);
+                self.driver.idle(Some(until), Polling::Wait, || true);
                 quiet += 1;
             } else {
                 quiet = 0;

@@ -50,7 +50,7 @@ fn what_finds_no_room_leaves_when_there_is_some() {
             }
             if worker.turn() == 0 {
                 let until = worker.driver.now().plus_ms(20);
-                worker.driver.idle(Some(until), Polling::Wait);
+                worker.driver.idle(Some(until), Polling::Wait, || true);
             }
         }
         assert!(worker.all_slots_are_free());
@@ -90,7 +90,7 @@ fn room_ends_the_wait() {
             while theirs.read(&mut part).is_ok_and(|len| len > 0) {}
         });
         let never = worker.driver.now().plus_ms(60_000);
-        worker.driver.idle(Some(never), Polling::Wait);
+        worker.driver.idle(Some(never), Polling::Wait, || true);
         assert!(worker.driver.now() < never);
         worker.turn();
         worker.turn();
@@ -115,7 +115,7 @@ fn sends_complete_while_no_arrival_is_taken() {
         }
         for _ in 0..3 {
             worker.reap(0);
-            worker.driver.idle(Some(worker.driver.now().plus_ms(1)), Polling::Wait);
+            worker.driver.idle(Some(worker.driver.now().plus_ms(1)), Polling::Wait, || true);
         }
         let reader = std::thread::spawn(move || {
             let mut part = [0; 10_000];

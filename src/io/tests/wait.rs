@@ -26,7 +26,7 @@ fn a_waker_ends_the_wait_from_another_thread() {
             for _ in 0..50 {
                 let until = worker.driver.now().plus_ms(NEVER_MS);
                 asked.send(()).unwrap();
-                worker.driver.idle(Some(until), Polling::Wait);
+                worker.driver.idle(Some(until), Polling::Wait, || true);
                 assert!(worker.driver.now() < until);
                 worker.turn();
             }
@@ -34,7 +34,7 @@ fn a_waker_ends_the_wait_from_another_thread() {
         });
         worker.settle();
         let soon = worker.driver.now().plus_ms(2);
-        worker.driver.idle(Some(soon), Polling::Wait);
+        worker.driver.idle(Some(soon), Polling::Wait, || true);
         assert!(worker.driver.now() >= soon, "a wake-up is used up by one wait");
     }
 }
@@ -50,7 +50,7 @@ fn a_wake_up_before_the_wait_is_not_lost() {
         // Either a turn sees it, so that the worker does not wait, or the wait ends.
         if worker.turn() == 0 {
             let until = worker.driver.now().plus_ms(NEVER_MS);
-            worker.driver.idle(Some(until), Polling::Wait);
+            worker.driver.idle(Some(until), Polling::Wait, || true);
             assert!(worker.driver.now() < until);
         }
     }
@@ -76,7 +76,7 @@ fn a_datagram_ends_the_wait() {
                 worker.got.clear();
                 asked.send(()).unwrap();
                 while worker.got.is_empty() {
-                    worker.driver.idle(Some(until), polling);
+                    worker.driver.idle(Some(until), polling, || true);
                     worker.turn();
                 }
                 assert!(worker.driver.now() < until);
@@ -92,11 +92,11 @@ fn a_wait_ends_in_time_and_never_early() {
         worker.settle();
         for ms in [1, 3, 10] {
             let until = worker.driver.now().plus_ms(ms);
-            worker.driver.idle(Some(until), Polling::Wait);
+            worker.driver.idle(Some(until), Polling::Wait, || true);
             assert!(worker.driver.now() >= until);
         }
         // What lies in the past is not waited for.
-        worker.driver.idle(Some(Instant(0)), Polling::Wait);
+        worker.driver.idle(Some(Instant(0)), Polling::Wait, || true);
     }
 }
 
@@ -114,14 +114,14 @@ fn adaptive_polling_looks_for_a_while_and_then_waits() {
             // With a deadline that does not come the first look must return at once, or it would
             // block here for a minute.
             let never = worker.driver.now().plus_ms(NEVER_MS);
-            worker.driver.idle(Some(never), Polling::Adaptive);
+            worker.driver.idle(Some(never), Polling::Adaptive, || true);
             assert!(worker.driver.now() < never);
             // Later looks wait, each of them until its time. (One alone could be a neighbour that
             // had the core meanwhile.)
             let (mut looks, mut waits) = (1, 0);
             while waits < 5 {
                 let until = worker.driver.now().plus_ms(2);
-                worker.driver.idle(Some(until), Polling::Adaptive);
+                worker.driver.idle(Some(until), Polling::Adaptive, || true);
                 looks += 1;
                 waits = if worker.driver.now() >= until { waits + 1 } else { 0 };
                 assert!(looks < LOOKS_MAX);
