@@ -11,20 +11,25 @@
 
 #![expect(clippy::disallowed_macros, reason = "cold code: runs before the first packet")]
 
+mod capacity;
 mod diagnosis;
 mod peering;
+mod places;
 mod reader;
 mod relations;
 mod sections;
+mod sockets;
 mod surroundings;
 mod terms;
 mod value;
+mod workers;
 
+pub use self::capacity::Share;
 pub use self::diagnosis::{Blame, Diagnosis, Origin, Severity};
 pub use self::reader::{ENVIRONMENT_PREFIX, Effective, Override, overrides_from_environment};
 pub use self::surroundings::{Machine, Names, SystemNames};
 
-pub(crate) use self::value::nearest;
+pub(crate) use self::value::{cpu_set, nearest};
 
 use core::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,7 +42,10 @@ use crate::engine::{Content, Credentials, Gateway, Recipient};
 pub struct Config {
     /// Which node of a group this process is.
     pub node: u8,
-    /// The worker and how it waits for packets.
+    /// Where the secret and the boot epoch live from one start to the next; `None`: each start has
+    /// a secret of its own.
+    pub state_directory: Option<PathBuf>,
+    /// The workers, where they run and how they wait for packets.
     pub workers: Workers,
     /// Where we listen.
     pub listeners: Vec<Listener>,
@@ -63,15 +71,28 @@ pub struct Config {
     pub effective: Vec<Effective>,
 }
 
-/// The worker and how it waits for packets.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// The workers, where they run and how they wait for packets.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Workers {
-    /// The CPU that it is pinned to.
-    pub cpu: Option<usize>,
+    /// The CPU that each of them is pinned to, in their order; `None` where the kernel chooses.
+    pub cpus: Vec<Option<usize>>,
     /// How octets move.
     pub driver: Driver,
-    /// What it does when there is nothing to do.
+    /// What a worker does when there is nothing to do.
     pub polling: Polling,
+    /// Which datagram meets which worker.
+    pub steering: Steering,
+    /// What the process does when a worker is stuck or dead.
+    pub on_loss: OnLoss,
+    /// How long a worker may do nothing at all before it is lost, in milliseconds.
+    pub lost_after_ms: u32,
+}
+
+impl Workers {
+    /// How many there are: at least one.
+    pub const fn count(&self) -> usize {
+        self.cpus.len()
+    }
 }
 
 /// The CPUs of the workers.
@@ -79,8 +100,27 @@ pub struct Workers {
 pub enum Cpus {
     /// Wherever the kernel puts them.
     Any,
-    /// One worker on each of these.
+    /// One worker on each of these, in rising order.
     Set(Vec<usize>),
+}
+
+/// Which datagram meets which worker. The verdicts are the same with both.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Steering {
+    /// A program in the kernel spreads datagrams evenly by their content: behind one SBC all of
+    /// them have the same addresses and ports.
+    Spread,
+    /// The kernel's hash of addresses and ports decides.
+    Kernel,
+}
+
+/// What the process does when a worker is stuck or dead.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnLoss {
+    /// It ends, so that whoever started it can start it again.
+    Exit,
+    /// It goes on without that worker.
+    Stay,
 }
 
 /// How octets move between kernel and worker.
@@ -240,7 +280,7 @@ pub struct Timers {
     pub drain_timeout_ms: u32,
 }
 
-/// How much fits.
+/// How much fits, in all workers together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Capacity {
     /// Messages per second that are planned for.
@@ -299,17 +339,10 @@ impl Config {
     ///
     /// Everything that is wrong with it, warnings included.
     pub fn parse(text: &str, name: &str) -> Result<Self, Vec<Diagnosis>> {
-        let machine = Machine::this();
+        let machine = Machine { state_directory: None, ..Machine::this() };
         let sources = Sources { name, text, overrides: &[], machine: &machine };
         let examination = examine(sources, &mut SystemNames);
         examination.config.ok_or(examination.diagnoses)
-    }
-
-    /// How many finished transactions must stay answerable: those of 64*T1 at the planned rate
-    /// (RFC 3261 timer J).
-    pub fn finished_max(&self) -> u32 {
-        let finished = u64::from(self.capacity.rate) * 64 * u64::from(self.timers.t1_ms) / 1_000;
-        u32::try_from(finished).unwrap_or(u32::MAX)
     }
 }
 

@@ -228,8 +228,19 @@ impl<'r, 't> Section<'r, 't> {
 
     /// The value of `key`, if anybody set it.
     pub(super) fn read_optional<T: Value>(&mut self, key: &'static str) -> Option<Setting<T>> {
-        let read = self.find(key)?;
-        let setting = read?;
+        self.read_optional_or(key, None)
+    }
+
+    /// The value of `key`, or what stands in for it where nobody set it.
+    pub(super) fn read_optional_or<T: Value>(
+        &mut self,
+        key: &'static str,
+        instead: Option<Setting<T>>,
+    ) -> Option<Setting<T>> {
+        let setting = match self.find(key) {
+            Some(found) => found,
+            None => instead,
+        }?;
         self.remember(key, &setting);
         Some(setting)
     }
@@ -268,6 +279,13 @@ impl<'r, 't> Section<'r, 't> {
         let setting = found?;
         self.remember(key, &setting);
         Some(setting)
+    }
+
+    /// Shows another default for the setting that was read last.
+    pub(super) fn default_is<T: Value>(&mut self, value: &T) {
+        if let Some(last) = self.reader.effective.last_mut() {
+            last.value = value.to_toml();
+        }
     }
 
     /// Says more about the setting that was read last.

@@ -7,12 +7,11 @@ use toml::de::DeTable;
 use crate::config::diagnosis::{Diagnosis, Origin};
 use crate::config::reader::{Effective, Reader, Section, Setting};
 use crate::config::relations;
-use crate::config::surroundings::Names;
+use crate::config::surroundings::{Names, STATE_DIRECTORY};
 use crate::config::terms::{Domain, FilePath, Meanings, RouteUri, Username};
 use crate::config::value::{Count, Millis, Name, Several};
-use crate::config::{
-    Config, Cpus, Driver, HostPort, Machine, PeerSide, Polling, PortRange, Sources, Strangers,
-};
+use crate::config::workers::{self, DraftWorkers};
+use crate::config::{Config, HostPort, Machine, PeerSide, PortRange, Sources, Strangers};
 use crate::delivery::{Preset, Role};
 use crate::engine::{Content, Recipient};
 
@@ -20,9 +19,8 @@ use crate::engine::{Content, Recipient};
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) node: Setting<Count<0, 255>>,
-    pub(super) cpus: Setting<Cpus>,
-    pub(super) driver: Setting<Driver>,
-    pub(super) polling: Setting<Polling>,
+    pub(super) state_directory: Option<Setting<FilePath>>,
+    pub(super) workers: DraftWorkers,
     pub(super) listeners: Vec<DraftListener>,
     pub(super) single_port: Setting<bool>,
     pub(super) ports: Option<Setting<PortRange>>,
@@ -118,13 +116,8 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     let mut root = Section::root(reader, document);
     let node = root.read("node", Count(0));
 
-    let mut workers = root.inner("workers");
-    // The first CPU has the interrupts of most machines, so the last one is the quietest.
-    let quietest = machine.cpus.last().map_or(Cpus::Any, |cpu| Cpus::Set(Vec::from([*cpu])));
-    let cpus = workers.read("cpus", quietest);
-    let driver = workers.read("driver", Driver::Auto);
-    let polling = workers.read("polling", Polling::Adaptive);
-    workers.finish();
+    let state_directory = state_directory(&mut root, machine);
+    let workers = workers::read(root.inner("workers"), machine);
 
     let found = root.list("listen");
     let listeners: Vec<DraftListener> = found
@@ -177,9 +170,8 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     root.finish();
     Draft {
         node,
-        cpus,
-        driver,
-        polling,
+        state_directory,
+        workers,
         listeners,
         single_port,
         ports,
@@ -193,6 +185,16 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
         strangers,
         status_socket,
     }
+}
+
+/// What is written, or what whoever started this process lets it have.
+fn state_directory(root: &mut Section<'_, '_>, machine: &Machine) -> Option<Setting<FilePath>> {
+    let offered = machine.state_directory.clone().map(|path| Setting {
+        value: FilePath(path),
+        origin: Origin::Environment(STATE_DIRECTORY.to_owned()),
+        sound: true,
+    });
+    root.read_optional_or("state_directory", offered)
 }
 
 fn listener(mut section: Section<'_, '_>) -> DraftListener {

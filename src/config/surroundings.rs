@@ -2,7 +2,9 @@
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use std::ffi::OsStr;
 use std::net::{ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
 
 /// What a machine offers.
 #[derive(Clone)]
@@ -13,6 +15,8 @@ pub struct Machine {
     pub memory: u64,
     /// Whether an address is the machine's own.
     pub owns: fn(IpAddr) -> bool,
+    /// Where whoever started this process lets it keep its state.
+    pub state_directory: Option<PathBuf>,
 }
 
 impl Machine {
@@ -23,7 +27,9 @@ impl Machine {
         cpus.sort_unstable();
         // Only an address of this machine can be bound; port 0 disturbs nobody.
         let owns = |ip| UdpSocket::bind((ip, 0)).is_ok();
-        Self { cpus, memory: memory(), owns }
+        let state_directory = std::env::var_os(STATE_DIRECTORY);
+        let state_directory = state_directory.and_then(|listed| first_path(&listed));
+        Self { cpus, memory: memory(), owns, state_directory }
     }
 }
 
@@ -32,8 +38,17 @@ impl fmt::Debug for Machine {
         f.debug_struct("Machine")
             .field("cpus", &self.cpus)
             .field("memory", &self.memory)
+            .field("state_directory", &self.state_directory)
             .finish_non_exhaustive()
     }
+}
+
+/// The variable in which systemd names the directories of `StateDirectory=` (systemd.exec(5)).
+pub(super) const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+
+/// The first of several paths with colons between them.
+fn first_path(listed: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(listed).find(|path| !path.as_os_str().is_empty())
 }
 
 /// `MemTotal` in octets.
@@ -64,5 +79,18 @@ impl Names for SystemNames {
             Ok(addresses) => Ok(addresses.collect()),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_state_directories_counts() {
+        let first = |listed: &str| first_path(OsStr::new(listed));
+        assert_eq!(first("/var/lib/roger:/var/lib/other"), Some("/var/lib/roger".into()));
+        assert_eq!(first("/var/lib/roger"), Some("/var/lib/roger".into()));
+        assert_eq!(first(""), None);
     }
 }

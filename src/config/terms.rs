@@ -225,7 +225,7 @@ impl Value for Username {
     }
 }
 
-/// A file that is read at the start.
+/// A file that is read at the start, or a directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct FilePath(pub(super) PathBuf);
 
@@ -233,7 +233,7 @@ impl Value for FilePath {
     fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
         let text = raw.text("a path")?;
         if text.is_empty() || text.contains('\0') {
-            return Err(Complaint::new("this cannot be a path".into(), "must name a file"));
+            return Err(Complaint::new("this cannot be a path".into(), "must not be empty"));
         }
         Ok(Self(PathBuf::from(text)))
     }

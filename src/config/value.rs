@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use crate::config::{Cpus, Driver, HostPort, PeerSide, Polling, PortRange, Strangers};
+use crate::config::{
+    Cpus, Driver, HostPort, OnLoss, PeerSide, Polling, PortRange, Steering, Strangers,
+};
 use crate::delivery::{Preset, Role};
 use crate::engine::{Content, Recipient};
 
@@ -186,6 +188,15 @@ impl Choice for Driver {
 impl Choice for Polling {
     const CHOICES: &'static [(&'static str, Self)] =
         &[("spin", Self::Spin), ("adaptive", Self::Adaptive), ("wait", Self::Wait)];
+}
+
+impl Choice for Steering {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("spread", Self::Spread), ("kernel", Self::Kernel)];
+}
+
+impl Choice for OnLoss {
+    const CHOICES: &'static [(&'static str, Self)] = &[("exit", Self::Exit), ("stay", Self::Stay)];
 }
 
 impl Choice for PeerSide {
@@ -546,12 +557,20 @@ impl Value for Cpus {
     fn to_toml(&self) -> String {
         match self {
             Self::Any => quoted("any"),
-            Self::Set(cpus) => {
-                let cpus: Vec<String> = cpus.iter().map(ToString::to_string).collect();
-                quoted(&cpus.join(","))
-            }
+            Self::Set(cpus) => quoted(&cpu_set(cpus)),
         }
     }
+}
+
+/// CPUs in rising order as a set is written: `2-5,8`.
+pub(crate) fn cpu_set(cpus: &[usize]) -> String {
+    let runs = cpus.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+    let written = runs.filter_map(|run| match run {
+        [] => None,
+        [only] => Some(only.to_string()),
+        [first, .., last] => Some(format!("{first}-{last}")),
+    });
+    written.collect::<Vec<_>>().join(",")
 }
 
 /// One value or a list of them. Each keeps its place in the file, and one that is wrong does not
@@ -691,8 +710,9 @@ mod tests {
     }
 
     #[test]
-    fn sets_of_cpus_are_sorted_and_have_no_doubles() {
-        assert_eq!(again::<Cpus>("8, 2-5,3"), "\"2,3,4,5,8\"");
+    fn sets_of_cpus_are_sorted_have_no_doubles_and_stay_short() {
+        assert_eq!(again::<Cpus>("8, 2-5,3"), "\"2-5,8\"");
+        assert_eq!(again::<Cpus>("7,4,0"), "\"0,4,7\"");
         assert_eq!(again::<Cpus>("any"), "\"any\"");
         assert_eq!(Cpus::from_raw(&Raw::Number(Some(3))).unwrap(), Cpus::Set([3].into()));
         for wrong in ["", "5-2", "x", "1,", "99999999"] {

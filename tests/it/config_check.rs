@@ -14,12 +14,12 @@ const EXAMPLE: &str = include_str!("../../tools/packaging/roger.toml");
 const WRONG: &str = include_str!("../snapshots/config_wrong.toml");
 
 /// What every test is checked against, so that no test depends on where it runs.
-fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     let owns = |ip: IpAddr| ip.is_loopback() || ip.to_string() == "192.0.2.10";
-    Machine { cpus: Vec::from([0, 1]), memory: 8 << 30, owns }
+    Machine { cpus: Vec::from([0, 1]), memory: 8 << 30, owns, state_directory: None }
 }
 
-struct Hosts;
+pub(crate) struct Hosts;
 
 impl Names for Hosts {
     fn resolve(&mut self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
@@ -39,7 +39,7 @@ pub(crate) fn examined(text: &str, overrides: &[Override]) -> Examination {
 }
 
 /// Standard output and standard error of `roger check`.
-fn printed(text: &str, overrides: &[Override], style: Style) -> (String, String) {
+pub(crate) fn printed(text: &str, overrides: &[Override], style: Style) -> (String, String) {
     let machine = machine();
     let sources = Sources { name: "roger.toml", text, overrides, machine: &machine };
     let (mut output, mut error) = (Vec::new(), Vec::new());
@@ -115,7 +115,8 @@ fn the_example_is_right_and_shows_every_setting() {
         assert!(EXAMPLE.contains(&format!("{} = ", one.key)), "{} is not shown", one.key);
     }
     // What is commented out must be the default: reading it must change nothing. These have none.
-    let without_default = ["# ports", "# username", "# password_file", "# route", "# 404"];
+    let without_default =
+        ["# state_directory", "# ports", "# username", "# password_file", "# route", "# 404"];
     let uncommented: Vec<String> = EXAMPLE
         .lines()
         .filter(|line| !without_default.iter().any(|key| line.starts_with(key)))
@@ -175,15 +176,6 @@ fn what_is_set_from_outside_is_checked_like_the_file() {
     assert!(peers[0].contains("peers and listeners are lists"), "{peers:?}");
     assert!(Override::from_environment("PATH", "/bin").is_none());
     assert!(Override::from_flag("node").is_none());
-}
-
-#[test]
-fn one_worker_has_one_cpu_that_is_there() {
-    the_only_error(&with("[workers]\ncpus = \"0-1\"\n"), "2 CPUs are listed", 13, 8);
-    the_only_error(&with("[workers]\ncpus = \"7\"\n"), "this process cannot run on CPU 7", 13, 8);
-    let any = examined(&with("[workers]\ncpus = \"any\"\n"), &[]).config.unwrap();
-    assert_eq!(any.workers.cpu, None);
-    assert_eq!(examined(&with(""), &[]).config.unwrap().workers.cpu, Some(1));
 }
 
 #[test]
@@ -426,16 +418,6 @@ fn capacity_fits_the_machine() {
         "this capacity needs about 39126 MiB, and the machine has 8192",
     );
     assert_eq!(examined(&with(""), &[]).config.unwrap().finished_max(), 320_000);
-}
-
-#[test]
-fn spinning_on_the_only_cpu_is_worth_a_warning() {
-    let machine = Machine { cpus: vec![0], ..machine() };
-    let text = with("[workers]\npolling = \"spin\"\n");
-    let sources = Sources { name: "roger.toml", text: &text, overrides: &[], machine: &machine };
-    let found = examine(sources, &mut Hosts);
-    assert_eq!(found.diagnoses[0].message, "the worker spins on the only CPU");
-    assert!(found.config.is_some());
 }
 
 #[test]
