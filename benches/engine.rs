@@ -4,9 +4,12 @@
 //! * *gateway*: RP-DATA in, its 200 and an instant message out, the 200 to that in, RP-ACK out, the
 //!   200 to that in.
 //!
+//! * *flat*: the relay with 1,000 to 10 million finished transactions that are kept.
+//!
 //! `cargo bench --bench engine` prints nanoseconds, allocations and a checksum of each; without
 //! `--bench` it runs a few messages, so that it cannot rot. A name and a number instead run that
 //! many messages once: two such runs under an instruction counter give the instructions per message.
+//! `cargo bench --bench engine -- flat` prints the last alone; it takes two minutes and 500 MB.
 #![expect(clippy::print_stdout, reason = "a bench reports on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
@@ -183,41 +186,119 @@ fn gateway(messages: u32) -> Run {
     Run { ns, allocations, checksum }
 }
 
-fn relay(messages: u32) -> Run {
-    let tally = Arc::new(Tally::new(2));
-    let mut now = Instant(1_000_000_000);
-    // Twice what will be there, so that no message meets two full buckets and is refused.
-    let mut engine = Engine::new(setup(2 * messages), Arc::clone(&tally), now);
-    let mut out = Departures::new();
-    let mut requests = Requests::new();
-    let mut responses: Vec<Vec<u8>> = (0..BURST_SIZE).map(|_| Vec::with_capacity(2_048)).collect();
-    let flow = |text| Flow { remote: endpoint(text), local: [0; 16], socket: SocketId(0) };
-    let (sms, im) = (flow(SMS), flow(IM));
-    let mut checksum = 0_u64;
-    let mut number = 0;
-    allocations_count();
-    let start = time::Instant::now();
-    while number < messages {
-        now = Instant(now.0 + 20_000);
-        requests.number(&mut number);
-        burst(&mut engine, &requests.texts, sms, now, &mut out);
-        let mut at = 0;
-        leave(&mut engine, now, &mut out, |octets| {
-            respond(octets, &mut responses[at]);
-            at += 1;
-        });
-        now = Instant(now.0 + 20_000);
-        burst(&mut engine, &responses, im, now, &mut out);
-        leave(&mut engine, now, &mut out, |octets| {
-            let some = u64::from(octets[octets.len() / 2]);
-            checksum = checksum.wrapping_mul(0x0100_0000_01B3) ^ some ^ octets.len() as u64;
-        });
-        engine.on_tick(now, &mut out);
+/// A relay without sockets, and everybody around it.
+struct Relay {
+    tally: Arc<Tally>,
+    engine: Engine,
+    out: Departures,
+    requests: Requests,
+    responses: Vec<Vec<u8>>,
+    now: Instant,
+    /// How far the clock goes on for each half of a burst, in nanoseconds.
+    step_ns: u64,
+    number: u32,
+    checksum: u64,
+}
+
+impl Relay {
+    fn new(finished_max: u32, step_ns: u64) -> Self {
+        let (tally, now) = (Arc::new(Tally::new(2)), Instant(1_000_000_000));
+        Self {
+            engine: Engine::new(setup(finished_max), Arc::clone(&tally), now),
+            tally,
+            out: Departures::new(),
+            requests: Requests::new(),
+            responses: (0..BURST_SIZE).map(|_| Vec::with_capacity(2_048)).collect(),
+            now,
+            step_ns,
+            number: 0,
+            checksum: 0,
+        }
     }
-    let ns = start.elapsed().as_nanos() / u128::from(number);
+
+    /// Relays bursts until there were `upto` messages; returns how long each took, in nanoseconds.
+    fn run(&mut self, upto: u32) -> u128 {
+        let flow = |text| Flow { remote: endpoint(text), local: [0; 16], socket: SocketId(0) };
+        let (sms, im) = (flow(SMS), flow(IM));
+        let Self { engine, out, requests, responses, checksum, .. } = self;
+        let (first, start) = (self.number, time::Instant::now());
+        while self.number < upto {
+            self.now = Instant(self.now.0 + self.step_ns);
+            requests.number(&mut self.number);
+            burst(engine, &requests.texts, sms, self.now, out);
+            let mut at = 0;
+            leave(engine, self.now, out, |octets| {
+                respond(octets, &mut responses[at]);
+                at += 1;
+            });
+            self.now = Instant(self.now.0 + self.step_ns);
+            burst(engine, responses, im, self.now, out);
+            leave(engine, self.now, out, |octets| {
+                let some = u64::from(octets[octets.len() / 2]);
+                *checksum = checksum.wrapping_mul(0x0100_0000_01B3) ^ some ^ octets.len() as u64;
+            });
+            engine.on_tick(self.now, out);
+        }
+        let ns = start.elapsed().as_nanos() / u128::from(self.number - first);
+        let delivered = self.tally.counters.read(Counter::VerdictDelivered);
+        assert_eq!(delivered, u64::from(self.number));
+        ns
+    }
+}
+
+fn relay(messages: u32) -> Run {
+    // Twice what will be there, so that no message meets two full buckets and is refused.
+    let mut relay = Relay::new(2 * messages, 20_000);
+    allocations_count();
+    let ns = relay.run(messages);
     let allocations = allocations_of_this_thread().unwrap();
-    assert_eq!(tally.counters.read(Counter::VerdictDelivered), u64::from(number));
-    Run { ns, allocations, checksum }
+    Run { ns, allocations, checksum: relay.checksum }
+}
+
+/// How often each engine's turn comes.
+const SLICES: usize = 9;
+
+/// Whether a message costs the same however many finished transactions are kept: engines with so many
+/// of them at the load they are built for, each for longer than timer J runs, by their own clock.
+fn flat(slice: u32, most: u32) {
+    let live: Vec<u32> = [1_000, 10_000, 100_000, 1_000_000, 10_000_000]
+        .into_iter()
+        .filter(|live| *live <= most)
+        .collect();
+    let mut relays: Vec<Relay> = live
+        .iter()
+        .map(|live| {
+            let timer_j_ns = u64::from(Timers::RFC_3261.transaction_ms()) * 1_000_000;
+            // An entry lives to the end of its tick, so a little more than timer J are there at a time.
+            let room = live + live / 50 + 64;
+            Relay::new(room, timer_j_ns * BURST_SIZE as u64 / u64::from(*live) / 2)
+        })
+        .collect();
+    // Once around and a quarter: forty seconds, eight of them with entries that come and end.
+    for (relay, live) in relays.iter_mut().zip(&live) {
+        relay.run(live + live / 4);
+    }
+    let mut slices: Vec<Vec<u128>> = live.iter().map(|_| Vec::with_capacity(SLICES)).collect();
+    allocations_count();
+    for _ in 0..SLICES {
+        for (relay, all) in relays.iter_mut().zip(&mut slices) {
+            all.push(relay.run(relay.number + slice));
+        }
+    }
+    assert_eq!(allocations_of_this_thread(), Some(0));
+    let median = |all: &[u128]| {
+        let mut all = all.to_vec();
+        all.sort_unstable();
+        (all[all.len() / 2], all[0], all[all.len() - 1])
+    };
+    let (base, ..) = median(&slices[0]);
+    for (live, all) in live.iter().zip(&slices) {
+        let (ns, low, high) = median(all);
+        let percent = ns * 100 / base.max(1);
+        println!(
+            "flat, {live:>8} live: {ns} ns a message [{low}-{high}], {percent} % of the first"
+        );
+    }
 }
 
 fn burst(
@@ -280,6 +361,12 @@ fn main() {
     let messages = wanted.unwrap_or(if is_bench { 1_000_000 } else { 2_000 });
     let runs = if is_bench && wanted.is_none() { 5 } else { 1 };
     let named = |name: &str| std::env::args().any(|arg| arg == name);
+    if named("flat") || !is_bench {
+        flat(if is_bench { 200_000 } else { 64 }, if is_bench { u32::MAX } else { 1_000 });
+        if is_bench {
+            return;
+        }
+    }
     let all = !SCENARIOS.iter().any(|(name, _)| named(name));
     for (name, run) in SCENARIOS.iter().filter(|(name, _)| all || named(name)) {
         let mut all: Vec<Run> = (0..runs).map(|_| run(messages)).collect();

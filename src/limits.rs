@@ -58,6 +58,10 @@ pub const ACCOUNTS_PATIENCE_MS: u32 = 2_000;
 /// messages of 1300 octets, which the kernel counts at twice their size and more.
 pub const SOCKET_BUFFER_SIZE: usize = 4 << 20;
 
+/// Workers of one process: more than the cores of one socket of today's machines, and few enough
+/// that a queue between every two of them costs little; and a set of them is a word.
+pub const WORKERS_MAX: usize = 64;
+
 /// Local sockets of one worker: a listener and a socket for own requests, for IPv4 and IPv6.
 pub const SOCKETS_MAX: usize = 8;
 
@@ -141,6 +145,19 @@ pub const REMEMBERED_MAX: u32 = 1 << 24;
 /// Octets that each of them takes: an entry of a directory.
 pub const REMEMBERED_SIZE: usize = 32;
 
+/// Parcels that one worker may have under way to all others together: what a worker that stands
+/// still for ten milliseconds misses at carrier rates.
+pub const HANDOVER_MAX: usize = 1_024;
+
+/// Parcels from one worker to another at least: two bursts.
+pub const HANDOVER_PAIR_MIN: usize = 64;
+
+/// One parcel in so many holds the longest datagram, the others what a small request is.
+pub const HANDOVER_LARGE_SHARE: usize = 8;
+
+/// One parcel in so many is kept for responses and errors, which may prove something.
+pub const HANDOVER_RESERVED_SHARE: usize = 4;
+
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;
 
@@ -153,6 +170,10 @@ const _: () = {
     assert!(SLOTS_EVIDENCE >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX + TIMERS_PER_TURN_MAX);
     assert!(SLOTS_WORK >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX);
     assert!(SLOTS_MAX <= u16::MAX as usize);
+    // A share of what there is at least is at least one.
+    assert!(HANDOVER_PAIR_MIN >= 2 * BURST_SIZE);
+    assert!(HANDOVER_PAIR_MIN / HANDOVER_LARGE_SHARE >= HANDOVER_RESERVED_SHARE);
+    assert!(WORKERS_MAX <= u64::BITS as usize);
     // The kernel indexes receive buffers by a mask, and names them in 15 bits.
     assert!(RECEIVE_BUFFERS.is_power_of_two());
     assert!(RECEIVE_BUFFERS >= BURST_SIZE);

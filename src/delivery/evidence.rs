@@ -72,6 +72,8 @@ pub enum Evidence {
     Unreachable,
     /// The process was told to end before anything was known.
     Shutdown,
+    /// The worker that had it is stuck or dead: nobody will know any more.
+    WorkerLost,
     /// What an earlier submission of the same short message has proved (hazards H2 and H61): the SMS
     /// side tries again because our report was lost or came too late, and the IM side is not asked
     /// again.

@@ -85,6 +85,8 @@ pub enum Event {
     Unreachable,
     /// [`Evidence::Shutdown`].
     Shutdown,
+    /// [`Evidence::WorkerLost`].
+    WorkerLost,
     /// [`Evidence::Content`].
     Content,
     /// [`Evidence::Discarded`].
@@ -93,7 +95,7 @@ pub enum Event {
 
 impl Event {
     /// Every event, each in the place of its number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::TimerF,
         Self::Deadline,
         Self::DeadlineUnsent,
@@ -101,6 +103,7 @@ impl Event {
         Self::NeverSent,
         Self::Unreachable,
         Self::Shutdown,
+        Self::WorkerLost,
         Self::Content,
         Self::Discarded,
     ];
@@ -115,6 +118,7 @@ impl Event {
             Self::NeverSent => "never-sent",
             Self::Unreachable => "icmp",
             Self::Shutdown => "shutdown",
+            Self::WorkerLost => "worker-lost",
             Self::Content => "content",
             Self::Discarded => "type-0",
         }
@@ -130,6 +134,7 @@ impl Event {
             Self::NeverSent => "the kernel refused the first transmission to every server",
             Self::Unreachable => "an ICMP error that quotes our request",
             Self::Shutdown => "the process ended before anything was known",
+            Self::WorkerLost => "the worker that had it is stuck or dead",
             Self::Content => "the short message cannot become an instant message",
             Self::Discarded => "a short message of type 0, which nobody is shown",
         }
@@ -284,6 +289,7 @@ impl Row {
             Evidence::NeverSent => Event::NeverSent,
             Evidence::Unreachable => Event::Unreachable,
             Evidence::Shutdown => Event::Shutdown,
+            Evidence::WorkerLost => Event::WorkerLost,
             Evidence::Content { .. } => Event::Content,
             Evidence::Discarded => Event::Discarded,
         };

@@ -73,9 +73,13 @@ mod tests {
     fn what_is_no_final_response_has_its_verdict() {
         let mapping = Mapping::of(Role::Proxy);
         let of = |evidence| Verdict::from_evidence(evidence, &mapping).letter();
-        for evidence in
-            [Evidence::TimerF, Evidence::Deadline, Evidence::Shutdown, Evidence::Unreachable]
-        {
+        for evidence in [
+            Evidence::TimerF,
+            Evidence::Deadline,
+            Evidence::Shutdown,
+            Evidence::WorkerLost,
+            Evidence::Unreachable,
+        ] {
             assert_eq!(of(evidence), 'U', "{evidence:?}");
         }
         for evidence in [Evidence::NeverSent, Evidence::UriWait, Evidence::DeadlineUnsent] {

@@ -142,13 +142,12 @@ impl Engine {
     pub(super) fn turn_away(&mut self, asked: Asked<'_>, why: Counter, out: &mut Departures) {
         let seconds = self.retry_after_s(asked.fingerprint);
         let entry = Entry::Final { status: 503, detail: seconds, kept: None };
-        let now = asked.arrival.at;
+        let now = asked.now;
         let end = now.plus_ms(self.setup.timers.transaction_ms());
-        let entry = entry.encode();
-        let mut remembered = self.refused.put(asked.fingerprint, entry, now, end);
+        let mut remembered = self.put_refused(asked.fingerprint, entry, now, end);
         if remembered.is_err() && self.serving == Serving::Refusing {
             // Nothing new is taken any more, so the places of what was are free for this.
-            remembered = self.transactions.put(asked.fingerprint, entry, now, end);
+            remembered = self.put_transaction(asked.fingerprint, entry, now, end);
         }
         if remembered.is_err() {
             return self.count(Counter::DroppedNoMemory);

@@ -15,16 +15,20 @@ use crate::transaction::non_invite_server;
 impl Engine {
     /// Counts a verdict, which is reached once per message.
     pub(super) fn decide(&mut self, handle: Handle<Record>, verdict: Verdict, at: Instant) {
-        self.count(match verdict {
-            Verdict::Delivered => Counter::VerdictDelivered,
-            Verdict::Permanent => Counter::VerdictPermanent,
-            Verdict::Temporary => Counter::VerdictTemporary,
-            Verdict::Unknown => Counter::VerdictUnknown,
-            Verdict::Accepted => Counter::VerdictAccepted,
-        });
+        // Who was lost in the middle of a turn and goes on says nothing of it: it was told as unknown.
+        if !self.neighbours.is_lost(self.setup.worker) {
+            self.count(match verdict {
+                Verdict::Delivered => Counter::VerdictDelivered,
+                Verdict::Permanent => Counter::VerdictPermanent,
+                Verdict::Temporary => Counter::VerdictTemporary,
+                Verdict::Unknown => Counter::VerdictUnknown,
+                Verdict::Accepted => Counter::VerdictAccepted,
+            });
+        }
         if let Some(record) = self.records.get_mut(handle) {
             record.decided = at;
         }
+        self.remains.decide(handle.index);
     }
 
     /// Keeps a final response answerable for timer J.
@@ -51,12 +55,14 @@ impl Engine {
     pub(super) fn close(&mut self, handle: Handle<Record>, at: Instant) {
         let account = self.account(handle, at);
         let Some(record) = self.records.remove(handle) else { return };
-        self.wheel.stop(handle.index);
-        if let Some(account) = account
-            && !self.accounts.push(&account)
-        {
-            self.count(Counter::AccountsLost);
+        if let Some(account) = account {
+            if !self.accounts.push(&account) {
+                self.count(Counter::AccountsLost);
+            }
+            self.remains.wait(self.accounts.len);
         }
+        self.remains.close(handle.index);
+        self.wheel.stop(handle.index);
         if let Some(large) = record.large {
             self.requests_large.give(large);
         }
@@ -85,7 +91,7 @@ impl Engine {
 
     fn leave(&mut self, fingerprint: Fingerprint, entry: Entry, at: Instant) {
         let end = at.plus_ms(self.setup.timers.transaction_ms());
-        if self.transactions.put(fingerprint, entry.encode(), at, end).is_err() {
+        if self.put_transaction(fingerprint, entry, at, end).is_err() {
             // Its place was there since it was accepted, unless the clock has leapt over its end.
             self.count(Counter::DroppedNoMemory);
         }
@@ -160,6 +166,7 @@ pub(super) const fn status_of(evidence: Evidence) -> u16 {
         | Evidence::NeverSent
         | Evidence::Unreachable
         | Evidence::Shutdown
+        | Evidence::WorkerLost
         | Evidence::DeadlineUnsent
         | Evidence::UriWait
         | Evidence::Content { .. }

@@ -74,7 +74,7 @@ impl Engine {
         let sender = self.sender(asked.request, peer);
         let hop = match (self.way_of_report(asked, peer, recipient, sender), &reading.what) {
             (Ok(_), What::Deliver { .. }) => {
-                self.next_hop_to(recipient.of(asked.request.octets), asked.arrival.at)
+                self.next_hop_to(recipient.of(asked.request.octets), asked.now)
             }
             (way, _) => way,
         };
@@ -116,7 +116,7 @@ impl Engine {
     /// Keeps the request, answers it, and begins what it asks for.
     fn accept_short(&mut self, arrived: Arrived<'_>, large: Option<Buffer>, out: &mut Departures) {
         let Arrived { asked, reading, .. } = arrived;
-        let now = asked.arrival.at;
+        let now = asked.now;
         let Ok(handle) = self.records.insert(self.short_record(arrived, large)) else {
             unreachable!("a record was free when the room was looked at");
         };
@@ -128,7 +128,7 @@ impl Engine {
         };
         let entry = Entry::Final { status, detail: 0, kept: None };
         let end = now.plus_ms(self.setup.timers.transaction_ms());
-        if self.transactions.put(asked.fingerprint, entry.encode(), now, end).is_err() {
+        if self.put_transaction(asked.fingerprint, entry, now, end).is_err() {
             self.records.remove(handle);
             if let Some(large) = large {
                 self.requests_large.give(large);
@@ -335,20 +335,9 @@ impl Engine {
         }
     }
 
-    /// Who the short message is for (R3). Behind an S-CSCF the Request-URI is a contact.
-    fn recipient(&self, request: &Request<'_>, peer: u8) -> Span {
-        let (octets, fields) = (request.octets, &request.fields);
-        let named = match self.peers.get(peer).recipient {
-            Recipient::CalledParty => {
-                let called = sip::address_uri(octets, fields.called_party);
-                if called.is_empty() { fields.to_uri } else { called }
-            }
-            Recipient::To => fields.to_uri,
-            Recipient::RequestUri => request.uri,
-        };
-        let named = if named.is_empty() { request.uri } else { named };
-        let len = without_headers(named.of(octets)).len();
-        Span { at: named.at, len: u16::try_from(len).unwrap_or(named.len) }
+    /// Who the short message is for.
+    pub(super) fn recipient(&self, request: &Request<'_>, peer: u8) -> Span {
+        recipient_by(self.peers.get(peer).recipient, request)
     }
 
     /// Who gets the report: the sender that a trusted peer asserts, else the one in From.
@@ -417,6 +406,22 @@ impl Engine {
                 .with_instant(handle, record, |instant| instant.size() <= max)
                 .unwrap_or_default()
     }
+}
+
+/// Who a short message is for (R3). Behind an S-CSCF the Request-URI is a contact.
+pub(super) fn recipient_by(rule: Recipient, request: &Request<'_>) -> Span {
+    let (octets, fields) = (request.octets, &request.fields);
+    let named = match rule {
+        Recipient::CalledParty => {
+            let called = sip::address_uri(octets, fields.called_party);
+            if called.is_empty() { fields.to_uri } else { called }
+        }
+        Recipient::To => fields.to_uri,
+        Recipient::RequestUri => request.uri,
+    };
+    let named = if named.is_empty() { request.uri } else { named };
+    let len = without_headers(named.of(octets)).len();
+    Span { at: named.at, len: u16::try_from(len).unwrap_or(named.len) }
 }
 
 /// What a memory is to a new submission.

@@ -199,10 +199,9 @@ impl Engine {
     fn fail_over(&mut self, handle: Handle<Record>, last: Last<'_>) -> bool {
         let Some(record) = self.records.get(handle) else { return false };
         let Some(server) = record.im.server else { return false };
-        if let Some(seconds) = last.response.fields.retry_after
-            && let Some(until) = self.avoided.get_mut(usize::from(server))
-        {
-            *until = last.at.plus_ms(seconds.min(SERVER_AVOIDED_MAX_S) * 1_000);
+        if let Some(seconds) = last.response.fields.retry_after {
+            let until = last.at.plus_ms(seconds.min(SERVER_AVOIDED_MAX_S) * 1_000);
+            self.neighbours.avoid(usize::from(server), until);
             self.count(Counter::ServersAvoided);
         }
         self.next_instant_server(handle, Asked::Again, last.at)

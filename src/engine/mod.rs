@@ -13,13 +13,16 @@ mod answer;
 mod close;
 mod credentials;
 mod gateway;
+mod home;
 mod instant;
 mod kept;
 mod memory;
+mod neighbours;
 mod pause;
 mod peers;
 mod reading;
 mod record;
+mod remains;
 mod report;
 mod request;
 mod response;
@@ -30,17 +33,22 @@ mod timers;
 
 use std::sync::Arc;
 
+pub use self::home::home_of;
 use self::kept::Kept;
+pub use self::neighbours::{Common, Neighbours};
 use self::pause::Pause;
 use self::peers::Peers;
 pub use self::record::MESSAGES_MAX;
 use self::record::{OPEN_MESSAGE_SIZE, Record};
+pub use self::remains::{Left, Remains};
 use self::request::Asked;
 pub use self::setup::{
     Content, Credentials, Gateway, Host, Peer, Recipient, Serving, Setup, Strangers, Timers,
 };
 use self::short::Short;
 use crate::delivery::Account;
+use crate::handover::Taken;
+use crate::id::WorkerId;
 use crate::limits::{
     ACCOUNTS_MAX, AUTHORIZATION_SIZE_MAX, AUTHORIZED_SHARE, BURST_SIZE, DATAGRAM_SIZE_MAX,
     KEPT_MAX, MEMORY_TICK_MS, REFUSED_SHARE, REQUEST_SMALL_SIZE, SLOT_SIZE, TIMERS_PER_TURN_MAX,
@@ -60,6 +68,8 @@ pub struct Engine {
     setup: Setup,
     peers: Peers,
     records: Slab<Record>,
+    /// Which of them are open, for others to see.
+    remains: Arc<Remains>,
     /// The request of each record, as it arrived, at the record's index.
     requests: Box<[[u8; REQUEST_SMALL_SIZE]]>,
     /// Requests that are longer.
@@ -76,8 +86,10 @@ pub struct Engine {
     authorizations: Pool<AUTHORIZATION_SIZE_MAX>,
     /// Octets of an instant message at most, beside its recipient and its text.
     pager_overhead: usize,
-    /// Until when each of the next servers is left alone.
-    avoided: Box<[Instant]>,
+    /// The other workers.
+    neighbours: Neighbours,
+    /// What they have handed over, while it is worked on.
+    taken: Taken,
     wheel: Wheel,
     /// Server transactions: open, or finished and answerable.
     transactions: Directory,
@@ -123,13 +135,25 @@ impl Refusal {
 /// An arrival after the first pass over its burst.
 enum Seen<'a> {
     Nothing,
-    Request(Request<'a>, Option<u8>, Fingerprint),
+    Request { request: Request<'a>, peer: Option<u8>, fingerprint: Fingerprint, home: WorkerId },
     Response(Response<'a>, u8, Branch),
 }
 
 impl Engine {
-    /// Allocates and touches everything the worker will ever need.
+    /// The engine of the only worker.
     pub fn new(setup: Setup, tally: Arc<Tally>, now: Instant) -> Self {
+        let neighbours = Neighbours::none(setup.next_servers.len());
+        Self::among(neighbours, setup, tally, now)
+    }
+
+    /// The engine of one worker of several. Allocates and touches everything the worker will ever
+    /// need.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the setup is another worker's, or not one that a configuration can lead to.
+    pub fn among(neighbours: Neighbours, setup: Setup, tally: Arc<Tally>, now: Instant) -> Self {
+        assert_eq!(setup.worker, neighbours.own());
         assert!(setup.messages_max > 0);
         assert!(setup.messages_max <= MESSAGES_MAX);
         assert!(setup.peers.iter().all(|peer| peer.sync_deadline_ms > 0));
@@ -139,9 +163,13 @@ impl Engine {
         for request in &mut requests {
             request.fill(0xFF);
         }
+        neighbours.handover.furnish();
+        let transactions = Directory::new(setup.finished_max, now);
+        neighbours.show(transactions.reader());
         Self {
             peers: Peers::new(setup.peers.clone()),
             records: Slab::new(setup.messages_max),
+            remains: Remains::new(setup.messages_max),
             requests,
             requests_large: Pool::new(setup.messages_large_max),
             shorts: core::iter::repeat_n(Short::none(now), setup.messages_max as usize).collect(),
@@ -150,9 +178,10 @@ impl Engine {
             memories: Directory::with_tick(setup.gateway.remembered_max, MEMORY_TICK_MS, now),
             authorizations: Pool::new(authorizations_max(&setup)),
             pager_overhead: instant::overhead(&setup),
-            avoided: core::iter::repeat_n(now, setup.next_servers.len()).collect(),
+            neighbours,
+            taken: Taken::new(),
             wheel: Wheel::new(setup.messages_max, now),
-            transactions: Directory::new(setup.finished_max, now),
+            transactions,
             refused: Directory::new(setup.finished_max / REFUSED_SHARE, now),
             tombstones: Directory::new(TOMBSTONES_MAX, now),
             kept: Kept::new(KEPT_MAX),
@@ -183,15 +212,30 @@ impl Engine {
             *seen = self.see(arrival);
         }
         for (seen, arrival) in burst.iter().zip(arrivals) {
-            match seen {
-                Seen::Nothing => {}
-                Seen::Request(request, peer, fingerprint) => {
-                    let asked = Asked { request, arrival, fingerprint: *fingerprint };
-                    self.on_request(asked, *peer, out);
-                }
-                Seen::Response(response, peer, branch) => {
-                    self.on_response(response, arrival, *peer, *branch, out);
-                }
+            let since = self.pause.looked_at(arrival.at);
+            match self.elsewhere(seen) {
+                None => self.act(seen, arrival, (since, arrival.at), out),
+                Some(home) => self.on_foreign(seen, arrival, home, since, out),
+            }
+        }
+    }
+
+    /// Does what an arrival leads to, on the worker that it concerns.
+    fn act(
+        &mut self,
+        seen: &Seen<'_>,
+        arrival: &Arrival<'_>,
+        (since, now): (Instant, Instant),
+        out: &mut Departures,
+    ) {
+        match seen {
+            Seen::Nothing => {}
+            Seen::Request { request, peer, fingerprint, .. } => {
+                let asked = Asked { request, arrival, fingerprint: *fingerprint, since, now };
+                self.on_request(asked, *peer, out);
+            }
+            Seen::Response(response, peer, branch) => {
+                self.on_response(response, arrival, *peer, *branch, out);
             }
         }
     }
@@ -247,6 +291,11 @@ impl Engine {
         self.serving = serving;
     }
 
+    /// What another thread may see of what is open.
+    pub fn remains(&self) -> Arc<Remains> {
+        Arc::clone(&self.remains)
+    }
+
     /// Messages accepted and not closed.
     pub const fn open(&self) -> u32 {
         self.records.len()
@@ -254,7 +303,9 @@ impl Engine {
 
     /// The account of the message that was closed first, each once.
     pub fn pop_account(&mut self) -> Option<Account> {
-        self.accounts.pop()
+        let account = self.accounts.pop()?;
+        self.remains.wait(self.accounts.len);
+        Some(account)
     }
 
     /// What the tables take.
@@ -289,8 +340,13 @@ impl Engine {
             Ok(Message::Request(request)) => {
                 let fingerprint =
                     self.fingerprint(&request, request.method_name.of(request.octets));
-                self.transactions.prefetch(fingerprint);
-                Seen::Request(request, Some(peer), fingerprint)
+                let home = self.home(&request, peer);
+                if home == self.setup.worker {
+                    self.transactions.prefetch(fingerprint);
+                } else {
+                    self.neighbours.prefetch(home, fingerprint);
+                }
+                Seen::Request { request, peer: Some(peer), fingerprint, home }
             }
             Ok(Message::Response(response)) => self.see_response(response, peer),
             Err(_) if arrival.truncated => self.dropped(Counter::DroppedTruncated),
@@ -307,7 +363,8 @@ impl Engine {
             Strangers::Forbid => match sip::parse(arrival.octets) {
                 Ok(Message::Request(request)) => {
                     let method = request.method_name.of(request.octets);
-                    Seen::Request(request, None, self.fingerprint(&request, method))
+                    let fingerprint = self.fingerprint(&request, method);
+                    Seen::Request { request, peer: None, fingerprint, home: self.setup.worker }
                 }
                 Ok(Message::Response(_)) | Err(_) => self.dropped(Counter::DroppedStranger),
             },
@@ -319,18 +376,23 @@ impl Engine {
         let branch = response.fields.via.branch.of(response.octets);
         match Branch::decode(branch, self.setup.key) {
             Some(branch) if self.is_of_this_life(branch) => {
-                self.records.prefetch(branch.index);
+                if branch.worker == self.setup.worker {
+                    self.records.prefetch(branch.index);
+                }
                 Seen::Response(response, peer, branch)
+            }
+            Some(branch) if branch.node == self.setup.node && branch.epoch != self.setup.epoch => {
+                self.dropped(Counter::DroppedResponseEarlier)
             }
             Some(_) | None => self.dropped(Counter::DroppedResponseForeign),
         }
     }
 
-    /// Whether this engine minted the branch. The key may outlive the process, and the places of
-    /// records begin anew with it: without the epoch a late 200 would prove another message.
-    fn is_of_this_life(&self, branch: Branch) -> bool {
-        let Setup { node, worker, epoch, .. } = self.setup;
-        branch.node == node && branch.worker == worker && branch.epoch == epoch
+    /// Whether this life of the process minted the branch. The key outlives the process, and the
+    /// places of records begin anew with it: without the epoch a late 200 would prove another message.
+    const fn is_of_this_life(&self, branch: Branch) -> bool {
+        let Setup { node, epoch, .. } = self.setup;
+        branch.node == node && branch.epoch == epoch && self.neighbours.has(branch.worker)
     }
 
     /// What a retransmission of a request shares with it and no other request does: branch and

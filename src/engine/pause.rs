@@ -42,9 +42,10 @@ impl Pause {
         self.ended > self.began && now <= self.ended.plus_ms(FRESH_MS)
     }
 
-    /// The moment for which to look up what was sent before the pause.
+    /// The moment for which to look up what was sent before the pause. What another worker has taken
+    /// may have waited since long before.
     pub(super) fn looked_at(&self, now: Instant) -> Instant {
-        if self.is_fresh(now) { self.began } else { now }
+        if self.is_fresh(now) { self.began.min(now) } else { now }
     }
 }
 
@@ -60,6 +61,10 @@ mod tests {
         assert_eq!(pause.looked_at(start.plus_ms(900)), start.plus_ms(900));
         pause.notice(start.plus_ms(60_000));
         assert_eq!(pause.looked_at(start.plus_ms(60_000)), start.plus_ms(900));
+        // What waited through a longer pause of another worker is not looked up later than it came.
+        for ms in [0, 300, 899] {
+            assert_eq!(pause.looked_at(start.plus_ms(ms)), start.plus_ms(ms));
+        }
         for ms in [61_000, 61_900] {
             pause.notice(start.plus_ms(ms));
             assert!(pause.is_fresh(start.plus_ms(ms)));

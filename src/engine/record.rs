@@ -1,6 +1,7 @@
 //! An open message: what is known of it between its arrival and its account.
 
 use crate::delivery::{Asked, Message, Report, Statuses};
+use crate::engine::remains::Remains;
 use crate::engine::route::Hop;
 use crate::engine::setup::Timers;
 use crate::engine::short::Short;
@@ -177,9 +178,12 @@ impl Leg {
 /// Octets of what only a short message needs.
 const SHORT_SIZE: usize = size_of::<Short>() + 2 * Pending::RECORD_SIZE;
 
-/// Octets that one open message takes: record, its request, its timer.
-pub(super) const OPEN_MESSAGE_SIZE: usize =
-    Slab::<Record>::entry_size() + REQUEST_SMALL_SIZE + Wheel::entry_size() + SHORT_SIZE;
+/// Octets that one open message takes: record, its request, its timer, its place on the board.
+pub(super) const OPEN_MESSAGE_SIZE: usize = Slab::<Record>::entry_size()
+    + REQUEST_SMALL_SIZE
+    + Wheel::entry_size()
+    + SHORT_SIZE
+    + Remains::PLACE_SIZE;
 
 const _: () = assert!(OPEN_MESSAGE_SIZE <= 2_560);
 

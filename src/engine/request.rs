@@ -3,13 +3,14 @@
 use crate::delivery::{Message, Report, Statuses};
 use crate::engine::reading::is_short_message;
 use crate::engine::record::{Leg, Record, Towards};
+use crate::engine::remains::Left;
 use crate::engine::route::Hop;
 use crate::engine::{Engine, Refusal, Serving};
 use crate::id::Handle;
 use crate::limits::REQUEST_SMALL_SIZE;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Arrival, Departures, Flow, Purse};
-use crate::store::{Buffer, Fingerprint};
+use crate::store::{Buffer, Directory, Fingerprint, Full};
 use crate::time::Instant;
 use crate::transaction::finished::Entry;
 use crate::transaction::non_invite_server;
@@ -22,6 +23,11 @@ pub(super) struct Asked<'a> {
     pub request: &'a Request<'a>,
     pub arrival: &'a Arrival<'a>,
     pub fingerprint: Fingerprint,
+    /// The moment as of which it is looked up.
+    pub since: Instant,
+    /// The moment at which it is worked on: timers run from here. What was handed over has arrived
+    /// before.
+    pub now: Instant,
 }
 
 /// How long an open message is found by its retransmissions if nothing ends it: half an hour.
@@ -40,12 +46,21 @@ impl Engine {
         // What was accepted or refused is known before anything is held against this copy of it: an
         // error for a damaged copy would be a report about a message that may be delivered.
         if request.method == Method::Message
-            && let Some(entry) = self.known(asked.fingerprint, asked.arrival.at)
+            && let Some(entry) = self.known(asked.fingerprint, asked.since)
         {
             return self.on_retransmission(asked, entry, out);
         }
+        if request.method == Method::Message && self.may_be_forgotten(asked) {
+            return self.count(Counter::DroppedForgotten);
+        }
+        // What waited in a ring until its deadline would end as unknown as soon as it is sent. Nobody has
+        // accepted it, and if its client still wants it sent it has sent it again since.
+        let deadline_ms = self.peers.get(peer).sync_deadline_ms;
+        if asked.now > asked.arrival.at.plus_ms(deadline_ms) {
+            return self.count(Counter::DroppedHandover);
+        }
         if let Some(refusal) = flaw(request, asked.arrival.truncated) {
-            return self.refuse(asked, refusal, out);
+            return self.on_flawed(asked, refusal, out);
         }
         match request.method {
             Method::Message if is_short_message(request) => {
@@ -133,10 +148,10 @@ impl Engine {
         // Timer J does not run before the end (RFC 3261 section 17.2.2): what ends the record puts
         // another entry in the place of this one. It outlasts any standstill of the process, after
         // which retransmissions are read before the timers of their records.
-        let now = asked.arrival.at;
+        let now = asked.now;
         let end = now.plus_ms(OPEN_MS);
-        let entry = Entry::Open(handle.index).encode();
-        if self.transactions.put(asked.fingerprint, entry, now, end).is_err() {
+        let entry = Entry::Open(handle.index);
+        if self.put_transaction(asked.fingerprint, entry, now, end).is_err() {
             self.records.remove(handle);
             if let Some(large) = large {
                 self.requests_large.give(large);
@@ -161,6 +176,17 @@ impl Engine {
             None => &mut self.requests[handle.index as usize],
         };
         place[..octets.len()].copy_from_slice(octets);
+        let address = place.as_ptr().addr();
+        let Some(record) = self.records.get(handle) else { return };
+        let left = Left {
+            arrived: record.arrived,
+            address,
+            len: octets.len(),
+            sms_peer: record.sms_peer,
+            im_peer: record.im.peer,
+            is_decided: false,
+        };
+        self.remains.open(handle.index, left);
     }
 
     fn record(
@@ -216,21 +242,70 @@ impl Engine {
     /// if there is such a MESSAGE.
     fn on_cancel(&self, asked: Asked<'_>, out: &mut Departures) {
         let message = self.fingerprint(asked.request, b"MESSAGE");
-        let answer = match self.known(message, asked.arrival.at) {
-            Some(_) => Refusal::new(200, "OK"),
-            None => Refusal::new(481, "Call/Transaction Does Not Exist"),
+        let is_known = self.known(message, asked.since).is_some()
+            || self.neighbours.others().any(|worker| {
+                matches!(self.neighbours.transaction(worker, message, asked.since), Ok(Some(_)))
+            });
+        let answer = if is_known {
+            Refusal::new(200, "OK")
+        } else {
+            Refusal::new(481, "Call/Transaction Does Not Exist")
         };
         self.count(Counter::RefusedMethod);
         self.answer(asked, answer, Extra::None, out);
     }
 
+    /// Whether it may be a copy of what is forgotten here: a worker that stood still while this one
+    /// went on has taken it out of a socket where it may have waited all the time. It must not be a new
+    /// message. Its client sends it again.
+    fn may_be_forgotten(&self, asked: Asked<'_>) -> bool {
+        let forgotten_to = self.transactions.swept_to().max(self.refused.swept_to());
+        asked.since < self.pause.looked_at(asked.arrival.at) && asked.since < forgotten_to
+    }
+
+    /// Remembers a server transaction. After a pause what ended in it gives way only where nothing else
+    /// does, for copies of it may still wait in a socket.
+    pub(super) fn put_transaction(
+        &mut self,
+        fingerprint: Fingerprint,
+        entry: Entry,
+        at: Instant,
+        end: Instant,
+    ) -> Result<(), Full> {
+        put_since(&mut self.transactions, fingerprint, entry, (self.pause.looked_at(at), at), end)
+    }
+
+    /// The same of what was refused.
+    pub(super) fn put_refused(
+        &mut self,
+        fingerprint: Fingerprint,
+        entry: Entry,
+        at: Instant,
+        end: Instant,
+    ) -> Result<(), Full> {
+        put_since(&mut self.refused, fingerprint, entry, (self.pause.looked_at(at), at), end)
+    }
+
     /// A server transaction of ours, open, finished, or refused.
-    fn known(&self, fingerprint: Fingerprint, now: Instant) -> Option<Entry> {
-        let now = self.pause.looked_at(now);
+    pub(super) fn known(&self, fingerprint: Fingerprint, since: Instant) -> Option<Entry> {
+        let now = self.pause.looked_at(since);
         let entry = self.transactions.get(fingerprint, now).or_else(|| {
             if self.refused.taken() == 0 { None } else { self.refused.get(fingerprint, now) }
         });
         entry.map(Entry::decode)
+    }
+}
+
+fn put_since(
+    directory: &mut Directory,
+    fingerprint: Fingerprint,
+    entry: Entry,
+    (since, at): (Instant, Instant),
+    end: Instant,
+) -> Result<(), Full> {
+    match directory.put(fingerprint, entry.encode(), since, end) {
+        Err(Full) if since < at => directory.put(fingerprint, entry.encode(), at, end),
+        put => put,
     }
 }
 

@@ -214,6 +214,9 @@ impl Engine {
         let Some(branch) = found else {
             return self.count(Counter::IcmpForeign);
         };
+        if branch.worker != self.setup.worker {
+            return self.hand_over_unreachable(branch.worker, remote, quoted, at);
+        }
         let handle = Handle::new(branch.index, branch.generation);
         let towards = Towards::of(branch.attempt);
         let leg = self

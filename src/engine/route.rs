@@ -90,10 +90,10 @@ impl Engine {
 
     /// The same, without those that have asked to be left alone (RFC 3261 section 21.5.4).
     pub(super) fn next_server_at(&self, from: usize, now: Instant) -> Option<Hop> {
-        let servers = self.setup.next_servers.iter().zip(&self.avoided).zip(0..ATTEMPTS_MAX);
-        let asked = servers.skip(from).filter(|((_, until), _)| **until <= now);
-        asked
-            .map(|((endpoint, _), number)| self.hop_to(*endpoint, false, Some(number)))
+        let servers = self.setup.next_servers.iter().zip(0..ATTEMPTS_MAX).skip(from);
+        servers
+            .filter(|(_, number)| self.neighbours.avoided_until(usize::from(*number)) <= now)
+            .map(|(endpoint, number)| self.hop_to(*endpoint, false, Some(number)))
             .find_map(Result::ok)
     }
 

@@ -92,6 +92,8 @@ pub enum Counter {
     RefusedMediaType,
     /// Short messages refused because no server may be asked now (503).
     RefusedNoServer,
+    /// Requests refused because their home is lost (503).
+    RefusedLost,
     /// OPTIONS answered.
     OptionsAnswered,
     /// Requests refused because no room was left (503).
@@ -122,6 +124,8 @@ pub enum Counter {
     DroppedResponseMalformed,
     /// Dropped: a response whose branch is not ours (RFC 3261 section 18.1.2).
     DroppedResponseForeign,
+    /// Dropped: a response to a request of an earlier life of this process.
+    DroppedResponseEarlier,
     /// Dropped: a response with our branch from somewhere else than its server.
     DroppedResponseSource,
     /// Dropped: a response of another CSeq method or number than its request.
@@ -140,6 +144,15 @@ pub enum Counter {
     DroppedNoSlot,
     /// Dropped: requests, because their refusal could not be remembered.
     DroppedNoMemory,
+    /// Dropped: requests that may be copies of one whose transaction was forgotten during a pause.
+    DroppedForgotten,
+    /// Dropped: requests, because no parcel to their home was empty, or because their home took them
+    /// after their deadline.
+    DroppedHandover,
+    /// Dropped: responses and ICMP errors, because no parcel to their home was empty.
+    DroppedHandoverProof,
+    /// Dropped: what concerns a worker that is lost.
+    DroppedLost,
     /// Dropped: ACK, which has nothing to acknowledge here.
     DroppedAck,
     /// Dropped: datagrams longer than the buffer that could not be answered.
@@ -150,6 +163,12 @@ pub enum Counter {
     IcmpForeign,
     /// ICMP errors that are no failure of sending (RFC 3261 section 18.4), ignored.
     IcmpIgnored,
+    /// Workers that are stuck or dead.
+    WorkersLost,
+    /// Arrivals handed over to the worker that they concern.
+    HandedOver,
+    /// Retransmissions answered or absorbed by another worker than their home.
+    AnsweredForHome,
     /// Sends refused by the local kernel.
     SendRefused,
     /// Sends that met somebody else's pending error and were done again.
@@ -187,7 +206,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 88] = [
+    pub const ALL: [Self; 97] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::MessagesAccepted,
@@ -232,6 +251,7 @@ impl Counter {
         Self::RpMalformed,
         Self::RefusedMediaType,
         Self::RefusedNoServer,
+        Self::RefusedLost,
         Self::OptionsAnswered,
         Self::RefusedNoRoom,
         Self::RefusedDraining,
@@ -247,6 +267,7 @@ impl Counter {
         Self::DroppedKeepAlive,
         Self::DroppedResponseMalformed,
         Self::DroppedResponseForeign,
+        Self::DroppedResponseEarlier,
         Self::DroppedResponseSource,
         Self::DroppedResponseCseq,
         Self::DroppedResponseVia,
@@ -256,11 +277,18 @@ impl Counter {
         Self::Contradictions,
         Self::DroppedNoSlot,
         Self::DroppedNoMemory,
+        Self::DroppedForgotten,
+        Self::DroppedHandover,
+        Self::DroppedHandoverProof,
+        Self::DroppedLost,
         Self::DroppedAck,
         Self::DroppedTruncated,
         Self::IcmpMatched,
         Self::IcmpForeign,
         Self::IcmpIgnored,
+        Self::WorkersLost,
+        Self::HandedOver,
+        Self::AnsweredForHome,
         Self::SendRefused,
         Self::SendRepeated,
         Self::SendShort,
@@ -338,6 +366,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "rp_malformed",
     "refused_media_type",
     "refused_no_server",
+    "refused_lost",
     "options_answered",
     "refused_no_room",
     "refused_draining",
@@ -353,6 +382,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "dropped_keep_alive",
     "dropped_response_malformed",
     "dropped_response_foreign",
+    "dropped_response_earlier",
     "dropped_response_source",
     "dropped_response_cseq",
     "dropped_response_via",
@@ -362,11 +392,18 @@ const NAMES: [&str; Counter::COUNT] = [
     "contradictions",
     "dropped_no_slot",
     "dropped_no_memory",
+    "dropped_forgotten",
+    "dropped_handover",
+    "dropped_handover_proof",
+    "dropped_lost",
     "dropped_ack",
     "dropped_truncated",
     "icmp_matched",
     "icmp_foreign",
     "icmp_ignored",
+    "workers_lost",
+    "handed_over",
+    "answered_for_home",
     "send_refused",
     "send_repeated",
     "send_short",

@@ -5,6 +5,7 @@ mod counter;
 pub use self::counter::Counter;
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 /// The counters of one worker.
 #[derive(Debug)]
@@ -46,8 +47,10 @@ impl Default for Counters {
     }
 }
 
-/// What is counted about one peer.
+/// What is counted about one peer. In lines of its own: beside the counters of another worker each
+/// count would take the line from the other core.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct PeerTally {
     /// Requests that came from it.
     pub requests_in: AtomicU64,
@@ -70,8 +73,52 @@ impl PeerTally {
     }
 }
 
-/// Everything one worker counts.
+/// What several workers count together.
+#[derive(Clone, Debug)]
+pub struct Total {
+    tallies: Arc<[Arc<Tally>]>,
+}
+
+impl Total {
+    /// Of these.
+    pub fn of(tallies: impl IntoIterator<Item = Arc<Tally>>) -> Self {
+        Self { tallies: tallies.into_iter().collect() }
+    }
+
+    /// What all of them have counted so far; of the longest turn, the longest.
+    pub fn read(&self, counter: Counter) -> u64 {
+        let values = self.tallies.iter().map(|tally| tally.counters.read(counter));
+        if counter == Counter::TurnLongestNs { values.max().unwrap_or(0) } else { values.sum() }
+    }
+
+    /// The sum of one field over what each has counted about the peer at position `index`.
+    pub fn peer(&self, index: usize, field: impl Fn(&PeerTally) -> &AtomicU64) -> u64 {
+        self.of_peer(index, field).sum()
+    }
+
+    /// When the last datagram came from the peer at position `index`, in nanoseconds; 0 for never.
+    pub fn last_heard_ns(&self, index: usize) -> u64 {
+        self.of_peer(index, |peer| &peer.last_heard_ns).max().unwrap_or(0)
+    }
+
+    /// Each of them, in the order of the workers.
+    pub fn tallies(&self) -> &[Arc<Tally>] {
+        &self.tallies
+    }
+
+    fn of_peer(
+        &self,
+        index: usize,
+        field: impl Fn(&PeerTally) -> &AtomicU64,
+    ) -> impl Iterator<Item = u64> {
+        let peers = self.tallies.iter().filter_map(move |tally| tally.peers.get(index));
+        peers.map(move |peer| field(peer).load(Ordering::Relaxed))
+    }
+}
+
+/// Everything one worker counts, in lines of its own.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct Tally {
     /// By what happened.
     pub counters: Counters,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use roger::delivery::{Account, Role};
-use roger::engine::{Engine, Gateway, Host, Peer, Setup, Strangers, Timers};
+use roger::engine::{Engine, Gateway, Host, Neighbours, Peer, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::TIMERS_PER_TURN_MAX;
 use roger::metrics::{Counter, Tally};
@@ -114,7 +114,9 @@ impl Bench {
     pub(crate) fn with(setup: Setup) -> Self {
         let now = Instant(1_000_000_000_000);
         let tally = Arc::new(Tally::new(setup.peers.len()));
-        let engine = Engine::new(setup, Arc::clone(&tally), now);
+        let servers = setup.next_servers.len();
+        let mut group = Neighbours::group(usize::from(setup.worker.0) + 1, servers);
+        let engine = Engine::among(group.pop().unwrap(), setup, Arc::clone(&tally), now);
         Self { engine, out: Departures::new(), now, tally, sent: Ok(()) }
     }
 

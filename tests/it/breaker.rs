@@ -6,7 +6,8 @@ use crate::bench::{
     Bench, IM, IM_2, SBC, answer, answer_with, endpoint, message, message_with, setup,
 };
 use roger::delivery::{Evidence, Report, Verdict};
-use roger::engine::{Serving, Setup, Strangers, Timers};
+use roger::engine::{Serving, Setup, Strangers, Timers, home_of};
+use roger::id::WorkerId;
 use roger::limits::{DATAGRAM_SIZE_MAX, SLOTS_EVIDENCE, SLOTS_REFUSALS, SLOTS_WORK};
 use roger::metrics::Counter;
 use roger::packet::{Arrival, Flow, JournalSeq, Purse, SendError, SocketId};
@@ -30,7 +31,7 @@ fn what_answers_an_earlier_life_of_the_process_proves_nothing() {
     let mut bench = bench_with(|setup| setup.epoch += 1);
     let onward = bench.give(SBC, &message(2)).remove(0);
     assert!(bench.give(IM, &answer(&earlier.text, "200 OK")).is_empty());
-    assert_eq!(bench.count(Counter::DroppedResponseForeign), 1);
+    assert_eq!(bench.count(Counter::DroppedResponseEarlier), 1);
     let now = bench.now;
     bench.engine.on_unreachable(endpoint(IM), earlier.text.as_bytes(), now);
     assert_eq!(bench.count(Counter::IcmpForeign), 1);
@@ -40,9 +41,15 @@ fn what_answers_an_earlier_life_of_the_process_proves_nothing() {
 #[test]
 fn what_answers_another_node_or_worker_of_the_same_key_proves_nothing() {
     let elsewhere: [fn(&mut Setup); 2] =
-        [|setup| setup.node += 1, |setup| setup.worker = roger::id::WorkerId(1)];
+        [|setup| setup.node += 1, |setup| setup.worker = WorkerId(1)];
+    // One whose home is that other worker.
+    let home = |number: &u32| {
+        let uri = format!("sip:+1555000{number:04}@im.example:5070");
+        home_of(setup().key, uri.as_bytes(), 2)
+    };
+    let number = (3..).find(|number| home(number) == WorkerId(1)).unwrap();
     for change in elsewhere {
-        let other = bench_with(change).give(SBC, &message(1)).remove(0);
+        let other = bench_with(change).give(SBC, &message(number)).remove(0);
         let mut bench = Bench::new();
         bench.give(SBC, &message(2));
         assert!(bench.give(IM, &answer(&other.text, "200 OK")).is_empty());

@@ -99,6 +99,7 @@ pub const TABLE: &[Row] = &[
     // After the first transmission a transport error proves nothing about that one.
     Row::new(On::Event(Event::Unreachable), Unknown, "RFC 3261 section 18.4"),
     Row::new(On::Event(Event::Shutdown), Unknown, "RFC 3261 section 8.1.3.1"),
+    Row::new(On::Event(Event::WorkerLost), Unknown, "RFC 3261 section 8.1.3.1"),
     Row::new(On::Event(Event::Content), Permanent, "TS 24.011 section 8.2.5.4").ends(0x45),
     // The phone would have acknowledged it and shown nothing; nobody has seen it.
     Row::new(On::Event(Event::Discarded), Accepted, "TS 23.040 section 9.2.3.9").acknowledged(),

@@ -1,0 +1,227 @@
+//! Where an arrival belongs: the home of its message.
+//!
+//! The home of a MESSAGE is a keyed hash of who it is for, so that all attempts at one short message,
+//! everything that waits for its turn with one recipient and all copies of one request meet on one
+//! worker, which decides alone. Our branches name the worker that minted them. Whatever else arrives is
+//! answered where it arrives: the answer is a pure function of its octets.
+
+use crate::engine::request::Asked;
+use crate::engine::{Engine, Refusal, Seen};
+use crate::handover::{Kind, Taken};
+use crate::id::WorkerId;
+use crate::interwork::address;
+use crate::limits::BURST_SIZE;
+use crate::metrics::{Counter, PeerTally};
+use crate::packet::{Arrival, Departures, Endpoint, Flow, Purse};
+use crate::store::{HashKey, prefetch};
+use crate::time::Instant;
+use crate::transaction::finished::Entry;
+use crate::wire::sip::build::Extra;
+use crate::wire::sip::{Method, Request};
+
+/// The worker of `workers` that is the home of messages for whom this URI names.
+pub fn home_of(key: HashKey, uri: &[u8], workers: usize) -> WorkerId {
+    let identity = address::identity(uri);
+    let mut hasher = key.hasher();
+    hasher.word(HOME);
+    hasher.octets(identity.user);
+    hasher.octets_ignoring_case(identity.host);
+    let scaled = (u128::from(hasher.finish().0[0]) * workers as u128) >> 64;
+    WorkerId(u8::try_from(scaled).unwrap_or(0))
+}
+
+/// Octets of a line of the cache.
+const LINE_SIZE: usize = 64;
+
+/// Sets the hash of a home apart from every other use of the same key.
+const HOME: u64 = 0x4043_0000 << 32;
+
+impl Engine {
+    /// The home of a request.
+    pub(super) fn home(&self, request: &Request<'_>, peer: u8) -> WorkerId {
+        let workers = self.neighbours.count();
+        if workers == 1 || request.method != Method::Message {
+            return self.setup.worker;
+        }
+        let uri = if super::reading::is_short_message(request) {
+            self.recipient(request, peer).of(request.octets)
+        } else {
+            address::without_headers(request.uri.of(request.octets))
+        };
+        home_of(self.setup.key, uri, workers)
+    }
+
+    /// The worker that an arrival concerns, if it is another one.
+    pub(super) fn elsewhere(&self, seen: &Seen<'_>) -> Option<WorkerId> {
+        let worker = match seen {
+            Seen::Nothing => return None,
+            Seen::Request { home, .. } => *home,
+            Seen::Response(_, _, branch) => branch.worker,
+        };
+        (worker != self.setup.worker).then_some(worker)
+    }
+
+    /// What concerns another worker. A retransmission whose answer is a function of its own octets is
+    /// answered here; everything else is handed over.
+    pub(super) fn on_foreign(
+        &mut self,
+        seen: &Seen<'_>,
+        arrival: &Arrival<'_>,
+        home: WorkerId,
+        since: Instant,
+        out: &mut Departures,
+    ) {
+        match seen {
+            Seen::Nothing => {}
+            Seen::Request { request, peer, fingerprint, .. } => {
+                let (fingerprint, now) = (*fingerprint, arrival.at);
+                let asked = Asked { request, arrival, fingerprint, since, now };
+                self.on_foreign_request(asked, *peer, home, out);
+            }
+            Seen::Response(..) => self.hand_over(home, Kind::Response, arrival, since),
+        }
+    }
+
+    fn on_foreign_request(
+        &mut self,
+        asked: Asked<'_>,
+        peer: Option<u8>,
+        home: WorkerId,
+        out: &mut Departures,
+    ) {
+        let known = self.neighbours.transaction(home, asked.fingerprint, asked.since);
+        let is_lost = self.neighbours.is_lost(home);
+        match known.map(|entry| entry.map(Entry::decode)) {
+            Ok(Some(entry @ (Entry::Silent | Entry::Final { kept: None, .. }))) => {
+                self.count(Counter::AnsweredForHome);
+                if let Some(peer) = peer {
+                    PeerTally::add(&self.peer_tally(peer).requests_in);
+                }
+                self.on_retransmission(asked, entry, out);
+            }
+            // What was accepted may be delivered, whoever is lost: nothing is said.
+            Ok(Some(Entry::Open(_) | Entry::Final { kept: Some(_), .. })) | Err(_) if is_lost => {
+                self.count(Counter::DroppedLost);
+            }
+            // Nobody will ever accept it, so that it need not be remembered that nobody has.
+            Ok(None) if is_lost => {
+                self.count(Counter::RefusedLost);
+                let seconds = u32::from(self.retry_after_s(asked.fingerprint));
+                let refusal = Refusal::new(503, "Service Unavailable");
+                self.answer(asked, refusal, Extra::RetryAfter(seconds), out);
+            }
+            Ok(Some(Entry::Open(_) | Entry::Final { kept: Some(_), .. }) | None) | Err(_) => {
+                self.hand_over(home, Kind::Request, asked.arrival, asked.since);
+            }
+        }
+    }
+
+    /// A MESSAGE that will be refused for what it is. It may be a damaged copy of one that another
+    /// worker has accepted, whose home its damage hides.
+    pub(super) fn on_flawed(&self, asked: Asked<'_>, refusal: Refusal, out: &mut Departures) {
+        if asked.request.method == Method::Message {
+            for worker in self.neighbours.others() {
+                match self.neighbours.transaction(worker, asked.fingerprint, asked.since) {
+                    Ok(None) => {}
+                    Ok(Some(value)) => match Entry::decode(value) {
+                        entry @ (Entry::Silent | Entry::Final { kept: None, .. }) => {
+                            return self.on_retransmission(asked, entry, out);
+                        }
+                        Entry::Open(_) | Entry::Final { kept: Some(_), .. } => {
+                            return self.count(Counter::RequestsAbsorbed);
+                        }
+                    },
+                    // It comes again, and then it will be known.
+                    Err(_) => return self.count(Counter::DroppedForgotten),
+                }
+            }
+        }
+        self.refuse(asked, refusal, out);
+    }
+
+    fn hand_over(&mut self, to: WorkerId, kind: Kind, arrival: &Arrival<'_>, since: Instant) {
+        if self.neighbours.is_lost(to) {
+            return self.count(Counter::DroppedLost);
+        }
+        let posted = self.neighbours.handover.post(to, kind, arrival, since);
+        self.count(match (posted, kind) {
+            (Ok(()), _) => Counter::HandedOver,
+            (Err(_), Kind::Request) => Counter::DroppedHandover,
+            (Err(_), Kind::Response | Kind::Unreachable) => Counter::DroppedHandoverProof,
+        });
+    }
+
+    /// Hands over what ICMP quotes.
+    pub(super) fn hand_over_unreachable(
+        &mut self,
+        to: WorkerId,
+        remote: Endpoint,
+        quoted: &[u8],
+        at: Instant,
+    ) {
+        let flow = Flow { remote, ..Flow::NOWHERE };
+        let arrival = Arrival { flow, at, octets: quoted, truncated: false };
+        self.hand_over(to, Kind::Unreachable, &arrival, at);
+    }
+
+    /// Takes what other workers have handed over, at most `max` and at most a burst. Returns how much
+    /// that was.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the caller has not kept `max` evidence slots free.
+    pub fn on_handed(&mut self, max: usize, now: Instant, out: &mut Departures) -> usize {
+        assert!(out.free(Purse::Evidence) >= max.min(BURST_SIZE));
+        // It lies beside the engine while it is worked on, and has its room for good.
+        let mut taken = core::mem::take(&mut self.taken);
+        self.neighbours.handover.take(max, &mut taken);
+        let count = taken.iter().len();
+        if count > 0 {
+            self.pause.notice(now);
+            self.on_taken(&taken, now, out);
+            self.neighbours.handover.give_back(&mut taken);
+        }
+        self.taken = taken;
+        count
+    }
+
+    fn on_taken(&mut self, taken: &Taken, now: Instant, out: &mut Departures) {
+        // They lie in the caches of another core: all of them come at the same time.
+        for parcel in taken.iter() {
+            for line in parcel.arrival().octets.chunks(LINE_SIZE) {
+                line.iter().take(1).for_each(prefetch);
+            }
+        }
+        let mut burst = [const { Seen::Nothing }; BURST_SIZE];
+        for (seen, parcel) in burst.iter_mut().zip(taken.iter()) {
+            *seen = match parcel.kind() {
+                Kind::Unreachable => Seen::Nothing,
+                Kind::Request | Kind::Response => self.see(&parcel.arrival()),
+            };
+        }
+        for (seen, parcel) in burst.iter().zip(taken.iter()) {
+            let arrival = parcel.arrival();
+            // A request has arrived when it was taken, and its deadline counts from there. What proves
+            // something decides when its home sees it, as if it had waited in a socket; and whatever
+            // follows from either begins now, or timer J would have run while nobody could know.
+            let proof = Arrival { at: now, ..arrival };
+            match parcel.kind() {
+                Kind::Unreachable => self.on_unreachable(proof.flow.remote, proof.octets, now),
+                // It came from where its home was found, and is not looked for again: one hop.
+                Kind::Request => self.act(seen, &arrival, (parcel.since(), now), out),
+                Kind::Response => self.act(seen, &proof, (parcel.since(), now), out),
+            }
+        }
+    }
+
+    /// Whether something was handed over and waits.
+    pub fn is_handed(&self) -> bool {
+        self.neighbours.handover.is_waiting()
+    }
+
+    /// To whom something was handed over since this was asked last, a bit for each worker: they may
+    /// sleep.
+    pub const fn posted(&mut self) -> u64 {
+        self.neighbours.handover.posted()
+    }
+}
