@@ -15,7 +15,7 @@
 //!            |   views    match,         evidence    the final     |
 //!            |            machines       -> verdict  response      |
 //!            +------------------- store, time ---------------------+
-//!  worker = io + engine, turn after turn, pinned         oam = start, drain, status (own thread)
+//!  worker = io + engine, turn after turn, pinned    oam = start, watch, drain, status (own threads)
 //! ```
 //!
 //! 1. A driver in [`io`] takes a burst of datagrams and hands them over as [`packet::Arrival`]s.
@@ -66,6 +66,29 @@
 //! 6. The report has a result of its own. When it and the attempt are over, the record is closed; the
 //!    account says what was proved, what was told, and whether that was taken.
 //!
+//! # Many workers
+//!
+//! ```text
+//!          SO_REUSEPORT + steering: any packet to any worker, evenly
+//!        +------------------------------+-----------------------------+
+//!   worker 0: io + engine  ==parcels==>  worker 1: io + engine  ==..==>  worker n
+//!        |  own shard of the directory  |  own shard                  |
+//!        +---- read by all, written by its owner only -----------------+
+//!                  oam::supervisor: every worker takes turns, or is lost
+//! ```
+//!
+//! A message has one **home**: the worker that a keyed hash of its recipient names. There live its server
+//! transaction, its record, what is remembered of the short message, and the turn with its recipient,
+//! with one writer and no locks. Whoever takes a packet from a socket finds its home in the packet
+//! itself (the recipient of a request, the branch of a response) and, where that is another worker,
+//! copies it into a [`handover`] parcel: one hop, bounded, never waited for. A retransmission whose
+//! answer is a function of its own octets is answered where it arrives, out of the home's shard of the
+//! [`store::Directory`]. So steering ([`io::steer`]) only spreads load; no verdict depends on it.
+//!
+//! A worker that stands still or breaks is *lost*: its word is taken from it for good
+//! ([`store::Gate`]), what was open on it is told as unknown by the supervisor, and nobody accepts
+//! anew what is at home there.
+//!
 //! # What holds everywhere
 //!
 //! * **Sans-IO by plain data.** Time, chance and octets are arguments. io_uring, `recvmmsg` and the
@@ -73,8 +96,9 @@
 //! * **Evidence in, verdict out, once.** What comes after the verdict is counted and changes
 //!   nothing, and nothing of it reaches the sender.
 //! * **Identifiers that locate and authenticate themselves.** A branch of ours cannot collide and
-//!   cannot be guessed, and needs no table. What peers mint goes through [`store::Directory`]
-//!   under a keyed fingerprint of 128 bits.
+//!   cannot be guessed, and needs no table; its epoch rises at each start, so that what an earlier life
+//!   minted matches nothing. What peers mint goes through [`store::Directory`] under a keyed fingerprint
+//!   of 128 bits.
 //! * **Reservation instead of back-pressure.** A departure that is started has its slot. Evidence,
 //!   refusals and new work have purses of their own, so that none starves another.
 //! * **A refusal is a refusal.** 503 from us means that nothing was sent on, and that nothing will
@@ -112,6 +136,8 @@ pub mod id;
 pub mod packet;
 pub mod store;
 pub mod time;
+
+pub mod handover;
 
 pub mod wire;
 

@@ -146,10 +146,18 @@ fn summary(examination: &Examination, name: &str) -> String {
 fn described(config: &Config) -> String {
     let sms = config.peers.iter().filter(|peer| peer.side.is_sms()).count();
     let im = config.peers.iter().filter(|peer| peer.side.is_im()).count();
+    let mut each = String::new();
+    if config.workers.count() > 1 {
+        each = format!(", each {}", config.per_worker());
+    }
+    let state = match &config.state_directory {
+        Some(path) => format!("state in {}", path.display()),
+        None => "no state directory: a new secret at each start".to_owned(),
+    };
     let remembered = usize::try_from(config.gateway.remembered_max).unwrap_or(usize::MAX);
     format!(
         "{}, {} ({sms} SMS side, {im} IM side), {} open and {} finished at {}/s, {} remembered \
-         ({} MiB)",
+         ({} MiB); {}{each}; {state}",
         counted(config.listeners.len(), "listener"),
         counted(config.peers.len(), "peer"),
         config.capacity.open,
@@ -157,6 +165,7 @@ fn described(config: &Config) -> String {
         config.capacity.rate,
         config.gateway.remembered_max,
         (remembered * REMEMBERED_SIZE) >> 20,
+        counted(config.workers.count(), "worker"),
     )
 }
 

@@ -31,7 +31,7 @@ use crate::load::sms::Sms;
 use crate::load::summary::{Records, Summary};
 use crate::load::table::{Paint, grouped};
 use crate::load::{bind, short};
-use crate::metrics::{Counter, Tally};
+use crate::metrics::{Counter, Total};
 use crate::oam::Service;
 
 /// How many messages one run may have: the records of all three sides take some 200 octets each.
@@ -164,7 +164,7 @@ pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary
         sc,
         im,
         users,
-        tally: service.tally(),
+        total: service.total(),
         accounts: service.accounts(),
         ledger: Ledger::new(run),
         shorts: short::judge::Ledger::new(short),
@@ -269,7 +269,7 @@ struct Stage {
     sc: Sc,
     im: Im,
     users: Users,
-    tally: Arc<Tally>,
+    total: Total,
     accounts: Option<Arc<ArrayQueue<Account>>>,
     ledger: Ledger,
     shorts: short::judge::Ledger,
@@ -299,7 +299,7 @@ impl Stage {
 
     /// Whether every message that the engine accepted has its account.
     fn is_settled(&self) -> bool {
-        let accepted = self.tally.counters.read(Counter::MessagesAccepted);
+        let accepted = self.total.read(Counter::MessagesAccepted);
         self.settled() >= accepted
     }
 
@@ -361,7 +361,7 @@ impl Stage {
             submissions: &submissions,
             truths: &truths,
             ledger: &self.ledger,
-            counters: &self.tally.counters,
+            counters: &self.total,
             strays,
         };
         let mut summary = records.sum_up();

@@ -14,19 +14,21 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::cli::check::{diagnoses, verdict};
 use crate::cli::{ConfigArguments, Exit, Terminal, counted, plain, read_text, tell};
-use crate::config::{Config, Listener, Machine, Polling, Sources, SystemNames, examine};
+use crate::config::{
+    Config, Listener, Machine, OnLoss, Polling, Sources, SystemNames, Workers, cpu_set, examine,
+};
 use crate::engine::Serving;
 use crate::oam::drain::{Drain, End, Step};
 use crate::oam::socket::Server;
 use crate::oam::status::duration;
 use crate::oam::verdicts::{self, Context, Writer, role_name};
-use crate::oam::{self, Service, StartError};
+use crate::oam::{self, IdentityError, Loss, Service, StartError, Stopped};
 
 /// How often a drain is looked after.
 const DRAIN_PAUSE: Duration = Duration::from_millis(20);
 
-/// How often it is seen that the worker still runs.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is seen whether a worker was lost.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the last verdict lines may take.
 const WRITER_PATIENCE: Duration = Duration::from_secs(5);
@@ -99,7 +101,9 @@ fn run(config: &Config, file: Option<&Path>) -> Result<Exit, Failure> {
     tell(&introduction(config, &service, file));
 
     let end = serve(config, &service, &signals);
-    let open = service.stop().abandoned;
+    let Stopped { abandoned: open, losses } = service.stop();
+    losses.iter().for_each(|loss| tell(&lost(loss, OnLoss::Exit)));
+    let end = if losses.is_empty() { end } else { End::WorkerLost };
     if let Some(server) = server {
         server.finish();
     }
@@ -152,10 +156,12 @@ fn explained(error: StartError) -> Failure {
         StartError::Bind(_, error) | StartError::Ports(_, error) if taken(error) => {
             Exit::Unavailable
         }
+        StartError::Identity(error) => without_identity(error),
         StartError::Bind(..)
         | StartError::Ports(..)
-        | StartError::Secret(_)
-        | StartError::Worker(_) => Exit::Os,
+        | StartError::Steering(_)
+        | StartError::Worker(..)
+        | StartError::Supervisor(_) => Exit::Os,
     };
     let hint = match &error {
         StartError::Bind(address, error)
@@ -165,10 +171,34 @@ fn explained(error: StartError) -> Failure {
         }
         StartError::Bind(..)
         | StartError::Ports(..)
-        | StartError::Secret(_)
-        | StartError::Worker(_) => "",
+        | StartError::Identity(_)
+        | StartError::Steering(_)
+        | StartError::Worker(..)
+        | StartError::Supervisor(_) => "",
     };
     Failure(exit, format!("{error}{hint}"))
+}
+
+/// What does not become right by trying again is a wrong configuration to whoever starts us again.
+/// Another process may end, and room may come on a disk.
+fn without_identity(error: &IdentityError) -> Exit {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match error {
+        IdentityError::Unwritable(_, error)
+            if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) =>
+        {
+            Exit::Config
+        }
+        IdentityError::NoDirectory(_)
+        | IdentityError::Unreadable(..)
+        | IdentityError::Exposed(..)
+        | IdentityError::Damaged(..)
+        | IdentityError::Version(..)
+        | IdentityError::Exhausted(_) => Exit::Config,
+        IdentityError::Locked(_) => Exit::Unavailable,
+        IdentityError::Unwritable(..) => Exit::CannotCreate,
+        IdentityError::Random(_) => Exit::Os,
+    }
 }
 
 /// What a signal asks for.
@@ -209,9 +239,15 @@ fn serve(config: &Config, service: &Service, signals: &Receiver<Asked>) -> End {
             // No signal can come any more: nobody could end this in good order.
             Err(RecvTimeoutError::Disconnected) => return End::Now,
         };
+        for loss in service.losses() {
+            tell(&lost(&loss, config.workers.on_loss));
+            if config.workers.on_loss == OnLoss::Exit || service.is_deserted() {
+                return End::WorkerLost;
+            }
+        }
         match step {
-            Step::Stay if service.is_running() => {}
-            Step::Stay => return End::WorkerEnded,
+            Step::Stay if !service.is_running() => return End::WorkerLost,
+            Step::Stay => {}
             Step::Serve(serving) => {
                 service.serve(serving);
                 tell(&changed(serving, timers.drain_announce_ms, service.open()));
@@ -219,6 +255,27 @@ fn serve(config: &Config, service: &Service, signals: &Receiver<Asked>) -> End {
             Step::End(end) => return end,
         }
     }
+}
+
+/// A worker that is lost, and what that means.
+fn lost(loss: &Loss, on_loss: OnLoss) -> String {
+    let Loss { worker, is_broken, unknown, nameless, untold, was_speaking } = *loss;
+    let how = if is_broken { "has ended by itself" } else { "is stuck" };
+    let mut text = format!("roger: worker {worker} {how}: {unknown} open messages end as unknown");
+    if nameless > 0 {
+        text.push_str(&format!(", {nameless} of them without a name"));
+    }
+    if untold > 0 {
+        text.push_str(&format!("; {untold} more had their verdict, and no account of it"));
+    }
+    if was_speaking {
+        text.push_str("; it was sending, so that the last of it may have left");
+    }
+    text.push_str(match on_loss {
+        OnLoss::Exit => "; the process ends (on_loss = \"exit\")",
+        OnLoss::Stay => "; the others go on (on_loss = \"stay\")",
+    });
+    text
 }
 
 fn changed(serving: Serving, announce_ms: u32, open: u64) -> String {
@@ -240,10 +297,10 @@ fn last_words(end: End, open: u64) -> Exit {
         End::Finished => "every message is final",
         End::TimedOut => "drain_timeout is over",
         End::Now => "told twice",
-        End::WorkerEnded => "the worker has ended by itself, which is a bug",
+        End::WorkerLost => "a worker is lost, which is a bug or a machine that stands still",
     };
     match (end, open) {
-        (End::WorkerEnded, _) => {
+        (End::WorkerLost, _) => {
             tell(&format!("roger: ended: {why}"));
             Exit::Os
         }
@@ -285,12 +342,19 @@ fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> 
         config.finished_max(),
         capacity.rate,
     ));
+    if config.workers.count() > 1 {
+        lines.push(format!("  a worker  {}", config.per_worker()));
+    }
     lines.push(format!(
         "  memory    {} octets per open message, {} per finished transaction, {} MiB of tables",
         memory.open_message,
         memory.finished_transaction,
         memory.total >> 20,
     ));
+    lines.push(match &config.state_directory {
+        Some(path) => format!("  state     {}", path.display()),
+        None => "  state     none: a new secret at each start".to_owned(),
+    });
     if let Some(path) = &config.status_socket {
         lines.push(format!("  status    {}", path.display()));
     }
@@ -312,9 +376,20 @@ fn headline(config: &Config, service: &Service) -> String {
         Polling::Adaptive => "spinning, then waiting",
         Polling::Wait => "waiting",
     };
-    let cpu = config.workers.cpu.map_or_else(|| "any CPU".to_owned(), |cpu| format!("CPU {cpu}"));
     let version = env!("CARGO_PKG_VERSION");
-    format!("roger {version}  node {}  {} on {cpu}, {polling}", config.node, service.kind())
+    let (node, kind, cpus) = (config.node, service.kind(), cpus(&config.workers));
+    let workers = counted(config.workers.count(), "worker");
+    format!("roger {version}  node {node}  {workers}, {kind} on {cpus}, {polling}")
+}
+
+/// Where the workers run.
+fn cpus(workers: &Workers) -> String {
+    let pinned: Option<Vec<usize>> = workers.cpus.iter().copied().collect();
+    let Some(mut cpus) = pinned else { return "any CPU".to_owned() };
+    cpus.sort_unstable();
+    cpus.dedup();
+    let plural = if cpus.len() == 1 { "" } else { "s" };
+    format!("CPU{plural} {}", cpu_set(&cpus))
 }
 
 fn uses(

@@ -20,7 +20,7 @@ use crate::load::sms::Sms;
 use crate::load::summary::{Records, Summary};
 use crate::load::truth::Outcome;
 use crate::load::{DATAGRAM_SIZE_MAX, bind, receive, until};
-use crate::metrics::Counters;
+use crate::metrics::Total;
 
 /// What the proxy does wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -233,7 +233,7 @@ fn run_with(fault: Fault) -> Summary {
         ledger.note(call_id.as_bytes(), verdict, report, decided_ns);
     }
     let (submissions, truths) = (sms.finish().unwrap(), im.finish().unwrap());
-    let counters = Counters::new();
+    let counters = Total::of([]);
     Records {
         run,
         submissions: &submissions,

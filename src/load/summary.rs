@@ -13,7 +13,7 @@ use crate::load::short::summary::ShortSummary;
 use crate::load::sip;
 use crate::load::sms::Submission;
 use crate::load::truth::{Outcome, Truth};
-use crate::metrics::{Counter, Counters};
+use crate::metrics::{Counter, Total};
 
 /// How many faulty messages are named.
 pub(super) const FAULTS_NAMED_MAX: usize = 10;
@@ -143,7 +143,7 @@ pub struct Records<'a> {
     /// The tested side's.
     pub ledger: &'a Ledger,
     /// The tested side's counters.
-    pub counters: &'a Counters,
+    pub counters: &'a Total,
     /// Datagrams that the actors could not make sense of.
     pub strays: u64,
 }
@@ -285,6 +285,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::load::judge::Told;
     use crate::load::schedule::Timers;
+    use crate::metrics::Tally;
+    use std::sync::Arc;
 
     const RUN: Run =
         Run { id: 5, seed: 1, rate_mhz: 1_000_000, messages: 20, timers: Timers::SHORT };
@@ -339,8 +341,9 @@ pub(crate) mod tests {
         }
 
         pub(crate) fn sum_up(&self) -> Summary {
-            let counters = Counters::new();
-            counters.add_many(Counter::Contradictions, 3);
+            let tally = Arc::new(Tally::new(0));
+            tally.counters.add_many(Counter::Contradictions, 3);
+            let counters = Total::of([tally]);
             Records {
                 run: RUN,
                 submissions: &self.submissions,

@@ -43,8 +43,8 @@ pub enum End {
     TimedOut,
     /// A second signal.
     Now,
-    /// The worker has ended by itself.
-    WorkerEnded,
+    /// A worker is lost.
+    WorkerLost,
 }
 
 /// The way to the end of a process.

@@ -6,11 +6,18 @@
 
 pub mod clock;
 pub mod drain;
+mod identity;
+mod remains;
 mod service;
 mod setup;
 pub mod socket;
+mod sockets;
 pub mod status;
+mod supervisor;
 pub mod verdicts;
+mod watch;
 
+pub use self::identity::{Identity, IdentityError};
 pub(crate) use self::service::clock as now;
 pub use self::service::{Observer, Service, StartError, Stopped};
+pub use self::supervisor::Loss;

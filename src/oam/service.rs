@@ -1,41 +1,48 @@
-//! A running engine with everything around it: sockets bound, worker started, counters in reach.
+//! Running engines with everything around them: sockets bound, workers started, counters in reach.
 
 use core::fmt;
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::time::Duration;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
+use std::thread;
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::config::{self, Config, HostPort, Requests};
+use crate::config::{self, Config};
 use crate::delivery::Account;
-use crate::engine::{Footprint, Serving};
-use crate::io::{Choice, Kind, Polling, SocketSpec, bind, bind_in, now};
-use crate::limits::{ACCOUNTS_WAITING_MAX, SOCKET_BUFFER_SIZE};
-use crate::metrics::{Counter, Tally};
+use crate::engine::{Common, Footprint, Neighbours, Serving};
+use crate::handover;
+use crate::io::{Choice, Kind, Polling, now, steer};
+use crate::limits::ACCOUNTS_WAITING_MAX;
+use crate::metrics::{Counter, Tally, Total};
 use crate::oam::clock::TimeOfDay;
-use crate::oam::setup::{Identity, Local, setup};
-use crate::oam::status::{PeerState, Snapshot, counters};
+use crate::oam::identity::{Identity, IdentityError};
+use crate::oam::setup::{Own, next_servers, setup};
+use crate::oam::sockets::{Bound, bound};
+use crate::oam::status::{PeerState, Snapshot, WorkerState, counters};
+use crate::oam::supervisor::{Charge, Loss, Supervisor};
 use crate::oam::verdicts::role_name;
-use crate::store::HashKey;
 use crate::time::Instant;
-use crate::worker::{self, Control, Plan, Worker};
+use crate::worker::{self, Crew, Plan, Stage, Worker};
 
-/// A worker that runs, and what it was started with.
+/// Workers that run, and what they were started with.
 #[derive(Debug)]
 pub struct Service {
-    worker: Worker,
-    control: Arc<Control>,
-    tally: Arc<Tally>,
+    workers: Vec<Worker>,
+    crew: Crew,
+    supervisor: Supervisor,
+    total: Total,
     accounts: Option<Arc<ArrayQueue<Account>>>,
     listening: Box<[SocketAddr]>,
     requests: Box<[SocketAddr]>,
     started: TimeOfDay,
     serving: Arc<AtomicU8>,
+    lost_after_ms: u32,
+    /// While it lives, no other process has the same.
+    _identity: Identity,
 }
 
 /// Why a service did not start.
@@ -45,10 +52,14 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// No port of the range could be bound for own requests.
     Ports(config::PortRange, io::Error),
-    /// There are no random numbers to make a secret of.
-    Secret(io::Error),
-    /// The worker did not start: its CPU or its driver was refused.
-    Worker(io::Error),
+    /// The secret or the boot epoch cannot be had.
+    Identity(IdentityError),
+    /// Datagrams cannot be spread over the workers.
+    Steering(io::Error),
+    /// A worker did not start: its CPU or its driver was refused.
+    Worker(usize, io::Error),
+    /// There is no thread to look after the workers.
+    Supervisor(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -58,8 +69,12 @@ impl fmt::Display for StartError {
             Self::Ports(range, error) => {
                 write!(f, "no port of {}-{} can be bound: {error}", range.first, range.last)
             }
-            Self::Secret(error) => write!(f, "cannot read random numbers: {error}"),
-            Self::Worker(error) => write!(f, "the worker did not start: {error}"),
+            Self::Identity(error) => error.fmt(f),
+            Self::Steering(error) => {
+                write!(f, "cannot spread datagrams over the workers: {error}")
+            }
+            Self::Worker(index, error) => write!(f, "worker {index} did not start: {error}"),
+            Self::Supervisor(error) => write!(f, "cannot look after the workers: {error}"),
         }
     }
 }
@@ -67,57 +82,75 @@ impl fmt::Display for StartError {
 impl core::error::Error for StartError {}
 
 /// What was left when a service stopped.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Stopped {
     /// Messages that were open and ended as unknown.
     pub abandoned: u64,
+    /// Workers that were lost since that was asked last.
+    pub losses: Vec<Loss>,
 }
 
-struct Bound {
-    sockets: Vec<UdpSocket>,
-    locals: Vec<Local>,
-}
+/// How long a worker that ends, and is not lost, is waited for beyond what it may wait itself.
+const ENDING_PATIENCE_MS: u32 = 10_000;
+
+/// How often it is seen whether all have ended.
+const ENDING_PAUSE: Duration = Duration::from_millis(5);
 
 impl Service {
-    /// Binds the sockets of `config` and starts its worker.
+    /// Binds the sockets of `config` and starts its workers.
     ///
     /// # Errors
     ///
     /// See [`StartError`].
     pub fn start(config: &Config, accounts_wanted: bool) -> Result<Self, StartError> {
-        let Bound { sockets, locals } = bound(config)?;
-        let addresses = |requests: bool| -> Box<[SocketAddr]> {
-            let of_kind = locals.iter().filter(|local| !requests || local.requests);
-            of_kind.map(|local| local.address).collect()
-        };
-        let (listening, requests) = (addresses(false), addresses(true));
+        let count = config.workers.count();
         let started = TimeOfDay { unix_ns: unix_ns(), at: now() };
-        let epoch = u32::try_from(started.unix_ns / 1_000_000_000).unwrap_or(u32::MAX);
-        let identity = Identity { key: secret().map_err(StartError::Secret)?, epoch };
-        let tally = Arc::new(Tally::new(config.peers.len()));
-        let accounts = accounts_wanted.then(|| Arc::new(ArrayQueue::new(ACCOUNTS_WAITING_MAX)));
-        let control = Arc::new(Control::default());
-        let worker = worker::start(Plan {
-            setup: setup(config, &locals, identity, accounts_wanted),
-            sockets,
-            driver: match config.workers.driver {
-                config::Driver::Auto => Choice::Auto,
-                config::Driver::Uring => Choice::Uring,
-                config::Driver::Mmsg => Choice::Mmsg,
-            },
-            polling: match config.workers.polling {
-                config::Polling::Spin => Polling::Spin,
-                config::Polling::Adaptive => Polling::Adaptive,
-                config::Polling::Wait => Polling::Wait,
-            },
-            cpu: config.workers.cpu,
-            tally: Arc::clone(&tally),
+        // First of all: where listeners are shared, a second process must not even bind them.
+        let directory = config.state_directory.as_deref();
+        let identity = Identity::open(directory).map_err(StartError::Identity)?;
+        let bound = bound(config, count)?;
+        let steered = steered(config, &bound).map_err(StartError::Steering)?;
+        let (listening, requests) = (addresses(&bound, false), addresses(&bound, true));
+        // The last one is the supervisor's own.
+        let total = Total::of((0..=count).map(|_| Arc::new(Tally::new(config.peers.len()))));
+        let waiting = ACCOUNTS_WAITING_MAX * count;
+        let accounts = accounts_wanted.then(|| Arc::new(ArrayQueue::new(waiting)));
+        let crew = worker::crew(count);
+        let beginning =
+            Beginning { config, identity: &identity, total: &total, accounts: &accounts };
+        let (workers, common) = beginning.start_all(bound, &crew)?;
+        let charge = Charge {
+            crew: Arc::clone(&crew),
+            common,
+            tally: Arc::clone(&total.tallies()[count]),
             accounts: accounts.clone(),
-            control: Arc::clone(&control),
-        })
-        .map_err(StartError::Worker)?;
+            rules: config.peers.iter().map(|peer| peer.recipient).collect(),
+            lost_after_ms: config.workers.lost_after_ms,
+            steered,
+        };
+        let supervisor = match Supervisor::start(charge) {
+            Ok(supervisor) => supervisor,
+            Err(error) => {
+                end(&crew, workers, 0);
+                return Err(StartError::Supervisor(error));
+            }
+        };
         let serving = Arc::new(AtomicU8::new(Serving::Open as u8));
-        Ok(Self { worker, control, tally, accounts, listening, requests, started, serving })
+        // Not one of them before all can: what one has accepted would be lost with the others.
+        crew.iter().for_each(|control| control.begin());
+        Ok(Self {
+            workers,
+            crew,
+            supervisor,
+            total,
+            accounts,
+            listening,
+            requests,
+            started,
+            serving,
+            lost_after_ms: config.workers.lost_after_ms,
+            _identity: identity,
+        })
     }
 
     /// Where it listens, as bound: listeners in the order of the configuration, then the sockets
@@ -131,9 +164,10 @@ impl Service {
         &self.requests
     }
 
-    /// What is counted.
-    pub fn tally(&self) -> Arc<Tally> {
-        Arc::clone(&self.tally)
+    /// What is counted, by all workers together; each worker's own tally is in it, in their order, and
+    /// that of whoever speaks for those that are lost comes last.
+    pub fn total(&self) -> Total {
+        self.total.clone()
     }
 
     /// Where accounts come out, if they were wanted.
@@ -141,19 +175,24 @@ impl Service {
         self.accounts.clone()
     }
 
-    /// Which driver moves octets.
-    pub const fn kind(&self) -> Kind {
-        self.worker.kind
+    /// Which driver moves octets: the same for all workers, or the less able where they differ.
+    pub fn kind(&self) -> Kind {
+        let differs = self.workers.iter().any(|worker| worker.kind == Kind::Mmsg);
+        if differs { Kind::Mmsg } else { Kind::Uring }
     }
 
     /// Why that is not `io_uring`, where it was to be tried.
     pub fn refusal(&self) -> Option<&str> {
-        self.worker.refusal.as_deref()
+        self.workers.iter().find_map(|worker| worker.refusal.as_deref())
     }
 
-    /// What its tables take.
-    pub const fn footprint(&self) -> Footprint {
-        self.worker.footprint
+    /// What the tables of all workers take, and the parcels between them.
+    pub fn footprint(&self) -> Footprint {
+        let mut footprints = self.workers.iter().map(|worker| worker.footprint);
+        let Some(first) = footprints.next() else { unreachable!("there is one worker at least") };
+        let parcels = handover::memory(self.workers.len());
+        let others: usize = footprints.map(|footprint| footprint.total).sum();
+        Footprint { total: first.total + others + parcels, ..first }
     }
 
     /// When it was started, by both clocks.
@@ -161,16 +200,30 @@ impl Service {
         self.started
     }
 
-    /// Whether its worker still runs.
+    /// Whether every worker still runs or is known to be lost.
     pub fn is_running(&self) -> bool {
-        !self.worker.thread.is_finished()
+        let lost = self.supervisor.lost();
+        let mut ended = self.workers.iter().enumerate().filter(|(_, w)| w.thread.is_finished());
+        ended.all(|(index, _)| lost & 1 << index != 0)
+    }
+
+    /// Whether no worker is left.
+    pub fn is_deserted(&self) -> bool {
+        self.supervisor.lost().count_ones() as usize >= self.workers.len()
+    }
+
+    /// Workers that were lost since this was asked last.
+    pub fn losses(&self) -> impl Iterator<Item = Loss> {
+        self.supervisor.losses()
     }
 
     /// Says how new work is met from here on.
     pub fn serve(&self, serving: Serving) {
-        self.control.serve(serving);
         self.serving.store(serving as u8, Ordering::Relaxed);
-        self.worker.waker.wake();
+        for control in self.crew.iter() {
+            control.serve(serving);
+            control.wake();
+        }
     }
 
     /// What `roger status` is answered from, for any thread.
@@ -193,25 +246,123 @@ impl Service {
             sockets: self.listening.iter().map(ToString::to_string).collect(),
             open_max: config.capacity.open,
             memory: self.footprint().total as u64,
+            workers: Vec::new(),
             counters: Vec::new(),
             peers: config.peers.iter().map(peer).collect(),
         };
-        let (tally, serving) = (self.tally(), Arc::clone(&self.serving));
-        Observer { unchanging, tally, serving, started: self.started.at }
+        Observer {
+            unchanging,
+            total: self.total(),
+            crew: Arc::clone(&self.crew),
+            cpus: config.workers.cpus.clone(),
+            lost: self.supervisor.lost_bits(),
+            serving: Arc::clone(&self.serving),
+            started: self.started.at,
+        }
     }
 
-    /// How many messages are accepted and not closed.
+    /// How many messages are accepted and not closed, by workers that can.
     pub fn open(&self) -> u64 {
-        self.tally.counters.read(Counter::MessagesOpen)
+        let lost = self.supervisor.lost();
+        let tallies = self.total.tallies().iter().take(self.workers.len()).enumerate();
+        let able = tallies.filter(|(index, _)| lost & 1 << index == 0);
+        able.map(|(_, tally)| tally.counters.read(Counter::MessagesOpen)).sum()
     }
 
-    /// Ends the worker. What is open ends as unknown, and its accounts are in the ring.
+    /// Ends the workers. What is open ends as unknown, and its accounts are in the ring. A worker that
+    /// can no longer end is lost like any other, and not waited for.
     pub fn stop(self) -> Stopped {
-        self.control.stop();
-        self.worker.waker.wake();
-        // A worker that panicked has said why on its own.
-        let _ = self.worker.thread.join();
-        Stopped { abandoned: self.control.abandoned().into() }
+        for control in self.crew.iter() {
+            control.stop();
+            control.wake();
+        }
+        let patience = now().plus_ms(self.lost_after_ms).plus_ms(ENDING_PATIENCE_MS);
+        while !self.is_over() && now() < patience {
+            thread::park_timeout(ENDING_PAUSE);
+        }
+        let (mut lost, losses) = self.supervisor.end();
+        for (index, worker) in self.workers.iter().enumerate() {
+            lost |= u64::from(!worker.thread.is_finished()) << index;
+        }
+        end(&self.crew, self.workers, lost);
+        let abandoned = self.crew.iter().map(|control| u64::from(control.abandoned())).sum();
+        Stopped { abandoned, losses }
+    }
+
+    /// Whether every worker has ended or is lost.
+    fn is_over(&self) -> bool {
+        let lost = self.supervisor.lost();
+        let mut workers = self.workers.iter().enumerate();
+        workers.all(|(index, worker)| worker.thread.is_finished() || lost & 1 << index != 0)
+    }
+}
+
+/// What all workers are started with.
+struct Beginning<'a> {
+    config: &'a Config,
+    identity: &'a Identity,
+    total: &'a Total,
+    accounts: &'a Option<Arc<ArrayQueue<Account>>>,
+}
+
+impl Beginning<'_> {
+    /// Starts the workers one after the other; none goes on if one cannot start.
+    fn start_all(
+        &self,
+        bound: Vec<Bound>,
+        crew: &Crew,
+    ) -> Result<(Vec<Worker>, Arc<Common>), StartError> {
+        let Self { config, identity, total, accounts } = *self;
+        let own = Own::of(bound.iter().flat_map(|bound| &bound.locals));
+        let servers = next_servers(config).count();
+        let neighbours = Neighbours::group(bound.len(), servers);
+        let Some(common) = neighbours.first().map(Neighbours::common) else {
+            unreachable!("there is one worker at least");
+        };
+        let mut workers = Vec::with_capacity(bound.len());
+        for (index, (neighbours, bound)) in neighbours.into_iter().zip(bound).enumerate() {
+            let plan = Plan {
+                setup: setup(
+                    config,
+                    neighbours.own(),
+                    &bound.locals,
+                    &own,
+                    identity,
+                    accounts.is_some(),
+                ),
+                neighbours,
+                sockets: bound.sockets,
+                driver: choice(config.workers.driver),
+                polling: polling(config.workers.polling),
+                cpu: config.workers.cpus.get(index).copied().flatten(),
+                tally: Arc::clone(&total.tallies()[index]),
+                accounts: accounts.clone(),
+                crew: Arc::clone(crew),
+            };
+            match worker::start(plan) {
+                Ok(worker) => workers.push(worker),
+                Err(error) => {
+                    end(crew, workers, 0);
+                    return Err(StartError::Worker(index, error));
+                }
+            }
+        }
+        Ok((workers, common))
+    }
+}
+
+/// Ends workers, and waits for those that are not lost.
+fn end(crew: &Crew, workers: Vec<Worker>, lost: u64) {
+    for control in crew.iter() {
+        control.stop();
+        control.dismiss();
+        control.wake();
+    }
+    for (index, worker) in workers.into_iter().enumerate() {
+        if lost & 1 << index == 0 || worker.thread.is_finished() {
+            // A worker that panicked has said why on its own.
+            let _ = worker.thread.join();
+        }
     }
 }
 
@@ -219,7 +370,10 @@ impl Service {
 #[derive(Debug)]
 pub struct Observer {
     unchanging: Snapshot,
-    tally: Arc<Tally>,
+    total: Total,
+    crew: Crew,
+    cpus: Vec<Option<usize>>,
+    lost: Arc<AtomicU64>,
     serving: Arc<AtomicU8>,
     started: Instant,
 }
@@ -229,16 +383,87 @@ impl Observer {
     pub fn snapshot(&self) -> Snapshot {
         let now = now();
         let serving = self.serving.load(Ordering::Relaxed);
+        let lost = self.lost.load(Ordering::Acquire);
+        let workers = self.cpus.iter().zip(self.total.tallies()).enumerate();
         let mut snapshot = Snapshot {
             up_ms: now.since(self.started) / 1_000_000,
             serving: serving_name(serving).to_owned(),
-            counters: counters(&self.tally),
+            counters: counters(&self.total),
+            workers: workers
+                .map(|(index, (cpu, tally))| {
+                    let state = state_name(self.crew[index].stage(), lost & 1 << index != 0);
+                    WorkerState::of(*cpu, state, self.crew[index].turns(), tally)
+                })
+                .collect(),
             ..self.unchanging.clone()
         };
+        // What was open on a worker that is lost has ended, and it can no longer count that.
+        let tallies = self.total.tallies().iter().take(self.crew.len()).enumerate();
+        let gone = tallies.filter(|(index, _)| lost & 1 << index != 0);
+        let gone: u64 = gone.map(|(_, one)| one.counters.read(Counter::MessagesOpen)).sum();
+        let counts = snapshot.counters.iter_mut().flat_map(|group| &mut group.counters);
+        for count in counts.filter(|count| count.name == Counter::MessagesOpen.name()) {
+            count.value = count.value.saturating_sub(gone);
+        }
         for (index, peer) in snapshot.peers.iter_mut().enumerate() {
-            peer.count(&self.tally, index, now.0);
+            peer.count(&self.total, index, now.0);
         }
         snapshot
+    }
+}
+
+const fn state_name(stage: Stage, is_lost: bool) -> &'static str {
+    match (stage, is_lost) {
+        (Stage::Broken, _) => "broken",
+        (Stage::Ended, true) => "silenced",
+        (Stage::Running, true) => "stuck",
+        (Stage::Ended, false) => "ended",
+        (Stage::Running, false) => "running",
+    }
+}
+
+/// Attaches the program that spreads datagrams over the workers, where it is wanted: one socket of
+/// each group, through which that can be changed.
+fn steered(config: &Config, bound: &[Bound]) -> io::Result<Vec<UdpSocket>> {
+    if config.workers.steering != config::Steering::Spread || bound.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let Some(first) = bound.first() else { return Ok(Vec::new()) };
+    let workers = u8::try_from(bound.len()).unwrap_or(u8::MAX);
+    let listeners = first.sockets.iter().take(config.listeners.len());
+    listeners
+        .map(|socket| {
+            steer(socket, workers)?;
+            socket.try_clone()
+        })
+        .collect()
+}
+
+/// Where sockets are bound: listeners once, for all workers have the same, and then those of own
+/// requests.
+fn addresses(bound: &[Bound], requests: bool) -> Box<[SocketAddr]> {
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for local in bound.iter().flat_map(|bound| &bound.locals) {
+        if (!requests || local.requests) && !found.contains(&local.address) {
+            found.push(local.address);
+        }
+    }
+    found.into()
+}
+
+const fn choice(driver: config::Driver) -> Choice {
+    match driver {
+        config::Driver::Auto => Choice::Auto,
+        config::Driver::Uring => Choice::Uring,
+        config::Driver::Mmsg => Choice::Mmsg,
+    }
+}
+
+const fn polling(polling: config::Polling) -> Polling {
+    match polling {
+        config::Polling::Spin => Polling::Spin,
+        config::Polling::Adaptive => Polling::Adaptive,
+        config::Polling::Wait => Polling::Wait,
     }
 }
 
@@ -257,119 +482,8 @@ pub(crate) fn clock() -> Instant {
     now()
 }
 
-fn bound(config: &Config) -> Result<Bound, StartError> {
-    let mut bound = Bound { sockets: Vec::new(), locals: Vec::new() };
-    let single_port = config.requests == Requests::SinglePort;
-    for listener in &config.listeners {
-        let first = bound.first_of(listener.address.is_ipv4()).is_none();
-        let socket = patiently(|| bind(&spec(listener.address)))
-            .map_err(|error| StartError::Bind(listener.address, error))?;
-        let advertise = listener.advertise.clone();
-        bound.add(socket, listener.address, advertise, single_port && first)?;
-    }
-    if let Requests::Ports(range) = config.requests {
-        for v4 in [true, false] {
-            let Some(listener) = bound.first_of(v4).cloned() else { continue };
-            let socket = bind_in(&spec(listener.address), range.first..=range.last)
-                .map_err(|error| StartError::Ports(range, error))?;
-            let advertise = listener.advertise.map(|advertise| advertise.host);
-            bound.add_own(socket, listener.address, advertise)?;
-        }
-    }
-    Ok(bound)
-}
-
-/// Tries for a while to have an address that is in use: a ring keeps its sockets until the kernel
-/// has torn it down, which may be a moment after its process has ended, and a process that is
-/// restarted at once would find its own port taken.
-#[expect(clippy::disallowed_methods, reason = "the control thread may sleep")]
-fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    for _ in 0..BIND_TRIES {
-        match bind() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                std::thread::sleep(BIND_PAUSE);
-            }
-            bound => return bound,
-        }
-    }
-    bind()
-}
-
-const BIND_TRIES: u32 = 40;
-const BIND_PAUSE: Duration = Duration::from_millis(50);
-
-const fn spec(address: SocketAddr) -> SocketSpec {
-    SocketSpec {
-        address,
-        reuse_port: false,
-        receive_buffer: SOCKET_BUFFER_SIZE,
-        send_buffer: SOCKET_BUFFER_SIZE,
-    }
-}
-
-impl Bound {
-    /// The first listener of a family, which own requests share or whose address they have.
-    fn first_of(&self, v4: bool) -> Option<&Local> {
-        self.locals.iter().find(|local| local.address.is_ipv4() == v4)
-    }
-
-    fn add(
-        &mut self,
-        socket: UdpSocket,
-        wanted: SocketAddr,
-        advertise: Option<HostPort>,
-        requests: bool,
-    ) -> Result<(), StartError> {
-        let address = socket.local_addr().map_err(|error| StartError::Bind(wanted, error))?;
-        self.sockets.push(socket);
-        self.locals.push(Local { address, advertise, requests });
-        Ok(())
-    }
-
-    /// A socket of own requests: it is advertised under the listener's host with its own port.
-    fn add_own(
-        &mut self,
-        socket: UdpSocket,
-        wanted: SocketAddr,
-        host: Option<String>,
-    ) -> Result<(), StartError> {
-        let port = socket.local_addr().map_err(|error| StartError::Bind(wanted, error))?.port();
-        let advertise = host.map(|host| HostPort { host, port });
-        self.add(socket, wanted, advertise, true)
-    }
-}
-
-/// 128 bits that nobody knows.
-fn secret() -> io::Result<HashKey> {
-    let mut octets = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut octets)?;
-    let [low, high] = [0, 64].map(|shift| u128::from_ne_bytes(octets) >> shift);
-    let word = |half: u128| u64::try_from(half & u128::from(u64::MAX)).unwrap_or(0);
-    Ok(HashKey([word(low), word(high)]))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the epoch and verdict lines need the time of day")]
+#[expect(clippy::disallowed_methods, reason = "verdict lines need the time of day")]
 fn unix_ns() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test may sleep")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_is_given_up_in_a_moment_is_waited_for() {
-        let held = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = held.local_addr().unwrap();
-        assert_eq!(bind(&spec(address)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        let holder = std::thread::spawn(move || {
-            std::thread::sleep(2 * BIND_PAUSE);
-            drop(held);
-        });
-        let bound = patiently(|| bind(&spec(address))).unwrap();
-        assert_eq!(bound.local_addr().unwrap(), address);
-        holder.join().unwrap();
-    }
 }

@@ -5,8 +5,8 @@ use core::net::SocketAddr;
 use crate::config::{Config, HostPort, Strangers};
 use crate::engine::{self, Setup, Timers};
 use crate::id::WorkerId;
+use crate::oam::identity::Identity;
 use crate::packet::{Endpoint, SocketId};
-use crate::store::HashKey;
 
 /// A socket that was bound.
 #[derive(Clone, Debug)]
@@ -29,58 +29,82 @@ impl Local {
     }
 }
 
-/// What sets this life of the process apart from every other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    /// The secret under every id.
-    pub(super) key: HashKey,
-    /// Rises at each start.
-    pub(super) epoch: u32,
+/// What means this process in a Route, a Request-URI or a Via, whichever worker sees it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own {
+    endpoints: Vec<Endpoint>,
+    hosts: Vec<(Box<str>, u16)>,
 }
 
-/// What the engine of the only worker is told.
+impl Own {
+    /// With the sockets of all workers.
+    pub(super) fn of<'a>(locals: impl Iterator<Item = &'a Local> + Clone) -> Self {
+        let advertised = || locals.clone().filter_map(|local| local.advertise.as_ref());
+        let bound =
+            locals.clone().map(|local| local.address).filter(|at| !at.ip().is_unspecified());
+        let all = bound.chain(advertised().filter_map(HostPort::literal)).map(Endpoint::from);
+        let mut own = Self::default();
+        for endpoint in all {
+            if !own.endpoints.contains(&endpoint) {
+                own.endpoints.push(endpoint);
+            }
+        }
+        for host in advertised().filter_map(host) {
+            if !own.hosts.contains(&host) {
+                own.hosts.push(host);
+            }
+        }
+        own
+    }
+}
+
+/// What the engine of a worker is told, whose sockets are `locals`.
 pub(super) fn setup(
     config: &Config,
+    worker: WorkerId,
     locals: &[Local],
-    identity: Identity,
+    own: &Own,
+    identity: &Identity,
     accounts: bool,
 ) -> Setup {
+    let share = config.per_worker();
     let request_socket = |v4: bool| {
         let leaves = |local: &Local| local.requests && local.address.is_ipv4() == v4;
         Some(SocketId(u8::try_from(locals.iter().position(leaves)?).ok()?))
     };
-    let advertised = || locals.iter().filter_map(|local| local.advertise.as_ref());
-    let bound = locals.iter().map(|local| local.address).filter(|at| !at.ip().is_unspecified());
-    let own = bound.chain(advertised().filter_map(HostPort::literal)).map(Endpoint::from);
     Setup {
-        worker: WorkerId(0),
+        worker,
         node: config.node,
         epoch: identity.epoch,
         key: identity.key,
         peers: config.peers.iter().map(|one| peer(one, config)).collect(),
-        own_endpoints: own.collect(),
-        own_hosts: advertised().filter_map(host).collect(),
+        own_endpoints: own.endpoints.as_slice().into(),
+        own_hosts: own.hosts.as_slice().into(),
         sent_by: locals.iter().map(|local| local.sent_by().into()).collect(),
         request_socket_v4: request_socket(true),
         request_socket_v6: request_socket(false),
-        next_servers: config
-            .outbound_proxies
-            .iter()
-            .filter_map(|&number| config.peers.get(number))
-            .flat_map(|peer| peer.places.iter().flat_map(|place| &place.addresses))
-            .map(|&address| Endpoint::from(address))
-            .collect(),
+        next_servers: next_servers(config).collect(),
         timers: Timers { t1_ms: config.timers.t1_ms, t2_ms: config.timers.t2_ms },
-        gateway: config.gateway.clone(),
+        gateway: engine::Gateway { remembered_max: share.remembered_max, ..config.gateway.clone() },
         strangers: match config.strangers {
             Strangers::Silence => engine::Strangers::Silence,
             Strangers::Forbid => engine::Strangers::Forbid,
         },
-        messages_max: config.capacity.open,
-        messages_large_max: config.capacity.open_large,
-        finished_max: config.finished_max(),
+        messages_max: share.messages_max,
+        messages_large_max: share.messages_large_max,
+        finished_max: share.finished_max,
         accounts,
     }
+}
+
+/// The outbound proxies in the order in which they are tried.
+pub(super) fn next_servers(config: &Config) -> impl Iterator<Item = Endpoint> {
+    config
+        .outbound_proxies
+        .iter()
+        .filter_map(|&number| config.peers.get(number))
+        .flat_map(|peer| peer.places.iter().flat_map(|place| &place.addresses))
+        .map(|&address| Endpoint::from(address))
 }
 
 fn peer(peer: &crate::config::Peer, config: &Config) -> engine::Peer {
@@ -123,6 +147,7 @@ mod tests {
     use super::*;
     use crate::config::{Machine, Names, Sources, examine};
     use crate::delivery::{Asked, Final};
+    use crate::store::HashKey;
 
     struct Hosts;
 
@@ -175,11 +200,12 @@ mod tests {
     }
 
     fn built(locals: &[Local]) -> Setup {
-        let machine = Machine { cpus: Vec::new(), memory: 0, owns: |_| true };
+        let machine =
+            Machine { cpus: Vec::new(), memory: 0, owns: |_| true, state_directory: None };
         let sources = Sources { name: "x", text: TEXT, overrides: &[], machine: &machine };
         let config = examine(sources, &mut Hosts).config.unwrap();
-        let identity = Identity { key: HashKey([1, 2]), epoch: 7 };
-        setup(&config, locals, identity, true)
+        let identity = Identity::unlocked(HashKey([1, 2]), 7);
+        setup(&config, WorkerId(0), locals, &Own::of(locals.iter()), &identity, true)
     }
 
     fn endpoint(text: &str) -> Endpoint {

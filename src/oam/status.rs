@@ -6,11 +6,11 @@
 mod summary;
 
 use core::fmt::Write as _;
-use core::sync::atomic::Ordering;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Counter, Tally};
+use crate::metrics::{Counter, Tally, Total};
 
 /// The state of a process at one moment.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -35,7 +35,10 @@ pub struct Snapshot {
     pub open_max: u32,
     /// Octets that were allocated for tables at the start.
     pub memory: u64,
-    /// Every counter.
+    /// Every worker, in their order.
+    #[serde(default)]
+    pub workers: Vec<WorkerState>,
+    /// Every counter, of all workers together.
     pub counters: Vec<Group>,
     /// Every peer in the order of the configuration.
     pub peers: Vec<PeerState>,
@@ -59,6 +62,38 @@ pub struct Count {
     pub value: u64,
     /// What that means.
     pub meaning: String,
+}
+
+/// One worker.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct WorkerState {
+    /// The CPU that it is pinned to.
+    pub cpu: Option<usize>,
+    /// What it does: `running`, `ended`; of those that are lost, `stuck` where they stand still,
+    /// `silenced` where they have noticed, `broken` where they have ended by themselves.
+    pub state: String,
+    /// Turns so far.
+    pub turns: u64,
+    /// Its own counters that are not zero, by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+impl WorkerState {
+    /// What one worker has counted.
+    pub fn of(cpu: Option<usize>, state: &str, turns: u64, tally: &Tally) -> Self {
+        let counted = Counter::ALL.map(|counter| (counter, tally.counters.read(counter)));
+        let counters = counted.into_iter().filter(|(_, value)| *value > 0);
+        Self {
+            cpu,
+            state: state.to_owned(),
+            turns,
+            counters: counters.map(|(counter, value)| (counter.name().to_owned(), value)).collect(),
+        }
+    }
+
+    fn count(&self, counter: Counter) -> u64 {
+        self.counters.get(counter.name()).copied().unwrap_or(0)
+    }
 }
 
 /// One peer.
@@ -160,6 +195,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
         &[
             (Counter::RefusedNoRoom, "503: no room left"),
             (Counter::RefusedDraining, "503: draining"),
+            (Counter::RefusedLost, "503: the worker that it belongs to is lost"),
             (Counter::RefusedMalformed, "400: malformed"),
             (Counter::RefusedMethod, "405, 501: method not served"),
             (Counter::RefusedLoop, "482, 483: loop, or too many hops"),
@@ -180,7 +216,15 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
             (Counter::DroppedNoMemory, "its refusal could not be remembered"),
             (Counter::DroppedAck, "ACK, which has nothing to acknowledge here"),
             (Counter::DroppedResponseMalformed, "response: malformed or cut short"),
+            (Counter::DroppedForgotten, "may be a copy of what was forgotten during a pause"),
+            (Counter::DroppedHandover, "no room or no time on the way to its home"),
+            (
+                Counter::DroppedHandoverProof,
+                "response or ICMP error: no room on the way to its home",
+            ),
+            (Counter::DroppedLost, "its home is lost"),
             (Counter::DroppedResponseForeign, "response: branch is not ours"),
+            (Counter::DroppedResponseEarlier, "response: to a request of an earlier life"),
             (Counter::DroppedResponseSource, "response: not from the server that was asked"),
             (Counter::DroppedResponseCseq, "response: CSeq is not that of its request"),
             (Counter::DroppedResponseVia, "response: no Via below ours"),
@@ -208,8 +252,14 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
         ],
     ),
     (
-        "worker",
+        "workers",
         &[
+            (Counter::WorkersLost, "stuck or dead"),
+            (Counter::HandedOver, "handed over to the worker that it concerns"),
+            (
+                Counter::AnsweredForHome,
+                "retransmissions answered by another worker than their home",
+            ),
             (Counter::Allocations, "allocations after the start: must be 0"),
             (Counter::TurnLongestNs, "longest turn in nanoseconds"),
             (Counter::TurnsBusy, "turns that found something to do"),
@@ -218,11 +268,11 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
     ),
 ];
 
-/// Every counter of `tally`, in groups.
-pub fn counters(tally: &Tally) -> Vec<Group> {
+/// Every counter of `total`, in groups.
+pub fn counters(total: &Total) -> Vec<Group> {
     let count = |(counter, meaning): &(Counter, &str)| Count {
         name: counter.name().to_owned(),
-        value: tally.counters.read(*counter),
+        value: total.read(*counter),
         meaning: (*meaning).to_owned(),
     };
     GROUPS
@@ -235,17 +285,16 @@ pub fn counters(tally: &Tally) -> Vec<Group> {
 }
 
 impl PeerState {
-    /// Adds what was counted about the peer at position `index`; `now` by the worker's clock.
-    pub fn count(&mut self, tally: &Tally, index: usize, now_ns: u64) {
-        let Some(counted) = tally.peers.get(index) else { return };
-        let last_heard = counted.last_heard_ns.load(Ordering::Relaxed);
+    /// Adds what was counted about the peer at position `index`; `now` by the workers' clock.
+    pub fn count(&mut self, total: &Total, index: usize, now_ns: u64) {
+        let last_heard = total.last_heard_ns(index);
         self.last_heard_ms =
             (last_heard > 0).then(|| now_ns.saturating_sub(last_heard) / 1_000_000);
-        self.requests_in = counted.requests_in.load(Ordering::Relaxed);
-        self.requests_out = counted.requests_out.load(Ordering::Relaxed);
-        self.finals_in = counted.finals_in.load(Ordering::Relaxed);
-        self.timer_f = counted.timer_f.load(Ordering::Relaxed);
-        self.unreachable = counted.unreachable.load(Ordering::Relaxed);
+        self.requests_in = total.peer(index, |peer| &peer.requests_in);
+        self.requests_out = total.peer(index, |peer| &peer.requests_out);
+        self.finals_in = total.peer(index, |peer| &peer.finals_in);
+        self.timer_f = total.peer(index, |peer| &peer.timer_f);
+        self.unreachable = total.peer(index, |peer| &peer.unreachable);
     }
 }
 
@@ -254,6 +303,10 @@ pub fn render(snapshot: &Snapshot, all: bool, colour: bool) -> String {
     let mut text = head(snapshot, colour);
     text.push('\n');
     text.push_str(&peers(&snapshot.peers, colour));
+    if snapshot.workers.len() > 1 {
+        text.push('\n');
+        text.push_str(&workers(&snapshot.workers, colour));
+    }
     text.push_str(&summary::summary(snapshot, colour));
     for group in &snapshot.counters {
         text.push('\n');
@@ -286,6 +339,70 @@ fn head(snapshot: &Snapshot, colour: bool) -> String {
     text
 }
 
+/// One line for each worker.
+fn workers(workers: &[WorkerState], colour: bool) -> String {
+    let mut rows = Vec::from([WORKER_HEADINGS.map(str::to_owned)]);
+    for (number, worker) in workers.iter().enumerate() {
+        let count = |counter| grouped(worker.count(counter));
+        rows.push([
+            number.to_string(),
+            worker.cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string()),
+            worker.state.clone(),
+            count(Counter::MessagesOpen),
+            count(Counter::MessagesAccepted),
+            count(Counter::DatagramsIn),
+            count(Counter::HandedOver),
+            count(Counter::TurnsBusy),
+            format!("{} us", grouped(worker.count(Counter::TurnLongestNs) / 1_000)),
+        ]);
+    }
+    table(&rows, WORKER_NUMBERS, colour)
+}
+
+/// The columns of the workers' table.
+const WORKER_HEADINGS: [&str; 9] = [
+    "worker",
+    "cpu",
+    "state",
+    "open",
+    "accepted",
+    "datagrams in",
+    "handed over",
+    "busy turns",
+    "longest turn",
+];
+
+/// Which of them are numbers.
+const WORKER_NUMBERS: core::ops::Range<usize> = 3..9;
+
+/// Rows under their headings, the first row: words to the left, `numbers` to the right.
+fn table<const COLUMNS: usize>(
+    rows: &[[String; COLUMNS]],
+    numbers: core::ops::Range<usize>,
+    colour: bool,
+) -> String {
+    let mut widths = [0; COLUMNS];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let _ = if numbers.contains(&column) {
+                write!(line, "{cell:>width$}  ")
+            } else {
+                write!(line, "{cell:<width$}  ")
+            };
+        }
+        let style = if number == 0 { HEADING } else { "" };
+        let _ = writeln!(text, "{}", paint(line.trim_end(), style, colour));
+    }
+    text
+}
+
 fn peers(peers: &[PeerState], colour: bool) -> String {
     let mut rows = Vec::from([HEADINGS.map(str::to_owned)]);
     for peer in peers {
@@ -311,27 +428,7 @@ fn peers(peers: &[PeerState], colour: bool) -> String {
             rows.push(row);
         }
     }
-    let mut widths = [0; HEADINGS.len()];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            // Words to the left, numbers to the right.
-            let _ = if NUMBERS.contains(&column) {
-                write!(line, "{cell:>width$}  ")
-            } else {
-                write!(line, "{cell:<width$}  ")
-            };
-        }
-        let style = if number == 0 { HEADING } else { "" };
-        let _ = writeln!(text, "{}", paint(line.trim_end(), style, colour));
-    }
-    text
+    table(&rows, NUMBERS, colour)
 }
 
 /// The columns of the peers' table.

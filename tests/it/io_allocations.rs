@@ -73,7 +73,7 @@ impl Scene {
             }
             quiet += 1;
             let until = self.driver.now().plus_ms(20);
-            self.driver.idle(Some(until), Polling::Wait);
+            self.driver.idle(Some(until), Polling::Wait, || true);
         }
     }
 
@@ -95,7 +95,7 @@ impl Scene {
         self.waker.wake();
         for polling in [Polling::Wait, Polling::Adaptive, Polling::Spin] {
             let until = self.driver.now().plus_ms(1);
-            self.driver.idle(Some(until), polling);
+            self.driver.idle(Some(until), polling, || true);
             self.turn();
         }
     }

@@ -8,22 +8,32 @@ mod bench;
 mod breaker;
 mod config_check;
 mod config_peer;
+mod config_workers;
 mod cut_through;
 mod decode;
 mod demo_short;
 mod explain;
 mod gateway;
 mod gateway_breaker;
+mod handed;
+mod identity;
 mod io_allocations;
 mod requirements;
+mod restart;
 mod run_process;
+mod run_state;
+mod scatter;
 mod service;
 mod short;
+mod site;
 mod snapshot;
 mod sockets;
 mod status_render;
 mod status_socket;
+mod stuck;
 mod tidy;
+mod workers;
+mod workers_breaker;
 
 #[global_allocator]
 static ALLOCATOR: roger::store::CountingAllocator<std::alloc::System> =

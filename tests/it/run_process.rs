@@ -12,18 +12,18 @@ use crate::status_socket::Directory;
 /// Nothing on loopback takes that long; what does not come within it never comes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn roger(arguments: &[&str]) -> Command {
+pub(crate) fn roger(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roger"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("ROGER__") {
+        if name.to_string_lossy().starts_with("ROGER__") || name == "STATE_DIRECTORY" {
             command.env_remove(name);
         }
     }
     command
 }
 
-fn output(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn output(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = roger(arguments).output().unwrap();
     let text = |octets| String::from_utf8(octets).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
@@ -46,13 +46,13 @@ impl Drop for Process {
     }
 }
 
-fn socket() -> UdpSocket {
+pub(crate) fn socket() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
-fn config(directory: &Path, sms: SocketAddr, im: SocketAddr, timers: &str) -> String {
+pub(crate) fn config(directory: &Path, sms: SocketAddr, im: SocketAddr, timers: &str) -> String {
     format!(
         "[workers]\ncpus = \"any\"\npolling = \"wait\"\n\
          [[listen]]\naddress = \"127.0.0.1:0\"\n\
@@ -266,6 +266,17 @@ fn exit_codes_say_what_is_wrong() {
             73,
             vec!["run", "--config", &good, "--set", &format!("status.socket={missing}")],
             "[status] socket",
+        ),
+        (
+            78,
+            vec!["run", "--config", &good, "--set", &format!("state_directory={missing}")],
+            "roger: there is no state directory",
+        ),
+        // Nobody may make a file there, whoever runs the test.
+        (
+            78,
+            vec!["run", "--config", &good, "--set", "state_directory=/sys"],
+            "roger: cannot write /sys/identity.lock",
         ),
         (69, vec!["status", "--config", &good], "nobody answers"),
         (78, vec!["status", "--config", &wrong], "names no [status] socket"),

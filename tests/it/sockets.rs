@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crossbeam::queue::ArrayQueue;
 use roger::delivery::Account;
-use roger::engine::{Engine, Serving, Setup};
+use roger::engine::{Engine, Neighbours, Serving, Setup};
 use roger::io::{Choice, Kind, Polling, SocketSpec, bind};
+use roger::limits::SLOT_SIZE;
 use roger::metrics::{Counter, Tally};
 use roger::packet::Endpoint;
 use roger::store::{allocations_count, allocations_of_this_thread};
-use roger::worker::{Control, Plan, Worker, start};
+use roger::worker::{Crew, Plan, Stage, Worker, crew, start};
 
 use crate::bench::{answer, message, message_with, setup};
 
@@ -20,7 +21,7 @@ struct Rig {
     im: UdpSocket,
     engine: SocketAddr,
     tally: Arc<Tally>,
-    control: Arc<Control>,
+    crew: Crew,
     worker: Worker,
 }
 
@@ -36,6 +37,16 @@ impl Rig {
     }
 
     fn with_accounts(
+        ip: &str,
+        driver: Choice,
+        accounts: Option<Arc<ArrayQueue<Account>>>,
+        change: impl FnOnce(&mut Setup),
+    ) -> Self {
+        Self::in_crew(crew(1), ip, driver, accounts, change)
+    }
+
+    fn in_crew(
+        crew: Crew,
         ip: &str,
         driver: Choice,
         accounts: Option<Arc<ArrayQueue<Account>>>,
@@ -60,8 +71,8 @@ impl Rig {
         setup.request_socket_v6 = setup.request_socket_v4;
         change(&mut setup);
         let tally = Arc::new(Tally::new(setup.peers.len()));
-        let control = Arc::new(Control::default());
         let worker = start(Plan {
+            neighbours: Neighbours::none(setup.next_servers.len()),
             setup,
             sockets: Vec::from([listener]),
             driver,
@@ -69,10 +80,15 @@ impl Rig {
             cpu: None,
             tally: Arc::clone(&tally),
             accounts,
-            control: Arc::clone(&control),
+            crew: Arc::clone(&crew),
         })
         .unwrap();
-        Self { sms, im, engine, tally, control, worker }
+        // What comes before it may begin waits for it.
+        crew[0].wake();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(crew[0].turns(), 0);
+        crew[0].begin();
+        Self { sms, im, engine, tally, crew, worker }
     }
 
     fn receive(socket: &UdpSocket) -> (String, SocketAddr) {
@@ -101,8 +117,8 @@ impl Rig {
     }
 
     fn stop(self) -> Arc<Tally> {
-        self.control.stop();
-        self.worker.waker.wake();
+        self.crew[0].stop();
+        self.crew[0].wake();
         self.worker.thread.join().unwrap();
         self.tally
     }
@@ -165,21 +181,21 @@ fn a_worker_allocates_nothing_after_its_start() {
         assert!(rig.tally.counters.read(Counter::Retransmissions) > 0);
         assert!(rig.tally.counters.read(Counter::RefusedNoRoom) > 0);
         // A peer that is gone: the error queue.
-        let Rig { sms, im, engine, tally, control, worker } = rig;
+        let Rig { sms, im, engine, tally, crew, worker } = rig;
         drop(im);
         sms.send_to(message(400).as_bytes(), engine).unwrap();
         while tally.counters.read(Counter::IcmpMatched) == 0 {
             std::thread::yield_now();
         }
-        control.serve(Serving::Refusing);
-        worker.waker.wake();
+        crew[0].serve(Serving::Refusing);
+        crew[0].wake();
         while tally.counters.read(Counter::RefusedDraining) == 0 {
             sms.send_to(message(500).as_bytes(), engine).unwrap();
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(tally.counters.read(Counter::Allocations), 0);
-        control.stop();
-        worker.waker.wake();
+        crew[0].stop();
+        crew[0].wake();
         worker.thread.join().unwrap();
         assert_eq!(tally.counters.read(Counter::MessagesOpen), 0);
     }
@@ -195,15 +211,77 @@ fn no_account_is_lost_when_more_are_open_than_can_wait() {
         rig.sms_sends(&message(number));
         Rig::receive(&rig.im);
     }
-    let Rig { control, worker, tally, .. } = rig;
-    control.stop();
-    worker.waker.wake();
+    let Rig { crew, worker, tally, .. } = rig;
+    crew[0].stop();
+    crew[0].wake();
     let mut told = 0;
     while !worker.thread.is_finished() || !ring.is_empty() {
         told += usize::from(ring.pop().is_some());
         std::thread::yield_now();
     }
     assert_eq!((told, tally.counters.read(Counter::AccountsLost)), (60, 0));
+}
+
+/// No configuration leads to a Via that a slot cannot hold. With one, a message that is long enough
+/// breaks an invariant.
+#[test]
+fn a_worker_that_breaks_leaves_what_was_open_on_it() {
+    for driver in [Choice::Uring, Choice::Mmsg] {
+        let rig = Rig::new("127.0.0.1", driver, |setup| {
+            setup.sent_by = Box::new(["x".repeat(SLOT_SIZE - 1_100).into()]);
+        });
+        let mut sent: Vec<String> = (1..=3).map(message).collect();
+        for text in &sent {
+            rig.sms_sends(text);
+            assert!(Rig::receive(&rig.im).0.starts_with("MESSAGE "));
+        }
+        assert_eq!(rig.crew[0].stage(), Stage::Running);
+        sent.push(message_with(4, "", &"x".repeat(2_000)));
+        rig.sms_sends(&sent[3]);
+        while rig.crew[0].stage() == Stage::Running {
+            std::thread::yield_now();
+        }
+        let Rig { crew, worker, tally, .. } = rig;
+        assert_eq!(crew[0].stage(), Stage::Broken);
+        assert!(crew[0].silence());
+        // It is held until somebody has told it, and its memory with it.
+        let left: Vec<_> = crew[0].remains().unwrap().left().collect();
+        let lens: Vec<usize> = left.iter().map(|left| left.len).collect();
+        assert_eq!(lens, sent.iter().map(String::len).collect::<Vec<_>>());
+        assert!(
+            left.iter().all(|left| !left.is_decided && (left.sms_peer, left.im_peer) == (0, 1))
+        );
+        assert!(!worker.thread.is_finished());
+        let turns = crew[0].turns();
+        crew[0].wake();
+        crew[0].dismiss();
+        worker.thread.join().unwrap();
+        assert_eq!((crew[0].stage(), crew[0].turns()), (Stage::Broken, turns));
+        // Nobody has told anything yet.
+        assert_eq!(tally.counters.read(Counter::VerdictUnknown), 0);
+        assert_eq!(tally.counters.read(Counter::MessagesAccepted), 4);
+    }
+}
+
+#[test]
+fn who_may_say_nothing_any_more_takes_nothing_either() {
+    for driver in [Choice::Uring, Choice::Mmsg] {
+        let crew = crew(1);
+        assert!(crew[0].silence());
+        let rig = Rig::in_crew(crew, "127.0.0.1", driver, None, |setup| {
+            let engine = setup.own_endpoints[0].to_socket_addr();
+            socket("127.0.0.1").send_to(message(1).as_bytes(), engine).unwrap();
+        });
+        let Rig { crew, worker, tally, .. } = rig;
+        while crew[0].stage() == Stage::Running {
+            std::thread::yield_now();
+        }
+        // It holds its sockets until nobody looks at what it leaves any more.
+        crew[0].dismiss();
+        worker.thread.join().unwrap();
+        assert_eq!((crew[0].stage(), crew[0].turns()), (Stage::Ended, 0));
+        assert_eq!(tally.counters.read(Counter::DatagramsIn), 0);
+    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! `roger status`: every counter, every peer, on a screen.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use roger::metrics::{Counter, Tally};
-use roger::oam::status::{PeerState, Snapshot, counters, render};
+use roger::metrics::{Counter, Tally, Total};
+use roger::oam::status::{PeerState, Snapshot, WorkerState, counters, render};
 
 use crate::snapshot::assert_snapshot;
 
@@ -35,7 +36,7 @@ const COUNTED: [(Counter, u64); 23] = [
 ];
 
 fn snapshot() -> Snapshot {
-    let tally = Tally::new(3);
+    let tally = Arc::new(Tally::new(3));
     for (counter, value) in COUNTED {
         tally.counters.set(counter, value);
     }
@@ -55,6 +56,9 @@ fn snapshot() -> Snapshot {
         addresses: addresses.iter().map(|&address| address.to_owned()).collect(),
         ..PeerState::default()
     };
+    let other = Arc::new(Tally::new(3));
+    other.counters.set(Counter::HandedOver, 12);
+    let total = Total::of([Arc::clone(&tally), Arc::clone(&other)]);
     let mut peers = vec![
         peer("sbc", "sms", None, &["192.0.2.1:5060"]),
         peer(
@@ -66,7 +70,7 @@ fn snapshot() -> Snapshot {
         peer("spare", "both", Some("im_server"), &["192.0.2.30:5060"]),
     ];
     for (index, peer) in peers.iter_mut().enumerate() {
-        peer.count(&tally, index, 60_000_000_000);
+        peer.count(&total, index, 60_000_000_000);
     }
     Snapshot {
         version: "0.1.0".to_owned(),
@@ -79,7 +83,11 @@ fn snapshot() -> Snapshot {
         sockets: vec!["0.0.0.0:5060".to_owned(), "[::]:5060".to_owned()],
         open_max: 65_536,
         memory: 177_072_128,
-        counters: counters(&tally),
+        workers: vec![
+            WorkerState::of(Some(2), "running", 12_345_678, &tally),
+            WorkerState::of(None, "stuck", 17, &other),
+        ],
+        counters: counters(&total),
         peers,
     }
 }

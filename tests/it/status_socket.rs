@@ -66,7 +66,7 @@ fn what_a_dead_process_left_is_replaced_and_nothing_else() {
 
 #[test]
 fn the_socket_is_found_although_the_rest_of_the_file_is_wrong() {
-    let machine = Machine { cpus: vec![0], memory: 0, owns: |_| true };
+    let machine = Machine { cpus: vec![0], memory: 0, owns: |_| true, state_directory: None };
     let of =
         |text: &str| status_socket(Sources { name: "x", text, overrides: &[], machine: &machine });
     let text = "[[peer]]\naddress = \"no-such-host.invalid:1\"\n[status]\nsocket = \"/a \\\"b\"\n";

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("time", &["limits"]),
     ("packet", &["limits", "time"]),
     ("store", &["id", "limits", "time"]),
+    ("handover", &["id", "limits", "packet", "time"]),
     ("wire", &["limits"]),
     ("transaction", &["id", "limits", "store", "time", "wire"]),
     ("delivery", &["id", "limits", "packet", "time"]),
@@ -20,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "engine",
         &[
             "delivery",
+            "handover",
             "id",
             "interwork",
             "limits",
@@ -33,8 +35,14 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("io", &["id", "limits", "metrics", "packet", "store", "time"]),
-    ("config", &["delivery", "engine", "id", "io", "limits", "time", "wire"]),
-    ("worker", &["delivery", "engine", "id", "io", "limits", "metrics", "packet", "store", "time"]),
+    ("config", &["delivery", "engine", "handover", "id", "io", "limits", "time", "wire"]),
+    (
+        "worker",
+        &[
+            "delivery", "engine", "handover", "id", "io", "limits", "metrics", "packet", "store",
+            "time",
+        ],
+    ),
     ("load", &["id", "io", "limits", "metrics", "packet", "store", "time", "wire"]),
 ];
 const UNSAFE_ALLOWED: &[&str] = &["store", "io"];

@@ -114,6 +114,9 @@ fn rp_answer(what: What, row: &Row, reader: Option<&Reader<'_>>) -> String {
     if what == What::Event(Event::Shutdown) {
         return "nothing: the process has ended".to_owned();
     }
+    if what == What::Event(Event::WorkerLost) {
+        return "nothing: who could say it does not run any more".to_owned();
+    }
     if what == What::Event(Event::Content) {
         return "RP-ERROR with the RP-Cause (95 to 99, 111) and the TP-FCS that say what is wrong"
             .to_owned();
@@ -141,6 +144,9 @@ const fn repetition(what: What, verdict: Verdict) -> &'static str {
     match (what, verdict) {
         (What::Event(Event::Discarded), _) => "RP-ACK again; nothing is sent",
         (What::Event(Event::Shutdown), _) => "sent again: nothing is remembered over a restart",
+        (What::Event(Event::WorkerLost), _) => {
+            "503 while the process goes on without that worker, else sent again"
+        }
         (_, Verdict::Delivered) => "RP-ACK at once; nothing is sent again",
         (_, Verdict::Permanent) => "the same answer within permanent_window; nothing is sent again",
         (_, Verdict::Temporary) => "sent again",

@@ -46,7 +46,7 @@ fn cells(row: &Row) -> [String; 8] {
         Exception::Copy => " c",
     };
     let rp = match (row.on, row.cause) {
-        (On::Event(Event::Shutdown), _) => "-".to_owned(),
+        (On::Event(Event::Shutdown | Event::WorkerLost), _) => "-".to_owned(),
         (On::Event(Event::Content), _) => "d".to_owned(),
         (_, None) => "ACK".to_owned(),
         (_, Some(cause)) => format!("{cause}/{:02X}", row.fcs),

@@ -177,6 +177,7 @@ fn proof(evidence: Evidence) -> Proof {
         Evidence::NeverSent => of("never_sent"),
         Evidence::Unreachable => of("unreachable"),
         Evidence::Shutdown => of("shutdown"),
+        Evidence::WorkerLost => of("worker_lost"),
     }
 }
 
@@ -268,7 +269,7 @@ impl Formatter for Ascii {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::oam) mod tests {
     use super::*;
     use crate::delivery::Statuses;
     use crate::time::Instant;
@@ -279,7 +280,7 @@ pub(super) mod tests {
         Context { peers: Box::new(peers), time }
     }
 
-    pub(in crate::oam::verdicts) fn account(call_id: &[u8], recipient: &[u8]) -> Account {
+    pub(in crate::oam) fn account(call_id: &[u8], recipient: &[u8]) -> Account {
         let mut statuses = Statuses::default();
         statuses.push(100);
         statuses.push(200);
@@ -340,6 +341,7 @@ pub(super) mod tests {
             (Evidence::NeverSent, "never_sent"),
             (Evidence::Unreachable, "unreachable"),
             (Evidence::Shutdown, "shutdown"),
+            (Evidence::WorkerLost, "worker_lost"),
         ] {
             assert_eq!(of(evidence, silence).0, format!("{{\"kind\":\"{kind}\"}}"));
         }
