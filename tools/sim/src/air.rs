@@ -52,24 +52,50 @@ pub(crate) enum Bound {
 pub(crate) enum Event {
     /// A datagram is there.
     Arrives(Packet),
-    /// The worker looks.
-    Turn,
+    /// A worker looks.
+    Turn(usize),
     /// The SMS side composes its next message.
     Compose,
     /// A client transaction on the SMS side is due.
     Sms(usize),
     /// An IM server answers, unless it has crashed since.
-    Answer { server: usize, life: u32, packet: Packet },
-    /// An ICMP error quotes a datagram of ours.
-    Quoted { remote: Endpoint, quoted: Rc<[u8]>, grade: Grade },
+    Answer {
+        server: usize,
+        life: u32,
+        packet: Packet,
+    },
+    /// An ICMP error quotes a datagram that has left from this address of ours.
+    Quoted {
+        own: Endpoint,
+        remote: Endpoint,
+        quoted: Rc<[u8]>,
+        grade: Grade,
+    },
     /// An IM server forgets everything but what its users saw.
     Crash(usize),
     /// It is back.
     Restart(usize),
-    /// The worker stands still for so long.
+    /// All workers stand still for so long.
     Stall(u64),
+    /// One worker does.
+    StallOne(usize, u64),
+    /// One worker stands still for ever, and later that is seen, if the process still lives its life
+    /// with this number.
+    Stick(usize),
+    Lost {
+        worker: usize,
+        life: u32,
+    },
+    /// The process ends without warning.
+    Die,
+    /// It is there again.
+    Revive,
     /// One direction between us and the host at this address is dead for so long.
-    Block { host: Endpoint, inbound: bool, lasts: u64 },
+    Block {
+        host: Endpoint,
+        inbound: bool,
+        lasts: u64,
+    },
     /// New work is met differently from here on.
     Serve(Serving),
     /// A stranger tries something.
@@ -191,7 +217,7 @@ impl Air {
         let grade = if whole { Grade::Sound } else { Grade::Doubtful };
         let quoted = packet.octets[..quoted].into();
         let delay = self.latency();
-        self.after(delay, Event::Quoted { remote: packet.to, quoted, grade });
+        self.after(delay, Event::Quoted { own: packet.from, remote: packet.to, quoted, grade });
     }
 
     fn latency(&mut self) -> u64 {

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use roger::delivery::{Account, Verdict as Decided};
-use roger::engine::{Engine, Serving, Setup};
+use roger::engine::{Common, Engine, Neighbours, Serving, Setup};
+use roger::id::WorkerId;
 use roger::metrics::Tally;
 use roger::packet::{
     Arrival, Departure, Departures, Endpoint, Flow, Owner, SendError, Sent, Slot, SocketId,
@@ -21,6 +22,8 @@ use crate::air::Packet;
 use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::mischief::{self, Mischief};
+use crate::setup::of_worker;
+use crate::strife::Strife;
 use crate::swarm::{MS, Swarm};
 use crate::text::{Key, Text, parameter, without_top_via};
 
@@ -37,19 +40,25 @@ pub(crate) struct Outgoing {
 /// The engine, and what a bug has to remember.
 #[derive(Debug)]
 pub(crate) struct Boundary {
-    pub(crate) engine: Engine,
+    pub(crate) engines: Vec<Engine>,
+    /// What the workers share.
+    common: Arc<Common>,
+    setup: Setup,
     pub(crate) bug: Option<Bug>,
     pub(crate) chance: Chance,
     pub(crate) deadline: u64,
     pub(crate) transaction: u64,
     pub(crate) servers: Vec<Endpoint>,
-    request_socket: SocketId,
+    pub(crate) request_socket: SocketId,
     requests: BTreeMap<Key, (Flow, u64, Rc<[u8]>)>,
     told: BTreeSet<Key>,
     pub(crate) went: BTreeMap<Box<str>, (Flow, Rc<[u8]>)>,
     pub(crate) invented: Vec<Outgoing>,
     /// What a bug in the gateway has to remember.
     pub(crate) mischief: Mischief,
+    /// The same of a bug between workers, and what it makes a worker take once more.
+    pub(crate) strife: Strife,
+    pub(crate) again: Vec<(Packet, Flow)>,
     account: Option<Account>,
     pub(crate) minted: u64,
 }
@@ -57,7 +66,7 @@ pub(crate) struct Boundary {
 impl Boundary {
     pub(crate) fn new(
         mut setup: Setup,
-        tally: Arc<Tally>,
+        tallies: &[Arc<Tally>],
         swarm: &Swarm,
         bug: Option<Bug>,
         chance: Chance,
@@ -65,9 +74,12 @@ impl Boundary {
         if let Some(bug) = bug {
             mischief::misconfigure(&mut setup, bug);
         }
+        let (engines, common) = engines(&setup, tallies, 0, swarm);
         Self {
             request_socket: setup.request_socket_v4.unwrap_or_default(),
-            engine: Engine::new(setup, tally, Instant(0)),
+            engines,
+            common,
+            setup,
             bug,
             chance,
             deadline: swarm.deadline(),
@@ -78,9 +90,42 @@ impl Boundary {
             told: BTreeSet::new(),
             went: BTreeMap::new(),
             invented: Vec::new(),
+            strife: Strife::default(),
+            again: Vec::new(),
             account: None,
             minted: 0,
         }
+    }
+
+    /// The process starts again.
+    pub(crate) fn revive(&mut self, tallies: &[Arc<Tally>], now: u64, swarm: &Swarm) {
+        if self.bug != Some(Bug::EpochKept) {
+            self.setup.epoch += 1;
+        }
+        self.strife = Strife::default();
+        (self.engines, self.common) = engines(&self.setup, tallies, now, swarm);
+    }
+
+    /// A worker will never do anything again, and the others are told.
+    pub(crate) fn lose(&mut self, worker: usize) {
+        self.strife.lose(worker);
+        self.common.lose(WorkerId(u8::try_from(worker).unwrap_or(0)));
+    }
+
+    /// Whether nobody tells what was left on a lost worker.
+    pub(crate) fn leaves_untold(&mut self) -> bool {
+        self.strikes(Bug::RemainsUntold)
+    }
+
+    /// What was handed over to a worker.
+    pub(crate) fn on_handed(
+        &mut self,
+        worker: usize,
+        room: usize,
+        now: u64,
+        out: &mut Departures,
+    ) -> usize {
+        self.engines[worker].on_handed(room, Instant(now), out)
     }
 
     /// Whether `bug` is planted and strikes now: not each time, so that it has to be looked for.
@@ -90,13 +135,15 @@ impl Boundary {
 
     pub(crate) fn on_burst(
         &mut self,
+        worker: usize,
         packets: &mut [(Packet, Flow)],
         now: u64,
         out: &mut Departures,
     ) {
         if self.bug.is_some() {
+            self.on_burst_in(worker, now, out);
             for (packet, flow) in packets.iter_mut() {
-                self.on_incoming(packet, flow, now);
+                self.on_incoming(worker, packet, flow, now);
             }
             self.swap_responses(packets);
         }
@@ -109,10 +156,11 @@ impl Boundary {
                 truncated: packet.truncated,
             })
             .collect();
-        self.engine.on_burst(&arrivals, out);
+        self.engines[worker].on_burst(&arrivals, out);
+        self.take_again(worker, now, out);
     }
 
-    pub(crate) fn on_sent(&mut self, owner: Owner, sent: Sent, now: u64) {
+    pub(crate) fn on_sent(&mut self, worker: usize, owner: Owner, sent: Sent, now: u64) {
         let sent = match sent {
             Err(error) if error.nothing_left() && self.strikes(Bug::RefusalUnheard) => Ok(()),
             Err(SendError::Other(_)) if self.strikes(Bug::ErrorAsRefusal) => {
@@ -120,29 +168,36 @@ impl Boundary {
             }
             same => same,
         };
-        self.engine.on_sent(owner, sent, Instant(now));
+        self.engines[worker].on_sent(owner, sent, Instant(now));
     }
 
-    pub(crate) fn on_unreachable(&mut self, remote: Endpoint, quoted: &[u8], now: u64) {
+    pub(crate) fn on_unreachable(
+        &mut self,
+        worker: usize,
+        remote: Endpoint,
+        quoted: &[u8],
+        now: u64,
+    ) {
         if self.strikes(Bug::UnreachableAsFailure)
             && let Some(key) = Text::read(quoted).and_then(|text| text.key_below())
         {
             self.invent(&key, "500 Server Internal Error");
         }
-        self.engine.on_unreachable(remote, quoted, Instant(now));
+        self.engines[worker].on_unreachable(remote, quoted, Instant(now));
     }
 
-    pub(crate) fn on_tick(&mut self, now: u64, out: &mut Departures) -> usize {
+    pub(crate) fn on_tick(&mut self, worker: usize, now: u64, out: &mut Departures) -> usize {
+        self.on_turn_of(worker, now);
         let early = if self.bug == Some(Bug::TimerEarly) { 300 * MS } else { 0 };
-        self.engine.on_tick(Instant(now + early), out)
+        self.engines[worker].on_tick(Instant(now + early), out)
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.engine.next_deadline().map(|deadline| deadline.0)
+    pub(crate) fn next_deadline(&self, worker: usize) -> Option<u64> {
+        self.engines[worker].next_deadline().map(|deadline| deadline.0)
     }
 
-    pub(crate) fn serve(&mut self, serving: Serving) {
-        self.engine.serve(serving);
+    pub(crate) fn serve(&mut self, worker: usize, serving: Serving) {
+        self.engines[worker].serve(serving);
     }
 
     /// An IM server is back.
@@ -155,10 +210,10 @@ impl Boundary {
         }
     }
 
-    pub(crate) fn pop_account(&mut self) -> Option<Account> {
-        let mut account = self.account.take().or_else(|| self.engine.pop_account())?;
+    pub(crate) fn pop_account(&mut self, worker: usize) -> Option<Account> {
+        let mut account = self.account.take().or_else(|| self.engines[worker].pop_account())?;
         if self.strikes(Bug::AccountLost) {
-            return self.pop_account();
+            return self.pop_account(worker);
         }
         if self.strikes(Bug::AccountTwice) {
             self.account = Some(account);
@@ -175,12 +230,17 @@ impl Boundary {
     }
 
     /// What leaves in the place of what the engine wants to leave.
-    pub(crate) fn on_outgoing(&mut self, mut list: Vec<Outgoing>, now: u64) -> Vec<Outgoing> {
+    pub(crate) fn on_outgoing(
+        &mut self,
+        worker: usize,
+        mut list: Vec<Outgoing>,
+        now: u64,
+    ) -> Vec<Outgoing> {
         if self.bug.is_none() {
             return list;
         }
         for outgoing in &mut list {
-            self.on_departure(outgoing, now);
+            self.on_departure(worker, outgoing, now);
         }
         if self.bug == Some(Bug::ReportsSwapped) {
             let finals: Vec<usize> = (0..list.len())
@@ -196,10 +256,11 @@ impl Boundary {
         list
     }
 
-    fn on_departure(&mut self, outgoing: &mut Outgoing, now: u64) {
+    fn on_departure(&mut self, worker: usize, outgoing: &mut Outgoing, now: u64) {
         let octets = outgoing.octets.clone();
         let Some(text) = Text::read(&octets) else { return };
         let Some(key) = text.key() else { return };
+        self.on_strife_out(worker, outgoing, &text, &key);
         if let Some(status) = text.status() {
             self.on_response_out(outgoing, status, &key);
             return;
@@ -239,20 +300,15 @@ impl Boundary {
             && self.strikes(Bug::RefusedButSent)
             && let Some((_, _, request)) = self.requests.get(key)
         {
-            let via =
-                format!("\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKbug{}", self.minted);
-            self.minted += 1;
-            let request = String::from_utf8_lossy(request).replacen("\r\n", &(via + "\r\n"), 1);
-            let flow =
-                Flow { remote: self.servers[0], local: [0; 16], socket: self.request_socket };
-            self.invented.push(invented(flow, request.into_bytes().into()));
+            self.send_on(&request.clone());
         }
     }
 
-    fn on_incoming(&mut self, packet: &mut Packet, flow: &mut Flow, now: u64) {
+    fn on_incoming(&mut self, worker: usize, packet: &mut Packet, flow: &mut Flow, now: u64) {
         let octets = packet.octets.clone();
         let Some(text) = Text::read(&octets) else { return };
         let Some(key) = text.key() else { return };
+        self.on_strife_in(worker, packet, *flow, &text, &key);
         self.on_gateway_in(packet, &text, &key, now);
         let octets = packet.octets.clone();
         let Some(text) = Text::read(&octets) else { return };
@@ -336,6 +392,22 @@ impl Boundary {
         let branch = Text::read(octets).and_then(|text| text.key()).map(|key| key.branch);
         replaced(octets, &branch.unwrap_or_default(), &format!("z9hG4bKbug{}", self.minted))
     }
+}
+
+/// The engines of a process that starts.
+fn engines(
+    setup: &Setup,
+    tallies: &[Arc<Tally>],
+    now: u64,
+    swarm: &Swarm,
+) -> (Vec<Engine>, Arc<Common>) {
+    let group = Neighbours::group(tallies.len(), setup.next_servers.len());
+    let common = group[0].common();
+    let engine = |(worker, (neighbours, tally)): (usize, (Neighbours, &Arc<Tally>))| {
+        let setup = of_worker(setup, worker, swarm);
+        Engine::among(neighbours, setup, Arc::clone(tally), Instant(now))
+    };
+    (group.into_iter().zip(tallies).enumerate().map(engine).collect(), common)
 }
 
 pub(crate) fn invented(flow: Flow, octets: Rc<[u8]>) -> Outgoing {

@@ -91,11 +91,27 @@ pub enum Bug {
     AckForFailure,
     /// The next server is tried although the first may have it.
     CopyWhileOpen,
+    /// A response that is handed over gets lost on its way.
+    HandoverDropped,
+    /// A request that is handed over is taken twice.
+    HandoverTwice,
+    /// A retransmission is a new message to another worker than its home.
+    HomeIgnored,
+    /// What a worker hands over after it stood still is looked up as of now.
+    SinceForgotten,
+    /// The entry of another worker is read as another one: 200 for what has failed.
+    DirectoryMisread,
+    /// What was a lost worker's is sent on by another one.
+    LostAccepts,
+    /// The process starts again under the epoch of its last life.
+    EpochKept,
+    /// What was left on a lost worker is told by nobody.
+    RemainsUntold,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 52] = [
         Self::ReportTwice,
         Self::ReportLost,
         Self::BusyAsDelivered,
@@ -140,6 +156,14 @@ impl Bug {
         Self::ErrorForDelivered,
         Self::AckForFailure,
         Self::CopyWhileOpen,
+        Self::HandoverDropped,
+        Self::HandoverTwice,
+        Self::HomeIgnored,
+        Self::SinceForgotten,
+        Self::DirectoryMisread,
+        Self::LostAccepts,
+        Self::EpochKept,
+        Self::RemainsUntold,
     ];
 
     /// Its name on the command line.

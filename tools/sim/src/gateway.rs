@@ -11,9 +11,10 @@ use roger::packet::{Departure, Sent};
 use crate::air::{Grade, Packet};
 use crate::centre::Centres;
 use crate::form;
-use crate::ledger::{Proof, Verdict, What, guess, sanitised, slack};
+use crate::ledger::Verdict;
 use crate::post::{Attempt, Life, Post};
 use crate::short::Short;
+use crate::submission::{Proof, What, guess, sanitised, slack};
 use crate::swarm::{SECOND, Swarm};
 use crate::text::Text;
 use crate::verdict;
@@ -59,8 +60,20 @@ pub(crate) struct Gateway {
     pub(crate) tainted: BTreeSet<usize>,
     /// Branches of what was made of damaged copies.
     pub(crate) unknown: BTreeSet<Box<str>>,
-    /// Lives that began in this turn.
+    /// Lives whose request may not have reached whom it concerns.
     pub(crate) fresh: Vec<usize>,
+    /// Proofs of which that holds as well.
+    unsettled: Vec<(Place, usize)>,
+    /// Who takes this turn.
+    pub(crate) seat: usize,
+    /// Branches of an earlier life of the process, and how many lives and attempts are of one.
+    past: BTreeSet<Box<str>>,
+    past_lives: usize,
+    /// Where a worker is lost, so that nothing is repeated any more.
+    lost: BTreeSet<usize>,
+    past_attempts: usize,
+    /// Whether a worker is lost: what concerns it is refused with 503.
+    pub(crate) is_homeless: bool,
     /// Whether 503 is a right answer to new work.
     pub(crate) may_refuse: bool,
     /// Whether the process has been told to end, so that reports may be missing.
@@ -74,6 +87,7 @@ impl Gateway {
     pub(crate) fn on_arrival(
         &mut self,
         now: u64,
+        since: u64,
         packet: &Packet,
         centres: &Centres,
         swarm: &Swarm,
@@ -81,7 +95,7 @@ impl Gateway {
         if let Some(submission) = packet.mark {
             let short = centres.submissions[submission].short;
             if packet.grade == Grade::Sound {
-                self.arrived(now, submission, short, swarm);
+                self.arrived(now, since, submission, short, swarm);
                 return true;
             }
             self.tainted.insert(short);
@@ -104,7 +118,7 @@ impl Gateway {
 
     /// An ICMP error is about to be given to the engine. Whether it is about a message of these.
     pub(crate) fn on_unreachable(&mut self, now: u64, quoted: &[u8], grade: Grade) -> bool {
-        let branch = crate::ledger::branch_in(quoted);
+        let branch = crate::submission::quoted_branch(quoted);
         let Some(place) = branch.and_then(|branch| self.branches.get(&branch).copied()) else {
             return false;
         };
@@ -121,22 +135,24 @@ impl Gateway {
         };
         let Some(post) = post else { return };
         let (server, octets) = (post.remote, octets.clone());
-        post.proofs.push(Proof { at, what, certain: sound, server, octets });
+        self.unsettled.push((place, post.proofs.len()));
+        post.proofs.push(Proof { at, what, by: u64::MAX, certain: sound, server, octets });
     }
 
     /// A sound MESSAGE of a service centre.
-    fn arrived(&mut self, now: u64, submission: usize, short: usize, swarm: &Swarm) {
+    fn arrived(&mut self, now: u64, since: u64, submission: usize, short: usize, swarm: &Swarm) {
         let lives = self.by_submission.entry(submission).or_default();
         let optional = match lives.last().map(|life| &self.lives[*life]) {
             None => self.tainted.contains(&short),
             // Which copy was new again only the account tells.
             Some(last) if last.optional && last.told.is_none() && last.arrived < now => true,
             // Timer J is a lower bound: for a while it is still known, or new again.
-            Some(Life { answered: Some((at, _)), .. }) if now >= at + swarm.transaction() => true,
+            Some(Life { answered: Some((at, _)), .. }) if since >= at + swarm.transaction() => true,
             Some(Life { answered: None, arrived, .. }) if *arrived < now => {
-                // The copies before this one were dropped for want of room.
+                // The copies before this one were dropped for want of room, or are on their way.
                 if let Some(last) = lives.last() {
                     self.lives[*last].arrived = now;
+                    self.lives[*last].copies.push(now);
                     self.fresh.push(*last);
                 }
                 return;
@@ -150,6 +166,9 @@ impl Gateway {
             submission,
             short,
             arrived: now,
+            copies: [now].into(),
+            seat: None,
+            is_lost: false,
             answered: None,
             optional,
             own: Vec::new(),
@@ -194,6 +213,9 @@ impl Gateway {
             };
             post.retransmitted(now, remote, octets, swarm).map_err(|e| format!("{branch}: {e}"))?;
             return Ok(Some(Ticket::Other));
+        }
+        if self.past.contains(&branch) {
+            return Err(format!("{branch}: sent by an earlier life, and sent again"));
         }
         if self.unknown.contains(&branch) {
             return Ok(Some(Ticket::Other));
@@ -248,9 +270,12 @@ impl Gateway {
             return Err(format!("{call_id}: answered {status} ({fate:?})"));
         }
         match life.answered {
-            None => life.answered = Some((now, status)),
+            None => (life.answered, life.seat) = (Some((now, status)), Some(self.seat)),
             // It may have been forgotten between two copies.
             Some(_) if life.optional => life.answered = Some((now, status)),
+            // Who refused it before, or answered what is no message, is there no more.
+            Some((_, first))
+                if status == 503 && self.is_homeless && (first >= 300 || !fate.is_accounted()) => {}
             Some((_, first)) if first != status => {
                 return Err(format!("I9: {call_id}: first {first}, then {status}"));
             }
@@ -292,7 +317,12 @@ impl Gateway {
             if self.lives[life].account.is_some() {
                 continue;
             }
-            if self.lives[life].arrived != account.arrived.0 && lives.len() > 1 {
+            let record = &mut self.lives[life];
+            let arrived = record.arrived;
+            if record.copies.contains(&account.arrived.0) {
+                record.arrived = account.arrived.0;
+            }
+            if record.arrived != account.arrived.0 && lives.len() > 1 {
                 continue;
             }
             match self.judge(life, &lives, account, now, centres, swarm) {
@@ -300,7 +330,10 @@ impl Gateway {
                     self.lives[life].account = Some(*account);
                     return Ok(Some(life));
                 }
-                Err(error) => complaint = format!("{call_id}: {error}"),
+                Err(error) => {
+                    self.lives[life].arrived = arrived;
+                    complaint = format!("{call_id}: {error}");
+                }
             }
         }
         let lenient = match submission.map(|submission| centres.submissions[submission].short) {
@@ -335,13 +368,35 @@ impl Gateway {
             }
             self.exchange(life, other);
         }
+        // Of two submissions that were on their way at the same time either may have come first.
+        let others: Vec<usize> = match swarm.crew.workers {
+            1 => Vec::new(),
+            _ => self.lives_of.get(&self.lives[life].short).cloned().unwrap_or_default(),
+        };
+        for other in others {
+            let [one, two] = [life, other].map(|life| self.lives[life].own.is_empty());
+            if one == two {
+                continue;
+            }
+            self.exchange_own(life, other);
+            if verdict::account(self, life, account, now, centres, swarm).is_ok() {
+                return Ok(());
+            }
+            self.exchange_own(life, other);
+        }
         first
+    }
+
+    fn exchange_own(&mut self, life: usize, other: usize) {
+        let theirs = core::mem::take(&mut self.lives[other].own);
+        self.lives[other].own = core::mem::replace(&mut self.lives[life].own, theirs);
     }
 
     fn exchange(&mut self, life: usize, other: usize) {
         let theirs = self.lives[other].told.take();
         self.lives[other].told = core::mem::replace(&mut self.lives[life].told, theirs);
-        for place in self.branches.values_mut() {
+        let unsettled = self.unsettled.iter_mut().map(|(place, _)| place);
+        for place in self.branches.values_mut().chain(unsettled) {
             if let Place::Report(owner, _) = place {
                 *owner = match *owner {
                     owner if owner == life => other,
@@ -352,8 +407,59 @@ impl Gateway {
         }
     }
 
-    /// A turn is over: everything sound that came was answered at once.
-    pub(crate) fn on_turn_end(&mut self) -> Verdict<()> {
+    /// Requests that have not reached whom they concern may have been dropped for want of room.
+    pub(crate) fn on_requests_dropped(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// The same with proofs: they need not count any more.
+    pub(crate) fn on_proofs_dropped(&mut self) {
+        self.unsettled.clear();
+    }
+
+    /// The process has ended without warning: nobody reports or tells what was open, and everything
+    /// that comes is new.
+    pub(crate) fn on_death(&mut self) {
+        for life in &mut self.lives {
+            life.optional = true;
+        }
+        self.past.extend(core::mem::take(&mut self.branches).into_keys());
+        (self.past_lives, self.past_attempts) = (self.lives.len(), self.attempts.len());
+        self.accounts = 0;
+        self.by_short.clear();
+        self.by_pair.clear();
+        self.by_submission.clear();
+        self.lives_of.clear();
+        self.fresh.clear();
+        self.unsettled.clear();
+        self.lost.clear();
+        self.is_homeless = false;
+    }
+
+    /// A worker is lost, and what was left there was told: nothing is owed any more for the rest,
+    /// whose verdict was reached. How many these are.
+    pub(crate) fn on_loss(&mut self, seat: usize, centres: &Centres) -> usize {
+        let before = self.open(centres);
+        self.lost.insert(seat);
+        for life in self.lives.iter_mut().filter(|life| life.seat == Some(seat)) {
+            life.is_lost = true;
+        }
+        before - self.open(centres)
+    }
+
+    /// Everything that came has reached whom it concerns: what was sound was answered at once.
+    pub(crate) fn on_settled(&mut self, now: u64) -> Verdict<()> {
+        for (place, proof) in core::mem::take(&mut self.unsettled) {
+            let post = match place {
+                Place::Message(attempt) => Some(&mut self.attempts[attempt].post),
+                Place::Report(life, post) => {
+                    self.lives[life].told.as_mut().and_then(|told| told.posts.get_mut(post))
+                }
+            };
+            if let Some(proof) = post.and_then(|post| post.proofs.get_mut(proof)) {
+                proof.by = now;
+            }
+        }
         for life in core::mem::take(&mut self.fresh) {
             let life = &self.lives[life];
             let lenient = life.optional || self.may_refuse || self.tainted.contains(&life.short);
@@ -368,7 +474,8 @@ impl Gateway {
     pub(crate) fn at_end(&self, centres: &Centres, swarm: &Swarm) -> Verdict<()> {
         for life in &self.lives {
             let short = &centres.shorts[life.short];
-            if life.optional || !life.is_accepted() || self.tainted.contains(&life.short) {
+            let lenient = life.optional || life.is_lost || self.tainted.contains(&life.short);
+            if lenient || !life.is_accepted() {
                 continue;
             }
             let call_id = &centres.submissions[life.submission].call_id;
@@ -379,7 +486,8 @@ impl Gateway {
                 return Err(format!("I1: {call_id} has no account"));
             }
         }
-        for attempt in &self.attempts {
+        let lives = self.attempts.iter().skip(self.past_attempts);
+        for attempt in lives.filter(|attempt| !self.lost.contains(&attempt.seat)) {
             attempt.post.was_repeated(swarm).map_err(|e| format!("{}: {e}", attempt.branch))?;
         }
         Ok(())
@@ -389,7 +497,7 @@ impl Gateway {
     pub(crate) fn open(&self, centres: &Centres) -> usize {
         let open = |life: &&Life| {
             let owed = centres.shorts[life.short].fate.is_accounted();
-            let lenient = life.optional || self.tainted.contains(&life.short);
+            let lenient = life.optional || life.is_lost || self.tainted.contains(&life.short);
             life.is_accepted() && owed && !lenient && life.account.is_none()
         };
         self.lives.iter().filter(open).count()
@@ -403,7 +511,8 @@ impl Gateway {
     /// How many submissions there were that carry no message.
     pub(crate) fn others(&self, centres: &Centres) -> u64 {
         let other = |life: &&Life| !centres.shorts[life.short].fate.is_accounted();
-        self.lives.iter().filter(other).count() as u64 + self.tainted.len() as u64
+        let lives = self.lives.iter().skip(self.past_lives);
+        lives.filter(other).count() as u64 + self.tainted.len() as u64
     }
 
     /// The instant messages of a short message, in order.
@@ -443,264 +552,4 @@ impl Gateway {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::air::Air;
-    use crate::centre::Task;
-    use crate::chance::Chance;
-    use crate::short::Fate;
-    use crate::text::written;
-
-    /// A service centre that has handed one plain short message over, and what the engine should
-    /// do with it written by hand.
-    struct Scene {
-        swarm: Swarm,
-        centres: Centres,
-        gateway: Gateway,
-        now: u64,
-    }
-
-    const SECONDS: u64 = SECOND;
-
-    impl Scene {
-        fn new() -> Self {
-            let plain = |swarm: &Swarm| {
-                swarm.gateway.messages > 0
-                    && !swarm.route_by_uri
-                    && swarm.t1_ms == 500
-                    && swarm.deadline_ms == 28_000
-                    && swarm.gateway.centres.iter().all(|centre| centre.route.is_empty())
-                    && !swarm.gateway.cpim[0]
-                    && swarm.faults.stalls == 0
-                    && crate::judge::letter(200, swarm.places.servers[0].role) == 'D'
-            };
-            let mut swarms = (0..).map(|seed| Swarm::new(&mut Chance::new(seed)));
-            let swarm = swarms.find(plain).unwrap();
-            let mut air = Air::new(Chance::new(3), crate::swarm::Faults::none());
-            let mut centres = Centres::default();
-            let usable = |centres: &Centres| {
-                let short = centres
-                    .shorts
-                    .iter()
-                    .position(|short| short.fate == Fate::Send && short.originator.ton == 1)?;
-                Some(short)
-            };
-            while usable(&centres).is_none() {
-                centres.on_task(Task::Compose, false, &mut air, &swarm);
-            }
-            let short = usable(&centres).unwrap();
-            for _ in 0..2 {
-                centres.on_task(Task::Submit(short), false, &mut air, &swarm);
-            }
-            Self { swarm, centres, gateway: Gateway::default(), now: 10 * SECONDS }
-        }
-
-        /// The MESSAGE of a submission comes.
-        fn arrives(&mut self, submission: usize) {
-            let record = &self.centres.submissions[submission];
-            let packet = Packet {
-                from: self.swarm.gateway.centres[record.centre].addresses[0],
-                to: self.swarm.places.sockets[0],
-                octets: record.octets.clone(),
-                grade: Grade::Sound,
-                truncated: false,
-                mark: Some(submission),
-            };
-            assert!(self.gateway.on_arrival(self.now, &packet, &self.centres, &self.swarm));
-            let text = Text::read(&record.octets).unwrap();
-            let via = text.vias().next().unwrap().trim();
-            let answer = format!("SIP/2.0 200 OK\r\nVia: {via}\r\nContent-Length: 0\r\n\r\n");
-            self.leaves(packet.from, answer.as_bytes()).unwrap();
-            self.gateway.on_turn_end().unwrap();
-        }
-
-        fn leaves(&mut self, remote: roger::packet::Endpoint, octets: &[u8]) -> Verdict<()> {
-            let flow = roger::packet::Flow { remote, ..Default::default() };
-            let departure = Departure { flow, ..Departure::default() };
-            let octets = octets.into();
-            let Self { gateway, centres, swarm, now, .. } = self;
-            gateway.on_departure(*now, &departure, &octets, centres, swarm).map(|_| ())
-        }
-
-        /// An instant message for the short message leaves.
-        fn instant(&mut self, branch: &str, call_id: &str, cseq: u32) -> Verdict<()> {
-            let short = &self.centres.shorts[self.centres.submissions[0].short];
-            let octets = format!(
-                "MESSAGE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch={branch}\r\n\
-                 From: <sip:+{from}@{domain};user=phone>;tag=1\r\nTo: <{uri}>\r\n\
-                 Call-ID: {call_id}\r\nCSeq: {cseq} MESSAGE\r\nDate: {date}\r\n\
-                 Request-Disposition: no-fork\r\nContent-Type: text/plain; charset=UTF-8\r\n\
-                 Content-Length: {len}\r\n\r\n{text}",
-                uri = short.recipient,
-                us = written(self.swarm.places.sockets[0]),
-                from = short.originator.text,
-                domain = form::DOMAIN,
-                date = short.date(),
-                len = short.text.len(),
-                text = short.text,
-            );
-            let remote = short.targets[0];
-            self.leaves(remote, octets.as_bytes())
-        }
-
-        /// A final response to it comes.
-        fn response(&mut self, branch: &str, status: u16) {
-            let octets =
-                format!("SIP/2.0 {status} X\r\nVia: SIP/2.0/UDP a;branch={branch}\r\n\r\n");
-            let packet = Packet {
-                from: self.swarm.places.servers[0].addresses[0],
-                to: self.swarm.places.sockets[0],
-                octets: octets.as_bytes().into(),
-                grade: Grade::Sound,
-                truncated: false,
-                mark: None,
-            };
-            assert!(self.gateway.on_arrival(self.now, &packet, &self.centres, &self.swarm));
-        }
-
-        /// A report about a submission leaves.
-        fn report(&mut self, branch: &str, submission: usize, body: &[u8]) -> Verdict<()> {
-            let record = &self.centres.submissions[submission];
-            let short = &self.centres.shorts[record.short];
-            let head = format!(
-                "MESSAGE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP a;branch={branch}\r\nTo: <{uri}>\r\n\
-                 From: <{from}>;tag=2\r\nCall-ID: r{branch}\r\nCSeq: 1 MESSAGE\r\n\
-                 In-Reply-To: {reply}\r\nContent-Type: application/vnd.3gpp.sms\r\n\
-                 Content-Length: {len}\r\n\r\n",
-                uri = record.report_to,
-                from = short.recipient,
-                reply = record.call_id,
-                len = body.len(),
-            );
-            let remote = self.swarm.gateway.centres[record.centre].addresses[0];
-            self.leaves(remote, &[head.as_bytes(), body].concat())
-        }
-
-        fn reference(&self, submission: usize) -> u8 {
-            self.centres.submissions[submission].reference
-        }
-
-        /// Delivered and acknowledged.
-        fn delivered() -> Self {
-            let mut scene = Self::new();
-            scene.arrives(0);
-            scene.instant("z9hG4bK1", "c", 1).unwrap();
-            scene.now += SECONDS;
-            scene.response("z9hG4bK1", 200);
-            let ack = [2, scene.reference(0), 0x41, 2, 0, 0];
-            scene.report("z9hG4bKr1", 0, &ack).unwrap();
-            scene
-        }
-    }
-
-    #[test]
-    fn what_is_right_is_let_pass() {
-        Scene::delivered();
-    }
-
-    #[test]
-    fn an_acknowledgement_needs_its_proof() {
-        let mut scene = Scene::new();
-        scene.arrives(0);
-        scene.instant("z9hG4bK1", "c", 1).unwrap();
-        let ack = [2, scene.reference(0)];
-        assert!(scene.report("z9hG4bKr1", 0, &ack).unwrap_err().starts_with("I3"));
-        scene.response("z9hG4bK1", 202);
-        scene.centres.shorts[scene.centres.submissions[0].short].status_report = true;
-        assert!(scene.report("z9hG4bKr1", 0, &ack).unwrap_err().starts_with("I3"));
-    }
-
-    #[test]
-    fn a_report_is_said_once_and_with_its_own_reference() {
-        let mut scene = Scene::delivered();
-        let ack = [2, scene.reference(0), 0x41, 2, 0, 0];
-        assert!(scene.report("z9hG4bKr2", 0, &ack).unwrap_err().starts_with("I5"));
-        scene.arrives(1);
-        let other = [2, scene.reference(1).wrapping_add(1)];
-        assert!(scene.report("z9hG4bKr3", 1, &other).unwrap_err().starts_with("I7"));
-        let own = [2, scene.reference(1)];
-        scene.report("z9hG4bKr3", 1, &own).unwrap();
-    }
-
-    #[test]
-    fn causes_of_the_network_are_not_for_an_ms() {
-        for (cause, right) in [(111, true), (96, true), (22, false), (41, false), (38, false)] {
-            let mut scene = Scene::new();
-            scene.arrives(0);
-            let error = [4, scene.reference(0), 1, cause];
-            assert_eq!(scene.report("z9hG4bKr1", 0, &error).is_ok(), right, "{cause}");
-        }
-    }
-
-    #[test]
-    fn a_report_does_not_come_after_its_deadline() {
-        let mut scene = Scene::new();
-        scene.arrives(0);
-        scene.now += 29 * SECONDS;
-        let error = [4, scene.reference(0), 1, 111];
-        assert!(scene.report("z9hG4bKr1", 0, &error).unwrap_err().starts_with("I8"));
-    }
-
-    #[test]
-    fn what_was_delivered_is_not_sent_again() {
-        let mut scene = Scene::delivered();
-        scene.now += 100 * SECONDS;
-        scene.arrives(1);
-        assert!(scene.instant("z9hG4bK2", "c", 2).unwrap_err().starts_with("H2"));
-        // Long after that it may be another message.
-        let mut scene = Scene::delivered();
-        scene.now += 400 * SECONDS;
-        scene.arrives(1);
-        scene.instant("z9hG4bK2", "d", 1).unwrap();
-    }
-
-    #[test]
-    fn what_was_refused_or_accepted_is_not_sent_again() {
-        for (status, hazard) in [(404, "H61"), (202, "H3")] {
-            let mut scene = Scene::new();
-            scene.arrives(0);
-            scene.instant("z9hG4bK1", "c", 1).unwrap();
-            scene.response("z9hG4bK1", status);
-            scene.now += 20 * SECONDS;
-            scene.arrives(1);
-            assert!(scene.instant("z9hG4bK2", "c", 2).unwrap_err().starts_with(hazard));
-        }
-    }
-
-    #[test]
-    fn a_retry_has_the_same_call_id_and_the_next_cseq() {
-        let unknown = || {
-            let mut scene = Scene::new();
-            scene.arrives(0);
-            scene.instant("z9hG4bK1", "c", 1).unwrap();
-            scene.response("z9hG4bK1", 486);
-            scene.now += 5 * SECONDS;
-            scene.arrives(1);
-            scene
-        };
-        unknown().instant("z9hG4bK2", "c", 2).unwrap();
-        assert!(unknown().instant("z9hG4bK2", "d", 1).unwrap_err().starts_with("H13"));
-        assert!(unknown().instant("z9hG4bK2", "c", 1).unwrap_err().starts_with("H8"));
-        let mut twice = unknown();
-        twice.instant("z9hG4bK2", "c", 2).unwrap();
-        twice.response("z9hG4bK2", 486);
-        twice.now += SECONDS;
-        let error = [4, twice.reference(0), 1, 111];
-        twice.report("z9hG4bKr1", 0, &error).unwrap();
-        assert!(twice.instant("z9hG4bK3", "c", 3).unwrap_err().starts_with("I9"));
-    }
-
-    #[test]
-    fn one_message_to_a_uri_is_pending() {
-        let mut scene = Scene::new();
-        scene.arrives(0);
-        scene.instant("z9hG4bK1", "c", 1).unwrap();
-        scene.now += SECONDS;
-        scene.arrives(1);
-        assert!(scene.instant("z9hG4bK2", "c", 2).unwrap_err().starts_with("R2"));
-        let mut late = Scene::new();
-        late.arrives(0);
-        late.now += 12 * SECONDS;
-        assert!(late.instant("z9hG4bK1", "c", 1).unwrap_err().starts_with("R2"));
-    }
-}
+mod tests;

@@ -6,7 +6,8 @@ use roger::limits::KEPT_SIZE;
 use roger::packet::Endpoint;
 
 use crate::air::Packet;
-use crate::ledger::{Proof, Submission, Verdict, What, slack};
+use crate::ledger::Verdict;
+use crate::submission::{Proof, Submission, What, slack};
 use crate::swarm::{Client, MS, Swarm};
 use crate::text::{Text, endpoint, parameter, sent_by, value_of};
 
@@ -88,7 +89,7 @@ pub(crate) fn account(
     identity(account, record, swarm)?;
     let outcomes = outcomes(record, swarm);
     let mut complaint = None;
-    let mut fits = account.evidence == Evidence::Shutdown;
+    let mut fits = matches!(account.evidence, Evidence::Shutdown | Evidence::WorkerLost);
     for outcome in &outcomes {
         match fit(account, *outcome, record, swarm) {
             Ok(()) => fits = true,
@@ -108,6 +109,10 @@ pub(crate) fn account(
     verdict(account)?;
     if !record.tainted {
         report(account, record)?;
+    }
+    if account.evidence == Evidence::WorkerLost {
+        // Who tells it only knows that it was open.
+        return if account.decided.0 == now { Ok(()) } else { Err("told late".to_owned()) };
     }
     timing(account, record, now, swarm)
 }
@@ -136,10 +141,14 @@ fn identity(account: &Account, record: &Submission, swarm: &Swarm) -> Verdict<()
         return Err(format!("I7: from peer {}", account.sms_peer));
     }
     let clients = swarm.places.clients.len();
-    let last = record.attempts.last().map(|attempt| attempt.server);
+    let is_last = |server: &crate::swarm::Server| {
+        let lost = account.evidence == Evidence::WorkerLost;
+        let mut tried = record.attempts.iter().rev().take(if lost { usize::MAX } else { 1 });
+        tried.any(|attempt| server.addresses.contains(&attempt.server))
+    };
     let server = usize::from(account.im_peer).checked_sub(clients);
     let server = server.and_then(|index| swarm.places.servers.get(index));
-    if !server.is_some_and(|server| last.is_some_and(|last| server.addresses.contains(&last))) {
+    if !server.is_some_and(is_last) {
         return Err(format!("I7: to peer {}", account.im_peer));
     }
     Ok(())
@@ -156,22 +165,22 @@ fn outcomes<'a>(record: &'a Submission, swarm: &Swarm) -> Vec<Outcome<'a>> {
     if record.never_left() && all_tried {
         outcomes.push(Outcome::NeverSent);
     }
-    let mut closed = false;
+    let mut closed = None;
     for proof in &record.proofs {
-        if proof.at > limit + slack(swarm) {
+        if proof.at > limit + slack(swarm) || closed.is_some_and(|by| proof.at >= by) {
             break;
         }
         if !proof.ends() {
             continue;
         }
         outcomes.push(Outcome::Proof(proof));
-        if proof.certain && proof.at < limit {
-            closed = true;
-            break;
+        // What came before it had surely reached whom it concerns may be the first one as well.
+        if proof.certain && proof.by < limit {
+            closed = Some(closed.unwrap_or(u64::MAX).min(proof.by));
         }
     }
-    let stalls = swarm.faults.stalls > 0;
-    if !closed && (stalls || !matches!(outcomes.first(), Some(Outcome::NeverSent))) {
+    let stalls = swarm.faults.stalls > 0 || swarm.crew.stalls > 0;
+    if closed.is_none() && (stalls || !matches!(outcomes.first(), Some(Outcome::NeverSent))) {
         if deadline <= timer_f + slack(swarm) {
             outcomes.push(Outcome::Limit(Evidence::Deadline, deadline));
         }
@@ -194,7 +203,7 @@ fn fit(account: &Account, outcome: Outcome<'_>, record: &Submission, swarm: &Swa
             Ok(())
         }
         (Outcome::Proof(proof), Evidence::Unreachable) if proof.what == What::Unreachable => {
-            if decided == proof.at {
+            if proof.reached(decided) {
                 Ok(())
             } else {
                 Err("at another time".to_owned())
@@ -203,7 +212,7 @@ fn fit(account: &Account, outcome: Outcome<'_>, record: &Submission, swarm: &Swa
         (Outcome::Proof(proof), Evidence::Final(Final { status, role, .. })) => {
             let server = swarm.places.servers.iter().find(|s| s.addresses.contains(&proof.server));
             let right = proof.what == What::Response(status)
-                && decided == proof.at
+                && proof.reached(decided)
                 && server.is_some_and(|server| server.role == role)
                 && record.attempts.iter().any(|attempt| attempt.server == proof.server);
             if right { Ok(()) } else { Err(format!("decided {decided} by {status}")) }
@@ -221,7 +230,11 @@ fn verdict(account: &Account) -> Verdict<()> {
         Evidence::Final(Final { status: 404 | 413 | 513, retry_after: true, .. }) => 'T',
         Evidence::Final(Final { status, role, .. }) => letter(status, role),
         Evidence::NeverSent => 'T',
-        Evidence::TimerF | Evidence::Deadline | Evidence::Unreachable | Evidence::Shutdown => 'U',
+        Evidence::TimerF
+        | Evidence::Deadline
+        | Evidence::Unreachable
+        | Evidence::Shutdown
+        | Evidence::WorkerLost => 'U',
         Evidence::DeadlineUnsent | Evidence::UriWait => 'T',
         Evidence::Earlier { .. } | Evidence::Content { .. } | Evidence::Discarded => '-',
     };
@@ -248,6 +261,7 @@ fn report(account: &Account, record: &Submission) -> Verdict<()> {
         | Evidence::Deadline
         | Evidence::Unreachable
         | Evidence::Shutdown
+        | Evidence::WorkerLost
         | Evidence::DeadlineUnsent
         | Evidence::UriWait
         | Evidence::Earlier { .. }
@@ -298,11 +312,16 @@ fn timing(account: &Account, record: &Submission, now: u64, swarm: &Swarm) -> Ve
         return Err(format!("{} transmissions, {sent} seen", account.transmissions));
     }
     let codes = account.statuses.codes();
-    let mut came = record.proofs.iter().filter_map(|proof| match proof.what {
-        What::Response(status) => Some(status),
-        What::Unreachable => None,
+    // In their order, but for those that may have overtaken each other.
+    let mut left: Vec<&Proof> = record.proofs.iter().collect();
+    let came = codes.iter().all(|code| {
+        let found = left.iter().position(|proof| proof.what == What::Response(*code));
+        let Some(found) = found else { return false };
+        let reached = left.remove(found).at;
+        left.retain(|proof| proof.by >= reached);
+        true
     });
-    if !codes.iter().all(|code| came.any(|status| status == *code)) {
+    if !came {
         return Err(format!("statuses {codes:?} did not come"));
     }
     let waited = account.decided.0 - record.arrived;

@@ -6,81 +6,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use roger::delivery::Account;
-use roger::packet::{Departure, Endpoint, SendError, Sent, SocketId};
+use roger::packet::{Departure, Endpoint, Sent, SocketId};
 
 use crate::air::{Grade, Packet};
 use crate::gateway;
 use crate::judge;
 use crate::sms::{Expect, Transaction};
-use crate::swarm::{MS, SECOND, Swarm};
-use crate::text::{Key, Text, without_top_via};
+use crate::submission::{
+    Attempt, Proof, Submission, Told, What, guess, quoted_branch, sanitised, slack,
+};
+use crate::swarm::{MS, Swarm};
+use crate::text::{Key, Text};
 
 /// An invariant that was broken, in words.
 pub(crate) type Verdict<T> = Result<T, String>;
-
-/// One accepted message.
-#[derive(Debug)]
-pub(crate) struct Submission {
-    pub(crate) key: Key,
-    /// The request as it arrived.
-    pub(crate) request: Rc<[u8]>,
-    /// When it arrived.
-    pub(crate) arrived: u64,
-    /// Whether the request was damaged on its way to us.
-    pub(crate) tainted: bool,
-    /// Which host on the SMS side it came from.
-    pub(crate) client: Option<usize>,
-    /// How many servers there are to try.
-    pub(crate) servers_max: usize,
-    pub(crate) attempts: Vec<Attempt>,
-    /// What arrived about it, in order.
-    pub(crate) proofs: Vec<Proof>,
-    /// When 100 was sent first.
-    pub(crate) trying_at: Option<u64>,
-    /// The report: when, which status, and which octets.
-    pub(crate) told: Option<Told>,
-    /// How the kernel refused the report.
-    pub(crate) told_refused: Option<SendError>,
-    /// Its account, once it is there.
-    pub(crate) account: Option<Account>,
-}
-
-/// One client transaction of ours.
-#[derive(Debug)]
-pub(crate) struct Attempt {
-    pub(crate) server: Endpoint,
-    pub(crate) branch: Box<str>,
-    pub(crate) octets: Rc<[u8]>,
-    /// When it was transmitted.
-    pub(crate) sent: Vec<u64>,
-    /// When the kernel said that the first transmission has not left.
-    pub(crate) refused: Option<u64>,
-}
-
-/// Something that arrived about a message.
-#[derive(Clone, Debug)]
-pub(crate) struct Proof {
-    pub(crate) at: u64,
-    pub(crate) what: What,
-    /// Whether it must count; else it may.
-    pub(crate) certain: bool,
-    pub(crate) server: Endpoint,
-    pub(crate) octets: Rc<[u8]>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum What {
-    Response(u16),
-    Unreachable,
-}
-
-/// A final response of ours towards the SMS side.
-#[derive(Clone, Debug)]
-pub(crate) struct Told {
-    pub(crate) at: u64,
-    pub(crate) status: u16,
-    pub(crate) octets: Rc<[u8]>,
-}
 
 /// A client transaction as it came to the boundary.
 #[derive(Debug)]
@@ -113,6 +52,20 @@ pub(crate) enum Ticket {
     Other,
 }
 
+/// A request at the boundary.
+#[derive(Clone, Debug)]
+struct Request {
+    key: Key,
+    packet: Packet,
+    client: Option<usize>,
+    /// When it was taken.
+    at: u64,
+    /// Since when it was there: taken later only because nobody looked.
+    since: u64,
+    /// Whether it may have been dropped for want of room.
+    is_doubtful: bool,
+}
+
 /// Everything that was seen at the boundary.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -121,18 +74,28 @@ pub(crate) struct Ledger {
     branches: BTreeMap<Box<str>, (usize, usize)>,
     /// Submissions without account, by Call-ID, for accounts to find.
     waiting: BTreeMap<Box<[u8]>, Vec<usize>>,
-    /// When there was a turn.
-    turns: Vec<u64>,
-    /// Requests of this turn.
-    requests: Vec<(Key, Packet, Option<usize>)>,
+    /// When there was a turn, for each seat.
+    turns: BTreeMap<usize, Vec<u64>>,
+    /// Who takes this turn.
+    pub(crate) seat: usize,
+    /// Requests that may not have reached whom they concern.
+    requests: Vec<Request>,
+    /// Proofs of which that holds as well: the submission and its number there.
+    unsettled: Vec<(usize, usize)>,
+    /// Branches of an earlier life of the process.
+    past: BTreeSet<Box<str>>,
+    /// Submissions of earlier lives: so many of the first ones.
+    past_submissions: usize,
     /// Reports that were damaged responses, which may be repeated.
     passed: BTreeSet<Rc<[u8]>>,
-    /// Messages about which a damaged response came in this turn.
+    /// Messages about which a damaged response came that may still be on its way.
     doubted: Vec<usize>,
-    /// Whether something unreadable came in this turn, whose answer cannot be told from others.
+    /// The same of something unreadable, whose answer cannot be told from others.
     damaged: bool,
     /// Since when 503 is a right answer to new work, and until when.
     pub(crate) may_refuse: bool,
+    /// Whether a worker is lost: what concerns it is refused with 503, whatever else is wrong with it.
+    pub(crate) is_homeless: bool,
     /// Accounts so far.
     pub(crate) accounts: u64,
     /// A request as it was forwarded last.
@@ -144,6 +107,7 @@ impl Ledger {
     pub(crate) fn on_arrival(
         &mut self,
         now: u64,
+        since: u64,
         packet: &Packet,
         socket: SocketId,
         transaction: Option<&Transaction>,
@@ -152,7 +116,8 @@ impl Ledger {
         if version.is_some_and(|version| version.eq_ignore_ascii_case(b"SIP/2.0 ")) {
             return self.on_response(now, packet);
         }
-        self.damaged |= packet.grade == Grade::Doubtful;
+        self.damaged |= packet.grade == Grade::Doubtful
+            || packet.grade == Grade::Foreign && !packet.octets.is_ascii();
         let sane = sanitised(&packet.octets);
         let Some(key) = Text::salvage(&sane).and_then(|text| text.key()) else { return };
         let doubtful = packet.grade == Grade::Doubtful || packet.truncated;
@@ -179,7 +144,14 @@ impl Ledger {
                 self.submissions[*life].tainted = true;
             }
         }
-        self.requests.push((key, packet.clone(), transaction.map(|t| t.client)));
+        self.requests.push(Request {
+            key,
+            packet: packet.clone(),
+            client: transaction.map(|t| t.client),
+            at: now,
+            since,
+            is_doubtful: false,
+        });
     }
 
     fn on_response(&mut self, now: u64, packet: &Packet) {
@@ -192,28 +164,30 @@ impl Ledger {
         if !certain {
             self.doubted.push(submission);
         }
-        let submission = &mut self.submissions[submission];
-        submission.proofs.push(Proof {
-            at: now,
-            what: What::Response(status),
-            certain,
-            server: submission.attempts[attempt].server,
-            octets: packet.octets.clone(),
-        });
+        self.prove(submission, attempt, now, What::Response(status), certain, &packet.octets);
+    }
+
+    fn prove(
+        &mut self,
+        index: usize,
+        attempt: usize,
+        at: u64,
+        what: What,
+        certain: bool,
+        octets: &Rc<[u8]>,
+    ) {
+        let submission = &mut self.submissions[index];
+        let (server, octets) = (submission.attempts[attempt].server, octets.clone());
+        self.unsettled.push((index, submission.proofs.len()));
+        submission.proofs.push(Proof { at, what, by: u64::MAX, certain, server, octets });
     }
 
     /// An ICMP error is about to be given to the engine.
     pub(crate) fn on_unreachable(&mut self, now: u64, quoted: &[u8], grade: Grade) {
-        let Some(branch) = branch_in(quoted) else { return };
+        let Some(branch) = quoted_branch(quoted) else { return };
         let Some((submission, attempt)) = self.branches.get(&branch).copied() else { return };
-        let submission = &mut self.submissions[submission];
-        submission.proofs.push(Proof {
-            at: now,
-            what: What::Unreachable,
-            certain: grade == Grade::Sound,
-            server: submission.attempts[attempt].server,
-            octets: quoted.into(),
-        });
+        let certain = grade == Grade::Sound;
+        self.prove(submission, attempt, now, What::Unreachable, certain, &quoted.into());
     }
 
     /// A datagram has left the engine.
@@ -253,6 +227,9 @@ impl Ledger {
         if let Some((submission, attempt)) = self.branches.get(&branch).copied() {
             self.retransmitted(now, submission, attempt, server, octets, swarm)?;
             return Ok(Ticket::Other);
+        }
+        if self.past.contains(&branch) {
+            return Err(format!("{branch}: sent by an earlier life, and sent again"));
         }
         let targets = find(&below);
         let lives = self.clients.get(&below).map_or(&[][..], |arrived| &arrived.lives);
@@ -296,10 +273,26 @@ impl Ledger {
         targets: Option<&[Endpoint]>,
     ) -> Verdict<usize> {
         // With a damaged twin in the same turn, the one that looks like the departure is meant.
-        let mut candidates = self.requests.iter().filter(|(key, ..)| key == below);
-        let Some((_, packet, client)) = candidates.next().cloned() else {
+        // Two messages may share a branch.
+        let call_id = |octets: &[u8]| {
+            Text::read(octets).and_then(|text| text.value("Call-ID").map(str::to_owned))
+        };
+        let went = call_id(octets);
+        let is_copy = |request: &&Request| request.key == *below;
+        let named =
+            |request: &&Request| is_copy(request) && call_id(&request.packet.octets) == went;
+        let is_named = self.requests.iter().any(|request| named(&request));
+        let is_candidate =
+            |request: &&Request| if is_named { named(request) } else { is_copy(request) };
+        let mut candidates = self.requests.iter().filter(is_candidate);
+        let Some(Request { packet, client, at, since, .. }) = candidates.next().cloned() else {
             return Err(format!("I9: a second request for {below:?} without a new arrival"));
         };
+        // Which copy was the first to reach whom it concerns is not known yet.
+        let since = candidates.map(|request| request.since).fold(since, u64::max);
+        let since = if swarm.remembers() { since } else { now };
+        let copies = self.requests.iter().filter(is_candidate);
+        let copies: Vec<u64> = copies.map(|request| request.at).collect();
         let Some(arrived) = self.clients.get_mut(below) else {
             return Err("a request out of nothing".to_owned());
         };
@@ -309,7 +302,7 @@ impl Ledger {
         let lenient = arrived.tainted;
         if let Some(refused) = &arrived.refused
             && !lenient
-            && now < refused.at + swarm.transaction()
+            && since < refused.at + swarm.transaction()
         {
             return Err(format!("I10: refused with {} and yet sent on: {below:?}", refused.status));
         }
@@ -318,7 +311,7 @@ impl Ledger {
         }
         if let Some(old) = arrived.submission
             && !lenient
-            && !self.submissions[old].forgotten(now, swarm, &self.turns)
+            && !self.submissions[old].forgotten(since, swarm, &self.turns)
         {
             return Err(format!("I9: a retransmission became a second message: {below:?}"));
         }
@@ -329,7 +322,7 @@ impl Ledger {
         arrived.submission = Some(self.submissions.len());
         arrived.lives.push(self.submissions.len());
         arrived.answers = 0;
-        arrived.times = 1;
+        arrived.times = u32::try_from(copies.len()).unwrap_or(u32::MAX);
         // What came damaged is found by its time alone.
         let call_id = Text::read(&packet.octets).and_then(|text| text.value("Call-ID"));
         let call_id = call_id.filter(|_| !lenient).unwrap_or("").as_bytes().into();
@@ -337,7 +330,9 @@ impl Ledger {
         self.submissions.push(Submission {
             key: below.clone(),
             request: packet.octets,
-            arrived: now,
+            arrived: at,
+            copies,
+            seat: self.seat,
             tainted: lenient,
             client,
             servers_max: targets.map_or(swarm.places.servers.len(), <[Endpoint]>::len),
@@ -362,7 +357,7 @@ impl Ledger {
     ) -> Verdict<()> {
         let record = &mut self.submissions[submission];
         let done =
-            record.proofs.iter().any(|proof| proof.at < now && proof.certain && proof.ends());
+            record.proofs.iter().any(|proof| proof.by < now && proof.certain && proof.ends());
         let attempt = &mut record.attempts[attempt];
         if attempt.octets != *octets || attempt.server != server {
             return Err(format!("{}: a retransmission differs", attempt.branch));
@@ -427,7 +422,7 @@ impl Ledger {
             let record = &self.submissions[*at];
             let open = record.told.is_none()
                 && record.account.is_none()
-                && (status < 200 || record.is_proved(now, status, octets).is_ok());
+                && (status < 200 || record.is_proved(status, octets).is_ok());
             let same = record.told.as_ref().is_some_and(|told| told.status == status);
             open || same || !record.forgotten(now, swarm, &self.turns)
         });
@@ -443,7 +438,8 @@ impl Ledger {
             }
             return self.reported(now, submission, octets, status, swarm);
         }
-        Self::refused(now, arrived, octets, status, self.may_refuse)
+        let is_homeless = self.is_homeless && status == 503;
+        Self::refused(now, arrived, octets, status, self.may_refuse, is_homeless)
             .map_err(|error| format!("{error}: {key:?}"))?;
         Ok(Ticket::Other)
     }
@@ -462,10 +458,7 @@ impl Ledger {
             if status == 100 && record.account.is_none() {
                 record.trying_at.get_or_insert(now);
             }
-            if status >= 200
-                && record.told.is_none()
-                && record.is_proved(now, status, octets).is_ok()
-            {
+            if status >= 200 && record.told.is_none() && record.is_proved(status, octets).is_ok() {
                 record.told = Some(Told { at: now, status, octets: octets.clone() });
                 return Ticket::Report(index);
             }
@@ -485,8 +478,8 @@ impl Ledger {
         let proved = |index: usize| {
             let record = &self.submissions[index];
             record.told.is_none()
-                && record.is_proved(now, status, octets).is_ok()
-                && record.proofs.iter().any(|proof| proof.at == now && proof.holds(octets))
+                && record.is_proved(status, octets).is_ok()
+                && record.proofs.iter().any(|proof| proof.is_fresh() && proof.holds(octets))
         };
         if status < 200 || direct.is_some_and(proved) {
             return None;
@@ -511,10 +504,12 @@ impl Ledger {
         octets: &Rc<[u8]>,
         status: u16,
         may_refuse: bool,
+        is_homeless: bool,
     ) -> Verdict<()> {
-        let right = arrived.expect.is_none_or(|expect| {
-            expect.answer.contains(&status) || (status == 503 && expect.accept && may_refuse)
-        });
+        let right = is_homeless
+            || arrived.expect.is_none_or(|expect| {
+                expect.answer.contains(&status) || (status == 503 && expect.accept && may_refuse)
+            });
         if arrived.foreign && status != 403 {
             return Err(format!("a stranger was answered {status}"));
         }
@@ -526,6 +521,8 @@ impl Ledger {
             return Err("more answers than requests".to_owned());
         }
         match &arrived.refused {
+            // Who refused it before is there no more.
+            Some(first) if first.status != 503 && is_homeless => Ok(()),
             Some(first) if first.status != status && !octets.starts_with(b"SIP/2.0 200 ") => {
                 // OPTIONS tells how things are at the moment.
                 let options = arrived.expect.is_some_and(|expect| expect.answer.contains(&503));
@@ -583,7 +580,7 @@ impl Ledger {
         if let Some(account) = &record.account {
             return Err(format!("{key:?}: {status} after {:?}", account.verdict));
         }
-        record.is_proved(now, status, octets)?;
+        record.is_proved(status, octets)?;
         record.told = Some(Told { at: now, status, octets: octets.clone() });
         Ok(Ticket::Report(index))
     }
@@ -610,22 +607,34 @@ impl Ledger {
     ) -> Verdict<usize> {
         self.accounts += 1;
         let mut complaint = String::new();
-        // A damaged twin fits nearly every account, so it comes last.
+        // A damaged twin fits nearly every account, so it comes last, and first if it names it.
         let call_id = account.sms_call_id.octets();
-        for (call_id, tainted) in [(call_id, false), (call_id, true), (b"", true)] {
+        let own = call_id;
+        for (call_id, tainted, named) in
+            [(own, false, false), (own, true, false), (b"", true, true), (b"", true, false)]
+        {
             let Some(waiting) = self.waiting.get_mut(call_id) else { continue };
             for at in 0..waiting.len() {
                 let index = waiting[at];
                 if self.submissions[index].tainted != tainted {
                     continue;
                 }
-                match judge::account(account, &self.submissions[index], now, swarm) {
+                let record = &mut self.submissions[index];
+                if named && memchr::memmem::find(&record.request, own).is_none() {
+                    continue;
+                }
+                let arrived = record.arrived;
+                if record.copies.contains(&account.arrived.0) {
+                    record.arrived = account.arrived.0;
+                }
+                match judge::account(account, record, now, swarm) {
                     Ok(()) => {
                         waiting.swap_remove(at);
                         self.submissions[index].account = Some(*account);
                         return Ok(index);
                     }
                     Err(error) => {
+                        self.submissions[index].arrived = arrived;
                         let key = &self.submissions[index].key;
                         let _ = write!(complaint, "{}: {error}; ", key.branch);
                     }
@@ -639,24 +648,79 @@ impl Ledger {
         Err(complaint)
     }
 
-    /// A turn is over: every sound request of it had a reaction.
-    pub(crate) fn on_turn_end(&mut self, now: u64) -> Verdict<()> {
-        self.turns.push(now);
+    /// A turn is over.
+    pub(crate) fn on_turn_end(&mut self, now: u64) {
+        self.turns.entry(self.seat).or_default().push(now);
+    }
+
+    /// Requests that have not reached whom they concern may have been dropped for want of room.
+    pub(crate) fn on_requests_dropped(&mut self) {
+        for request in &mut self.requests {
+            request.is_doubtful = true;
+        }
+    }
+
+    /// The same with proofs: they need not count any more.
+    pub(crate) fn on_proofs_dropped(&mut self) {
+        self.unsettled.clear();
+    }
+
+    /// Everything that came has reached whom it concerns: every sound request had a reaction.
+    pub(crate) fn on_settled(&mut self, now: u64) -> Verdict<()> {
         self.damaged = false;
         self.doubted.clear();
+        for (submission, proof) in self.unsettled.drain(..) {
+            self.submissions[submission].proofs[proof].by = now;
+        }
         let requests = core::mem::take(&mut self.requests);
-        for (key, packet, _) in &requests {
+        for Request { key, packet, is_doubtful, .. } in &requests {
             let arrived = &self.clients[key];
             let Some(expect) = arrived.expect else { continue };
             let lenient = arrived.tainted || expect.silence || self.may_refuse || arrived.foreign;
             let reacted = arrived.submission.is_some() || arrived.refused.is_some();
-            if !lenient && !reacted && packet.grade == Grade::Sound {
+            if !lenient && !is_doubtful && !reacted && packet.grade == Grade::Sound {
                 return Err(format!("a request was lost in silence: {key:?}"));
             }
         }
         self.requests = requests;
         self.requests.clear();
         Ok(())
+    }
+
+    /// The process has ended without warning: nobody tells what was open, and everything that comes
+    /// is new. What its branches are in is over.
+    pub(crate) fn on_death(&mut self) {
+        for arrived in self.clients.values_mut() {
+            (arrived.submission, arrived.refused) = (None, None);
+            (arrived.answers, arrived.times) = (0, 0);
+            arrived.lives.clear();
+        }
+        self.past.extend(core::mem::take(&mut self.branches).into_keys());
+        self.past_submissions = self.submissions.len();
+        self.accounts = 0;
+        self.is_homeless = false;
+        self.waiting.clear();
+        self.turns.clear();
+        self.requests.clear();
+        self.unsettled.clear();
+        self.doubted.clear();
+        self.damaged = false;
+    }
+
+    /// A worker is lost, and what was left there was told: of the rest the verdict was reached, and
+    /// nobody tells it. How many these are.
+    pub(crate) fn on_loss(&mut self, seat: usize) -> usize {
+        let Self { waiting, submissions, .. } = self;
+        let before: usize = waiting.values().map(Vec::len).sum();
+        for list in waiting.values_mut() {
+            list.retain(|index| submissions[*index].seat != seat);
+        }
+        before - waiting.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// How many submissions were accepted in this life of the process.
+    pub(crate) const fn accepted_count(&self) -> u64 {
+        (self.submissions.len() - self.past_submissions) as u64
     }
 
     /// Whether this response is to a client transaction that came here.
@@ -679,126 +743,4 @@ impl Ledger {
     pub(crate) fn has_said(&self, key: &Key, status: u16) -> bool {
         self.clients.get(key).is_some_and(|arrived| arrived.said.contains(&status))
     }
-}
-
-impl Submission {
-    /// Whether every transmission so far was refused by the kernel.
-    pub(crate) fn never_left(&self) -> bool {
-        !self.attempts.is_empty()
-            && self.account.is_none()
-            && self.attempts.iter().all(|attempt| attempt.refused.is_some())
-    }
-
-    /// Whether it has not left so far and this is the next server to try.
-    fn goes_on_to(&self, server: Endpoint, targets: Option<&[Endpoint]>, swarm: &Swarm) -> bool {
-        let tried = self.attempts.len();
-        let next = match targets {
-            Some(targets) => targets.get(tried).copied(),
-            None if swarm.route_by_uri => None,
-            None => swarm.places.servers.get(tried).map(|server| server.addresses[0]),
-        };
-        self.never_left() && self.told.is_none() && next == Some(server)
-    }
-
-    /// Whether the report may be a response that was damaged on its way to us.
-    fn damaged_report(&self) -> bool {
-        let at = self.told.as_ref().map(|told| told.at);
-        self.tainted || self.proofs.iter().any(|proof| !proof.certain && Some(proof.at) == at)
-    }
-
-    fn is_routed(&self) -> bool {
-        Text::read(&self.request).is_none_or(|text| text.value("Route").is_some())
-    }
-
-    /// Whether timer J has run out, so that its retransmission is a new request. A limit only
-    /// ends a message in the first of `turns` that comes after it.
-    fn forgotten(&self, now: u64, swarm: &Swarm, turns: &[u64]) -> bool {
-        let limit = self.arrived + swarm.deadline().min(swarm.transaction());
-        let limited = turns.get(turns.partition_point(|turn| *turn < limit)).copied();
-        let proved = self.proofs.iter().find(|proof| proof.ends()).map(|proof| proof.at);
-        let end = match (&self.told, &self.account) {
-            (Some(told), _) => Some(told.at),
-            (None, Some(account)) => Some(account.decided.0),
-            (None, None) => proved.into_iter().chain(limited).min(),
-        };
-        end.is_some_and(|end| now >= end + swarm.transaction())
-    }
-
-    /// A report must be a response that arrived in this very turn, less our Via; or 500 where the
-    /// request has never left.
-    fn is_proved(&self, now: u64, status: u16, octets: &[u8]) -> Verdict<()> {
-        if status == 500 && self.never_left() {
-            return Ok(());
-        }
-        let here = self.proofs.iter().filter(|proof| proof.at == now);
-        let mut seen = false;
-        for proof in here {
-            let What::Response(from) = proof.what else { continue };
-            if from != status && (from, status) != (503, 500) {
-                continue;
-            }
-            seen = true;
-            let expected = without_top_via(&proof.octets);
-            if !proof.certain
-                || expected.is_some_and(|rest| judge::same_response(&rest, octets, from))
-            {
-                return Ok(());
-            }
-        }
-        if seen {
-            return Err(format!(
-                "I7: {:?}: the octets of {status} are not those that came",
-                self.key
-            ));
-        }
-        Err(format!("I3: {:?}: {status} without proof", self.key))
-    }
-}
-
-impl Proof {
-    /// Whether all that matters in these octets stands in it, damaged or not.
-    fn holds(&self, octets: &[u8]) -> bool {
-        let lines = octets.split(|octet| *octet == b'\n').skip(1);
-        lines
-            .filter(|line| line.len() > 2 && !line.to_ascii_lowercase().starts_with(b"v"))
-            .all(|line| self.octets.windows(line.len()).any(|window| window == line))
-    }
-
-    /// Whether it ends the client transaction.
-    pub(crate) fn ends(&self) -> bool {
-        match self.what {
-            What::Response(status) => status >= 200,
-            What::Unreachable => true,
-        }
-    }
-}
-
-/// How late a timer may be seen: the granularity of the wheel, the lag of a turn, a standstill.
-pub(crate) fn slack(swarm: &Swarm) -> u64 {
-    let stall = swarm.faults.stalls * 10 * SECOND;
-    50 * MS + 3 * swarm.faults.lag + 2 * swarm.faults.hold + stall
-}
-
-/// Damaged octets in a form that can be read at all.
-pub(crate) fn sanitised(octets: &Rc<[u8]>) -> Rc<[u8]> {
-    if octets.is_ascii() {
-        return octets.clone();
-    }
-    octets.iter().map(|octet| if octet.is_ascii() { *octet } else { b'?' }).collect()
-}
-
-/// Status and topmost branch of a response, however damaged.
-pub(crate) fn guess(octets: &[u8]) -> Option<(u16, Box<str>)> {
-    let status = core::str::from_utf8(octets.get(8..11)?).ok()?.parse().ok()?;
-    Some((status, branch_in(octets)?))
-}
-
-/// The first branch of RFC 3261, in lower case: hexadecimal digits have none.
-pub(crate) fn branch_in(octets: &[u8]) -> Option<Box<str>> {
-    let cookie =
-        |at: &usize| octets[*at..].get(..7).is_some_and(|c| c.eq_ignore_ascii_case(b"z9hG4bK"));
-    let at = (0..octets.len()).find(cookie)?;
-    let rest = &octets[at..];
-    let len = rest.iter().position(|octet| !octet.is_ascii_alphanumeric()).unwrap_or(rest.len());
-    Some(rest[..len].iter().map(|octet| char::from(octet.to_ascii_lowercase())).collect())
 }

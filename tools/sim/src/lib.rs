@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!   sms (clients) --+                                       +-- im (servers, users)
-//!   centre (SCs) ---+--> air --> world --> boundary --> engine
+//!   centre (SCs) ---+--> air --> world --> boundary --> engines
 //!   strangers ------+    time    turns     one bug,         +-- the kernel: sent, refused, late
-//!                        faults            if planted
+//!                        faults  fate      if planted
 //!                                  |
 //!                        ledger, gateway  what truly happened, octet by octet
 //!                        judge, verdict   what must have been decided, by a table of its own
@@ -20,6 +20,11 @@
 //! each [`Bug`] planted at the boundary must be found, and so must the mutants of the engine's
 //! sources in `mutants/`.
 //!
+//! Half of the runs have several workers, each with an engine, sockets and turns of its own. They
+//! hand over to each other, stand still alone, and are lost; and in some runs the process ends
+//! without warning and starts again. The judge knows one thing of all this: what came may take a
+//! moment to reach whom it concerns. Everything else is as with one worker.
+//!
 //! A run has two parts: faults on, where nothing wrong may happen (safety), then faults off,
 //! where everything must come to its end (liveness). Each fault is armed in one run of four.
 #![expect(clippy::disallowed_macros, reason = "a tool is cold code")]
@@ -30,7 +35,9 @@ mod boundary;
 mod bug;
 mod centre;
 mod chance;
+mod crew;
 mod digest;
+mod fate;
 mod form;
 mod gateway;
 mod im;
@@ -40,12 +47,16 @@ mod mischief;
 mod onward;
 mod post;
 mod report;
+mod rest;
 mod rp;
 mod setup;
 mod short;
 mod sms;
+mod strife;
+mod submission;
 mod swarm;
 mod text;
+mod turn;
 mod verdict;
 mod world;
 
@@ -64,6 +75,8 @@ pub struct Outcome {
     pub short_messages: u64,
     /// Datagrams that left.
     pub datagrams: u64,
+    /// What only many workers, or more than one life of the process, make happen: by counter.
+    pub counts: [(&'static str, u64); world::COUNTED_MAX],
     /// How much time passed in the simulated world.
     pub simulated_ns: u64,
     /// The first invariant that broke.

@@ -4,6 +4,7 @@
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use sim::{Bug, Outcome};
@@ -67,6 +68,7 @@ fn one(seed: u64, bug: Option<Bug>, lines: usize) -> ExitCode {
 /// Many seeds, up to the first that fails.
 fn swarm(seeds: Range<u64>, bug: Option<Bug>) -> ExitCode {
     let (mut runs, mut messages, mut datagrams, mut digest) = (0_u64, 0, 0, 0_u64);
+    let mut counts = BTreeMap::new();
     for seed in seeds {
         SEED.store(seed, Ordering::Relaxed);
         let outcome = sim::run(seed, bug);
@@ -76,11 +78,17 @@ fn swarm(seeds: Range<u64>, bug: Option<Bug>) -> ExitCode {
         runs += 1;
         messages += outcome.messages;
         datagrams += outcome.datagrams;
+        for (name, count) in outcome.counts {
+            *counts.entry(name).or_insert(0_u64) += count;
+        }
         digest = digest.rotate_left(1) ^ outcome.digest;
     }
     println!(
         "{runs} seeds, {messages} messages, {datagrams} datagrams sent, digest {digest:016x}: no invariant broken"
     );
+    for (name, count) in counts {
+        println!("{name:28} {count}");
+    }
     ExitCode::SUCCESS
 }
 

@@ -6,9 +6,10 @@ use roger::packet::Endpoint;
 use crate::centre::Centres;
 use crate::form;
 use crate::gateway::{Gateway, Place, REMEMBERED, REPEATED, Ticket};
-use crate::ledger::{Proof, Verdict, slack};
+use crate::ledger::Verdict;
 use crate::post::{Attempt, Post, Told};
 use crate::short::{Fate, Short};
+use crate::submission::{Proof, slack};
 use crate::swarm::{MS, Swarm};
 use crate::text::Text;
 use crate::verdict;
@@ -51,7 +52,16 @@ impl Gateway {
         self.by_pair.entry(pair.clone()).or_default().push(index);
         self.branches.insert(branch.clone(), Place::Message(index));
         let (call_id, cseq) = (message.call_id, message.cseq);
-        self.attempts.push(Attempt { post, branch, short, pair, call_id, cseq, asked });
+        self.attempts.push(Attempt {
+            post,
+            seat: self.seat,
+            branch,
+            short,
+            pair,
+            call_id,
+            cseq,
+            asked,
+        });
         Ok(Ticket::Message(index))
     }
 
@@ -76,7 +86,7 @@ impl Gateway {
         let lives = self.lives_of.get(&short).map_or(&[][..], Vec::as_slice);
         let last = self.attempts_of(short).last();
         if let Some(last) = last
-            && let Some(asked) = last.leads_to(now, message, post, swarm)?
+            && let Some(asked) = last.leads_to(message, post, swarm)?
         {
             let next = asked == Asked::WithCredentials
                 || self.is_next(now, Some(last.post.remote), post.remote, sent, swarm);
@@ -149,7 +159,9 @@ impl Gateway {
     pub(crate) fn is_avoided(&self, now: u64, target: Endpoint, swarm: &Swarm) -> bool {
         let attempts = self.attempts.iter().filter(|attempt| attempt.post.remote == target);
         let mut proofs = attempts.flat_map(|attempt| &attempt.post.proofs);
-        proofs.any(|proof| now < verdict::asked_again_at(proof) + slack(swarm))
+        // What was made of a damaged copy may have been answered so, and nobody can tell.
+        !self.unknown.is_empty()
+            || proofs.any(|proof| now < verdict::asked_again_at(proof) + slack(swarm))
     }
 
     /// Whether what is known about a short message leaves room for another try (H2, H47, H61).
@@ -166,10 +178,10 @@ impl Gateway {
         for (at, attempt) in attempts.iter().enumerate() {
             let first = attempt.post.sent[0];
             let limit = first + swarm.transaction();
-            let mut ends = attempt.post.proofs.iter().filter(|proof| proof.ends());
-            let decisive = ends
-                .next()
-                .filter(|proof| proof.certain && proof.at < now && proof.at + margin < limit);
+            let decisive = attempt
+                .post
+                .first_end()
+                .filter(|proof| proof.certain && proof.by < now && proof.by + margin < limit);
             let within = |at: u64, window: u64| now + margin < at + window;
             match decisive.map(|proof| (verdict::letter(proof, attempt.asked, swarm), proof.at)) {
                 // Proof of delivery that came later has taken its place.
@@ -191,8 +203,8 @@ impl Gateway {
             let delivered = proofs.find(proves).filter(|_| !turned_away).is_some_and(|proof| {
                 let window = if taken { REPEATED } else { REMEMBERED };
                 proof.certain
-                    && proof.at < now
-                    && proof.at + margin < first + swarm.transaction() + REMEMBERED
+                    && proof.by < now
+                    && proof.by + margin < first + swarm.transaction() + REMEMBERED
                     && within(proof.at, window)
             });
             if delivered {

@@ -7,8 +7,9 @@ use roger::packet::{Endpoint, SendError};
 
 use crate::form;
 use crate::judge;
-use crate::ledger::{Proof, Verdict, What, slack};
+use crate::ledger::Verdict;
 use crate::rp::Answer;
+use crate::submission::{Proof, What, slack};
 use crate::swarm::{MS, Swarm};
 use crate::text::{Text, value_of};
 
@@ -18,6 +19,12 @@ pub(crate) struct Life {
     pub(crate) submission: usize,
     pub(crate) short: usize,
     pub(crate) arrived: u64,
+    /// When each copy arrived that may have been the first.
+    pub(crate) copies: Vec<u64>,
+    /// Where it was answered.
+    pub(crate) seat: Option<usize>,
+    /// Whether that worker is lost, so that nothing is owed.
+    pub(crate) is_lost: bool,
     /// The final response it got.
     pub(crate) answered: Option<(u64, u16)>,
     /// Whether it may just as well be a retransmission that is still remembered.
@@ -54,6 +61,8 @@ pub(crate) struct Post {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) post: Post,
+    /// Where it was sent.
+    pub(crate) seat: usize,
     pub(crate) branch: Box<str>,
     pub(crate) short: usize,
     /// From and Request-URI.
@@ -105,8 +114,15 @@ impl Post {
 
     /// The same where what is doubtful may have been dropped.
     pub(crate) fn may_be_pending(&self, now: u64, swarm: &Swarm) -> bool {
-        let ended = |proof: &Proof| proof.certain && proof.ends() && proof.at <= now;
+        let ended = |proof: &Proof| proof.certain && proof.ends() && proof.by <= now;
         now < self.sent[0] + swarm.transaction() && !self.proofs.iter().any(ended)
+    }
+
+    /// The final response or error that came first, unless another one may have overtaken it.
+    pub(crate) fn first_end(&self) -> Option<&Proof> {
+        let mut ends = self.proofs.iter().filter(|proof| proof.ends());
+        let first = ends.next()?;
+        ends.all(|other| other.at >= first.by).then_some(first)
     }
 
     /// Timer E (RFC 3261 section 17.1.2.2).
@@ -120,7 +136,7 @@ impl Post {
         if self.octets != *octets || self.remote != remote {
             return Err("a retransmission differs".to_owned());
         }
-        if self.proofs.iter().any(|proof| proof.at < now && proof.certain && proof.ends()) {
+        if self.proofs.iter().any(|proof| proof.by < now && proof.certain && proof.ends()) {
             return Err("retransmitted after its end".to_owned());
         }
         if self.sent.last().is_some_and(|last| now < last + self.interval(swarm)) {
@@ -162,7 +178,6 @@ impl Attempt {
     /// server (RFC 3263 section 4.3, hazard H8), or one with credentials (RFC 3261 section 22.2).
     pub(crate) fn leads_to(
         &self,
-        now: u64,
         message: &form::Message,
         post: &Post,
         swarm: &Swarm,
@@ -194,7 +209,7 @@ impl Attempt {
             }));
         }
         let challenged = answer.is_some_and(|proof| {
-            matches!(proof.what, What::Response(401 | 407)) && proof.at == now
+            matches!(proof.what, What::Response(401 | 407)) && proof.is_fresh()
         });
         if message.authorized && message.cseq == self.cseq + 1 && challenged {
             let server = judge::server_of(post.remote, swarm);

@@ -3,10 +3,11 @@
 use crate::centre::{Centres, Submission};
 use crate::form;
 use crate::gateway::{Gateway, Place, Ticket};
-use crate::ledger::{Verdict, slack};
+use crate::ledger::Verdict;
 use crate::post::{Post, Told};
 use crate::rp::{Answer, Report};
 use crate::short::{Fate, Short};
+use crate::submission::slack;
 use crate::swarm::Swarm;
 use crate::text::Text;
 use crate::verdict;
@@ -92,7 +93,11 @@ impl Gateway {
     ) -> Verdict<()> {
         let who = &submission.call_id;
         let life = &self.lives[life];
-        if now > life.arrived + swarm.deadline() + 2 * slack(swarm) && life.told.is_none() {
+        // Which of several copies was new again only the account tells.
+        let lives = self.by_submission.get(&life.submission).map_or(&[][..], Vec::as_slice);
+        let optional = lives.iter().map(|life| &self.lives[*life]).filter(|life| life.optional);
+        let arrived = optional.map(|life| life.arrived).fold(life.arrived, u64::max);
+        if now > arrived + swarm.deadline() + 2 * slack(swarm) && life.told.is_none() {
             return Err(format!("I8: {who}: reported after its deadline"));
         }
         let proved = |letter| {

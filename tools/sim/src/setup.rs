@@ -7,11 +7,12 @@ use roger::packet::SocketId;
 use roger::store::HashKey;
 
 use crate::authentication::{PASSWORD, USERNAME};
+use crate::crew::Crew;
 use crate::form::DOMAIN;
 use crate::swarm::{Centre, Swarm};
 use crate::text::written;
 
-/// What the engine is told about this world.
+/// What the engine of the first worker is told about this world.
 pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
     let places = &swarm.places;
     let clients = places.clients.iter().enumerate().map(|(index, client)| Peer {
@@ -45,7 +46,7 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
         peers: clients.chain(servers).chain(centres).collect(),
         own_endpoints: places.sockets.clone().into(),
         own_hosts: [("relay.example".into(), 5060)].into(),
-        sent_by: places.sockets.iter().map(|socket| written(*socket).into()).collect(),
+        sent_by: sent_by(swarm, 0),
         request_socket_v4: Some(SocketId(request_sockets[0])),
         request_socket_v6: Some(SocketId(request_sockets[1])),
         next_servers: if swarm.route_by_uri {
@@ -66,6 +67,17 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
         finished_max: swarm.finished_max,
         accounts: true,
     }
+}
+
+/// The settings of another worker: its name, and the ports of its own requests.
+pub(crate) fn of_worker(setup: &Setup, worker: usize, swarm: &Swarm) -> Setup {
+    let id = WorkerId(u8::try_from(worker).unwrap_or(0));
+    Setup { worker: id, sent_by: sent_by(swarm, worker), ..setup.clone() }
+}
+
+fn sent_by(swarm: &Swarm, worker: usize) -> Box<[Box<str>]> {
+    let of = |socket| swarm.places.sockets[Crew::place(worker, SocketId(socket))];
+    (0..4).map(|socket| written(of(socket)).into()).collect()
 }
 
 /// What an IM server is to instant messages of ours.

@@ -9,6 +9,7 @@ use roger::engine::Recipient;
 use roger::packet::Endpoint;
 
 use crate::chance::Chance;
+use crate::crew::Crew;
 
 /// Nanoseconds of a millisecond.
 pub(crate) const MS: u64 = 1_000_000;
@@ -99,6 +100,8 @@ pub(crate) struct Swarm {
     pub(crate) places: Places,
     /// Short messages, and who has them.
     pub(crate) gateway: Gateway,
+    /// The workers.
+    pub(crate) crew: Crew,
 }
 
 /// What becomes of short messages: how they come, and how they are answered for.
@@ -156,7 +159,7 @@ pub(crate) struct Centre {
 /// Addresses of everybody.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
-    /// Our sockets by their id: listener v4, listener v6, and sockets for our own requests.
+    /// Our sockets: listener v4, listener v6, and for each worker a pair for requests of its own.
     pub(crate) sockets: Vec<Endpoint>,
     /// The SMS side.
     pub(crate) clients: Vec<Client>,
@@ -227,11 +230,13 @@ impl Swarm {
             abandon: chance.one_in(8),
             places: Places::draw(chance),
             gateway: Gateway::none(),
+            crew: Crew::ALONE,
         }
         .with_gateway(faultless, chance)
+        .with_crew(faultless, chance)
     }
 
-    /// Drawn last, so that the rest is the same with and without short messages.
+    /// Drawn late, so that the rest is the same with and without short messages.
     fn with_gateway(mut self, faultless: bool, chance: &mut Chance) -> Self {
         if !chance.one_in(4) {
             self.gateway = Gateway::draw(faultless, self.places.servers.len(), chance);
@@ -239,9 +244,27 @@ impl Swarm {
         self
     }
 
+    /// Drawn last, so that the rest is the same with one worker and with many.
+    fn with_crew(mut self, faultless: bool, chance: &mut Chance) -> Self {
+        self.crew = Crew::draw(faultless, self.transaction(), chance);
+        for worker in 1..u16::try_from(self.crew.workers).unwrap_or(1) {
+            for own in [LISTENER_V4, LISTENER_V6] {
+                let Endpoint { ip, .. } = self.places.sockets[own];
+                self.places.sockets.push(Endpoint { ip, port: 5070 + worker });
+            }
+        }
+        self
+    }
+
     /// 64*T1 in nanoseconds: timers F and J.
     pub(crate) fn transaction(&self) -> u64 {
         u64::from(self.t1_ms) * 64 * MS
+    }
+
+    /// Whether finished transactions have so much room that what ended while nobody looked need not
+    /// give way.
+    pub(crate) const fn remembers(&self) -> bool {
+        self.finished_max > 1_000
     }
 
     /// The deadline of the verdict in nanoseconds.

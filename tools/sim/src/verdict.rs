@@ -7,10 +7,11 @@ use roger::delivery::{
 use crate::centre::Centres;
 use crate::gateway::{Gateway, REMEMBERED};
 use crate::judge::{self, server_of};
-use crate::ledger::{Proof, Verdict, What, slack};
+use crate::ledger::Verdict;
 use crate::post::{Attempt, Life, Post, Told};
 use crate::rp::Answer;
 use crate::short::{Fate, Short};
+use crate::submission::{Proof, What, slack};
 use crate::swarm::{MS, SECOND, Swarm};
 use crate::text::Text;
 
@@ -108,12 +109,18 @@ pub(crate) fn account(
     }
     case.evidence()?;
     case.verdict()?;
+    if account.evidence == Evidence::WorkerLost {
+        // Who tells it only knows that it was open, so nothing was reported.
+        let told = life.told.as_ref().map(|told| told.at);
+        let right = told.is_none() && account.report == Report::Silence;
+        return if right { Ok(()) } else { Err(format!("I5: lost, and told at {told:?}")) };
+    }
     if gateway.abandoned {
         return Ok(());
     }
     case.order()?;
     case.attempts()?;
-    case.report()?;
+    case.report(now)?;
     case.timing(now)?;
     case.calm()
 }
@@ -171,7 +178,7 @@ impl Case<'_> {
                 let near = |at: u64| at <= decided && decided <= at + slack;
                 proofs.any(|proof| proof.what == What::Unreachable && near(proof.at))
             }),
-            Evidence::Shutdown => true,
+            Evidence::Shutdown | Evidence::WorkerLost => true,
             Evidence::Earlier { verdict, status } => return self.earlier(of(verdict), status),
             Evidence::Content { cause, .. } => {
                 self.short.fate == Fate::Unfit && matches!(cause, 95..=99 | 111)
@@ -190,7 +197,7 @@ impl Case<'_> {
                 let server = server_of(proof.server, self.swarm);
                 let of_role =
                     server.is_some_and(|server| self.swarm.places.servers[server].role == role);
-                proof.at == at
+                proof.reached(at)
                     && proof.what == What::Response(status)
                     && of_role
                     && (!proof.certain || attempt.asked == asked && retry_after(proof) == later)
@@ -230,7 +237,11 @@ impl Case<'_> {
             'P' => proved || content,
             _ => others,
         };
-        if !right || !others {
+        // An error decides with the next timer, and until then proof may come.
+        let erred = |attempt: &Attempt| {
+            attempt.post.proofs.iter().any(|proof| proof.what == What::Unreachable)
+        };
+        if !right || !(others || verdict == 'D' && self.attempts_of().any(erred)) {
             return Err(format!("I3: nothing earlier proves {verdict} {status}"));
         }
         if self.life.arrived > last + window + margin {
@@ -247,9 +258,11 @@ impl Case<'_> {
             Evidence::Final(Final { status: 404 | 413 | 513, retry_after: true, .. }) => 'T',
             Evidence::Final(Final { status, role, .. }) => judge::letter(status, role),
             Evidence::NeverSent | Evidence::DeadlineUnsent | Evidence::UriWait => 'T',
-            Evidence::TimerF | Evidence::Deadline | Evidence::Unreachable | Evidence::Shutdown => {
-                'U'
-            }
+            Evidence::TimerF
+            | Evidence::Deadline
+            | Evidence::Unreachable
+            | Evidence::Shutdown
+            | Evidence::WorkerLost => 'U',
             Evidence::Earlier { verdict, .. } => of(verdict),
             Evidence::Content { .. } => 'P',
             Evidence::Discarded => 'A',
@@ -273,7 +286,7 @@ impl Case<'_> {
                 continue;
             }
             for proof in attempt.post.proofs.iter().filter(|proof| proof.certain) {
-                let fresh = proof.at >= self.life.arrived && proof.at < decided;
+                let fresh = proof.at >= self.life.arrived && proof.by < decided;
                 if fresh && letter(proof, attempt.asked, self.swarm) == 'D' && said != 'D' {
                     return Err(format!("I4: {said} although it was delivered at {}", proof.at));
                 }
@@ -281,14 +294,14 @@ impl Case<'_> {
         }
         let last = self.life.own.last().map(|index| &self.gateway.attempts[*index]);
         let Some(last) = last else { return Ok(()) };
-        let first = last.post.proofs.iter().find(|proof| proof.ends());
+        let first = last.post.first_end();
         // An ICMP error is looked at with the next timer.
         let late = |proof: &Proof| match proof.what {
             What::Response(_) => 0,
             What::Unreachable => slack(self.swarm),
         };
         match first {
-            Some(proof) if proof.certain && proof.at + late(proof) < decided => {
+            Some(proof) if proof.certain && proof.by.saturating_add(late(proof)) < decided => {
                 Err(format!("I4: decided at {decided} although {:?} came before", proof.what))
             }
             _ => Ok(()),
@@ -300,7 +313,8 @@ impl Case<'_> {
         let Form::Rp { attempt, may_be_duplicate, .. } = self.account.form else { return Ok(()) };
         let im_call_id = self.account.im_call_id.octets();
         if let Some(last) = self.life.own.last().map(|index| &self.gateway.attempts[*index]) {
-            let nothing = attempt == 0 && self.account.evidence == Evidence::NeverSent;
+            let unsent = self.account.evidence == Evidence::NeverSent || last.is_unsent();
+            let nothing = attempt == 0 && unsent;
             if u32::from(attempt) != last.cseq && !nothing
                 || !last.call_id.as_bytes().starts_with(im_call_id)
             {
@@ -321,7 +335,7 @@ impl Case<'_> {
     }
 
     /// Whether the report is the one that the verdict asks for, and what became of it is so.
-    fn report(&self) -> Verdict<()> {
+    fn report(&self, now: u64) -> Verdict<()> {
         let Report::Rp(said, result) = self.account.report else {
             return Err(format!("I5: {:?} is no report of the RP layer", self.account.report));
         };
@@ -353,15 +367,16 @@ impl Case<'_> {
         for post in &told.posts {
             post.was_repeated(self.swarm).map_err(|error| format!("the report: {error}"))?;
         }
-        self.result(result, told)
+        self.result(result, told, now)
     }
 
     /// What became of the report (R8).
-    fn result(&self, result: RpResult, told: &Told) -> Verdict<()> {
-        let Some(Post { proofs, refused, sent, .. }) = told.posts.last() else { return Ok(()) };
+    fn result(&self, result: RpResult, told: &Told, now: u64) -> Verdict<()> {
+        let Some(post) = told.posts.last() else { return Ok(()) };
+        let Post { proofs, refused, sent, .. } = post;
         let limit = sent[0] + self.swarm.transaction();
         let came = |status: u16| proofs.iter().any(|proof| proof.what == What::Response(status));
-        let ended = proofs.iter().any(|proof| proof.ends() && proof.certain && proof.at < limit);
+        let ended = proofs.iter().any(|proof| proof.ends() && proof.certain && proof.by < limit);
         let right = match result {
             RpResult::Taken(status) => (200..300).contains(&status) && came(status),
             RpResult::Refused(status) => status >= 300 && came(status),
@@ -370,11 +385,13 @@ impl Case<'_> {
             }
             RpResult::Unsent(error) => *refused == Some(error),
         };
-        let first = proofs.iter().find(|proof| proof.ends());
+        let first = post.first_end();
         let contradicted = first.is_some_and(|proof| {
             let What::Response(status) = proof.what else { return false };
             let taken = matches!(result, RpResult::Taken(_));
-            proof.certain && (200..300).contains(&status) != taken
+            let alone = self.swarm.crew.workers == 1;
+            let reached = !proof.is_fresh() || alone && proof.at == now;
+            reached && proof.certain && (200..300).contains(&status) != taken
         });
         if right && !contradicted {
             Ok(())
@@ -406,7 +423,8 @@ impl Case<'_> {
 
     /// Where nothing goes wrong any more, a new short message gets through.
     fn calm(&self) -> Verdict<()> {
-        if !self.short.calm || self.swarm.tight {
+        // Who stands still may do so for a while yet.
+        if !self.short.calm || self.swarm.tight || self.swarm.crew.stalls > 0 {
             return Ok(());
         }
         let last = self.attempts_of().last().map(|attempt| attempt.post.remote);

@@ -3,9 +3,12 @@
 use sim::Bug;
 
 /// Seeds that once showed something, in the engine or in the world around it: each stays here.
-const REMEMBERED: [u64; 38] = [
-    0, 1, 11, 20, 22, 42, 71, 79, 87, 88, 93, 94, 153, 163, 169, 180, 188, 209, 220, 224, 362, 363,
-    408, 433, 564, 635, 647, 722, 911, 1119, 1167, 1720, 1726, 2790, 3074, 3706, 4077, 4323,
+const REMEMBERED: [u64; 71] = [
+    0, 1, 3, 11, 20, 22, 42, 54, 60, 71, 79, 87, 88, 93, 94, 116, 135, 153, 163, 169, 180, 188,
+    209, 220, 224, 256, 362, 363, 408, 433, 518, 522, 564, 622, 635, 641, 647, 722, 911, 1119,
+    1167, 1568, 1582, 1720, 1726, 2790, 2795, 2987, 3071, 3074, 3079, 3706, 3938, 4077, 4306, 4323,
+    4417, 4540, 4749, 5336, 5812, 7784, 8019, 8037, 10057, 10086, 13380, 13817, 15128, 15248,
+    22873,
 ];
 
 #[test]
@@ -21,6 +24,22 @@ fn no_seed_breaks_an_invariant() {
 fn short_messages_take_part() {
     let submissions: u64 = (0..20).map(|seed| sim::run(seed, None).short_messages).sum();
     assert!(submissions > 500, "{submissions}");
+}
+
+/// Seeds whose workers hand over, stand still, are flooded or lost, and whose process starts again.
+const OF_MANY: [u64; 6] = [3, 26, 39, 52, 60, 110];
+
+#[test]
+fn what_only_many_workers_can_do_happens() {
+    let mut counts = std::collections::BTreeMap::new();
+    for seed in OF_MANY {
+        for (name, count) in sim::run(seed, None).counts {
+            *counts.entry(name).or_insert(0_u64) += count;
+        }
+    }
+    for (name, count) in counts {
+        assert!(count > 10, "{name}: {count}");
+    }
 }
 
 #[test]
