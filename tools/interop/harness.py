@@ -191,9 +191,12 @@ def configuration(settings, listen, sms, im, directory):
     else:
         peers = (peer("sms", "sms", sms, settings.sms_trusted, lines=settings.sms_lines)
                  + peer("im", "im", im, settings.im_trusted, settings.im_role, settings.im_lines))
+    # Over IPv6 three workers share the port, behind one peer each: nothing else may differ.
+    count = 3 if listen.startswith("[") else 1
     return f"""\
 [workers]
 cpus = "any"
+count = {count}
 driver = "{settings.driver}"
 
 [[listen]]
