@@ -328,7 +328,7 @@ def record(options, about, rounds, longer, path):
     print(f"\n{path.read_text()}\nwritten to {path}")
 
 
-def arguments(description, scenario, names):
+def arguments(description, scenario, names, more=None):
     """What a comparison can be told. `counters` of roger are looked at beside those of all."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--systems", default=",".join(names), type=lambda text: text.split(","))
@@ -344,6 +344,8 @@ def arguments(description, scenario, names):
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--record", type=pathlib.Path, help="where the record goes",
                         default=ROOT / "perf" / "record" / f"{datetime.date.today()}-{scenario}.md")
+    for name, about in (more or {}).items():
+        parser.add_argument(name, **about)
     parser.set_defaults(scenario=scenario, counters=())
     return parser.parse_args()
 

@@ -94,12 +94,17 @@ struct Side {
 }
 
 impl Side {
-    /// Both sides are connected to the system under test, which sends from where it listens: that
+    /// A side that is connected to the system under test, which sends from where it listens: that
     /// spares the driver a route and an address for every packet.
-    fn new(at: SocketAddr, target: SocketAddr, aggregation: Aggregation) -> io::Result<Self> {
+    fn connected(at: SocketAddr, target: SocketAddr, aggregation: Aggregation) -> io::Result<Self> {
         let socket = bind(at)?;
         socket.connect(target)?;
         Ok(Self { socket, inbox: Inbox::for_connected(), out: Outbox::new(), aggregation })
+    }
+
+    /// A side to which each worker of the system under test sends from a port of its own.
+    fn open(at: SocketAddr, aggregation: Aggregation) -> io::Result<Self> {
+        Ok(Self { socket: bind(at)?, inbox: Inbox::new(), out: Outbox::new(), aggregation })
     }
 
     fn push(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> io::Result<()> {
@@ -122,11 +127,18 @@ impl Ends {
         message: Vec<u8>,
         aggregation: Aggregation,
     ) -> Result<Self, Box<dyn std::error::Error>> {
+        let template = Template::of(message).ok_or("the message cannot be read")?;
         Ok(Self {
             tally: Tally::new()?,
-            sms: Side::new(arguments.sms, arguments.target, aggregation)?,
-            im: Side::new(arguments.im, arguments.target, aggregation)?,
-            template: Template::of(message).ok_or("the message cannot be read")?,
+            sms: Side::connected(arguments.sms, arguments.target, aggregation)?,
+            im: match arguments.homes {
+                None => Side::connected(arguments.im, arguments.target, aggregation)?,
+                Some(_) => Side::open(arguments.im, aggregation)?,
+            },
+            template: match arguments.homes {
+                None => template,
+                Some(homes) => template.spread(homes),
+            },
             scenario: arguments.scenario,
             status_line: format!("SIP/2.0 {} Answered\r\n", arguments.answer).into_bytes(),
             places: std::iter::repeat_n(None, usize::from(places)).collect(),
@@ -232,9 +244,10 @@ impl Ends {
             return Ok(());
         };
         self.tally.relayed += 1;
+        let source = self.im.inbox.source(index);
         let (status_line, out) = (&self.status_line, &mut self.im.out);
         // A batch that was received fits the batch that is sent.
-        out.push(Address::default(), |slot| response(status_line, request, &found, slot));
+        out.push(source, |slot| response(status_line, request, &found, slot));
         Ok(())
     }
 

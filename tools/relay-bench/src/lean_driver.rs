@@ -21,11 +21,13 @@ mod template;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use relay_bench::batch::Aggregation;
 use relay_bench::usage::Usage;
+use roger::store::HashKey;
 use serde::Serialize;
 
 use crate::ends::{Ends, Tally};
@@ -63,12 +65,42 @@ struct Arguments {
     /// Seconds in it.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// Send to many recipients instead of one, in turn to those whose home is each of so many workers
+    /// under this secret: the first of the recipient's four own digits is the number of the worker.
+    /// For a relay; the digits begin at octet 20 of the request.
+    #[arg(long, value_name = "SECRET:WORKERS")]
+    homes: Option<Homes>,
     /// The process under test, whose processor time is read.
     #[arg(long)]
     process: Option<u32>,
     /// Send neighbours of one length as trains: cheaper here, dearer for who receives them.
     #[arg(long)]
     trains: bool,
+}
+
+/// A secret of 32 hexadecimal digits, and how many workers there are: at most ten.
+#[derive(Clone, Copy, Debug)]
+struct Homes {
+    key: HashKey,
+    workers: usize,
+}
+
+impl FromStr for Homes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (secret, workers) = text.split_once(':').ok_or("SECRET:WORKERS is wanted")?;
+        let half = |digits: Option<&str>| {
+            let digits = digits.filter(|digits| digits.len() == 16).ok_or("32 digits")?;
+            u64::from_str_radix(digits, 16).map_err(|error| error.to_string())
+        };
+        let key = HashKey([half(secret.get(..16))?, half(secret.get(16..))?]);
+        let workers = workers.parse().map_err(|error| format!("{workers}: {error}"))?;
+        if !(1..=10).contains(&workers) {
+            return Err(format!("{workers} workers have no digit of their own"));
+        }
+        Ok(Self { key, workers })
+    }
 }
 
 /// What the system under test is.

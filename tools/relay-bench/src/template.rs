@@ -2,7 +2,9 @@
 
 use relay_bench::message::{Range, scan, write_decimal, write_hex};
 
-use crate::Arguments;
+use roger::engine::home_of;
+
+use crate::{Arguments, Homes};
 
 /// A message with zeros where each one has its number.
 #[derive(Debug)]
@@ -16,7 +18,12 @@ pub(crate) struct Template {
     recipient: Option<Range>,
     /// RP-MR.
     reference: Option<usize>,
+    /// The digits of the recipients to whom messages go in turn.
+    recipients: Vec<[u8; 4]>,
 }
+
+/// Where the own digits of the recipient of a text begin: behind `MESSAGE sip:+1555123`.
+const OWN_DIGITS: usize = 20;
 
 /// What an SMS side writes before the digits of a recipient.
 const RECIPIENT: &[u8] = b"P-Called-Party-ID: <sip:+1555";
@@ -36,6 +43,7 @@ impl Template {
             places: Vec::from([found.branch.at + 16]),
             recipient: None,
             reference: None,
+            recipients: Vec::new(),
             octets: Vec::new(),
         };
         if found.called_party.of(&octets).starts_with(RECIPIENT) {
@@ -48,6 +56,24 @@ impl Template {
         Some(template)
     }
 
+    /// Sends to many recipients, in turn to one whose home is each of the workers.
+    pub(crate) fn spread(mut self, homes: Homes) -> Self {
+        let Homes { key, workers } = homes;
+        let mut of_each: Vec<Vec<[u8; 4]>> = vec![Vec::new(); workers];
+        for own in 0..workers * 1_000 {
+            let uri = format!("sip:+1555123{own:04}@im.example.net");
+            let home = home_of(key, uri.as_bytes(), workers);
+            if usize::from(home.0) == own / 1_000
+                && let Ok(digits) = uri.as_bytes()[12..16].try_into()
+            {
+                of_each[own / 1_000].push(digits);
+            }
+        }
+        let least = of_each.iter().map(Vec::len).min().unwrap_or_default();
+        self.recipients = (0..least * workers).map(|n| of_each[n % workers][n / workers]).collect();
+        self
+    }
+
     pub(crate) fn write(&self, number: u64, place: u16, to: &mut [u8]) -> usize {
         to[..self.octets.len()].copy_from_slice(&self.octets);
         for &at in &self.numbers {
@@ -55,6 +81,12 @@ impl Template {
         }
         for &at in &self.places {
             write_hex(u64::from(place), &mut to[at..at + 16]);
+        }
+        let recipients = self.recipients.len() as u64;
+        if let Some(turn) =
+            number.checked_rem(recipients).and_then(|turn| usize::try_from(turn).ok())
+        {
+            to[OWN_DIGITS..OWN_DIGITS + 4].copy_from_slice(&self.recipients[turn]);
         }
         if let Some(digits) = self.recipient {
             write_decimal(number, &mut to[digits.at..digits.end]);
@@ -193,6 +225,23 @@ mod tests {
         assert!(text[..len].ends_with(b"who counts both finds more."));
         // bare-gateway writes three digits.
         assert!((100..1_000).contains(&len));
+    }
+
+    #[test]
+    fn recipients_are_at_home_where_their_digit_says_in_turn() {
+        let arguments = Arguments::for_test();
+        let homes: Homes = "00000000000000010000000000000002:3".parse().unwrap();
+        let template = Template::of(text(&arguments).unwrap()).unwrap().spread(homes);
+        assert!(template.recipients.len() > 600);
+        let mut octets = [0; 1_500];
+        for number in 0..100 {
+            template.write(number, 7, &mut octets);
+            let uri = &octets[8..octets.iter().position(|octet| *octet == b'@').unwrap() + 3];
+            let home = home_of(homes.key, uri, 3).0;
+            assert_eq!((octets[OWN_DIGITS], u64::from(home)), (b'0' + home, number % 3));
+        }
+        assert!("00000000000000010000000000000002:11".parse::<Homes>().is_err());
+        assert!("1:2".parse::<Homes>().is_err() && "00".parse::<Homes>().is_err());
     }
 
     #[test]
