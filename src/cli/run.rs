@@ -261,7 +261,9 @@ fn serve(config: &Config, service: &Service, signals: &Receiver<Asked>) -> End {
 fn lost(loss: &Loss, on_loss: OnLoss) -> String {
     let Loss { worker, is_broken, unknown, nameless, untold, was_speaking } = *loss;
     let how = if is_broken { "has ended by itself" } else { "is stuck" };
-    let mut text = format!("roger: worker {worker} {how}: {unknown} open messages end as unknown");
+    let messages = counted(usize::try_from(unknown).unwrap_or(usize::MAX), "open message");
+    let end = if unknown == 1 { "ends" } else { "end" };
+    let mut text = format!("roger: worker {worker} {how}: {messages} {end} as unknown");
     if nameless > 0 {
         text.push_str(&format!(", {nameless} of them without a name"));
     }
