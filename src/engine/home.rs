@@ -89,10 +89,11 @@ impl Engine {
         home: WorkerId,
         out: &mut Departures,
     ) {
-        let known = self.neighbours.transaction(home, asked.fingerprint, asked.since);
+        // In this order: what a lost worker has not accepted by now it never will.
         let is_lost = self.neighbours.is_lost(home);
+        let known = self.neighbours.transaction(home, asked.fingerprint, asked.since);
         match known.map(|entry| entry.map(Entry::decode)) {
-            Ok(Some(entry @ (Entry::Silent | Entry::Final { kept: None, .. }))) => {
+            Ok(Some(entry)) if entry.is_enough() => {
                 self.count(Counter::AnsweredForHome);
                 if let Some(peer) = peer {
                     PeerTally::add(&self.peer_tally(peer).requests_in);
@@ -100,9 +101,7 @@ impl Engine {
                 self.on_retransmission(asked, entry, out);
             }
             // What was accepted may be delivered, whoever is lost: nothing is said.
-            Ok(Some(Entry::Open(_) | Entry::Final { kept: Some(_), .. })) | Err(_) if is_lost => {
-                self.count(Counter::DroppedLost);
-            }
+            Ok(Some(_)) | Err(_) if is_lost => self.count(Counter::DroppedLost),
             // Nobody will ever accept it, so that it need not be remembered that nobody has.
             Ok(None) if is_lost => {
                 self.count(Counter::RefusedLost);
@@ -110,9 +109,7 @@ impl Engine {
                 let refusal = Refusal::new(503, "Service Unavailable");
                 self.answer(asked, refusal, Extra::RetryAfter(seconds), out);
             }
-            Ok(Some(Entry::Open(_) | Entry::Final { kept: Some(_), .. }) | None) | Err(_) => {
-                self.hand_over(home, Kind::Request, asked.arrival, asked.since);
-            }
+            Ok(_) | Err(_) => self.hand_over(home, Kind::Request, asked.arrival, asked.since),
         }
     }
 
@@ -123,14 +120,13 @@ impl Engine {
             for worker in self.neighbours.others() {
                 match self.neighbours.transaction(worker, asked.fingerprint, asked.since) {
                     Ok(None) => {}
-                    Ok(Some(value)) => match Entry::decode(value) {
-                        entry @ (Entry::Silent | Entry::Final { kept: None, .. }) => {
+                    Ok(Some(value)) => {
+                        let entry = Entry::decode(value);
+                        if entry.is_enough() {
                             return self.on_retransmission(asked, entry, out);
                         }
-                        Entry::Open(_) | Entry::Final { kept: Some(_), .. } => {
-                            return self.count(Counter::RequestsAbsorbed);
-                        }
-                    },
+                        return self.count(Counter::RequestsAbsorbed);
+                    }
                     // It comes again, and then it will be known.
                     Err(_) => return self.count(Counter::DroppedForgotten),
                 }
@@ -196,7 +192,7 @@ impl Engine {
         for (seen, parcel) in burst.iter_mut().zip(taken.iter()) {
             *seen = match parcel.kind() {
                 Kind::Unreachable => Seen::Nothing,
-                Kind::Request | Kind::Response => self.see(&parcel.arrival()),
+                Kind::Request | Kind::Response => self.see(&parcel.arrival(), true),
             };
         }
         for (seen, parcel) in burst.iter().zip(taken.iter()) {

@@ -209,7 +209,7 @@ impl Engine {
         }
         let mut burst = [const { Seen::Nothing }; BURST_SIZE];
         for (seen, arrival) in burst.iter_mut().zip(arrivals) {
-            *seen = self.see(arrival);
+            *seen = self.see(arrival, false);
         }
         for (seen, arrival) in burst.iter().zip(arrivals) {
             let since = self.pause.looked_at(arrival.at);
@@ -325,8 +325,9 @@ impl Engine {
         }
     }
 
-    /// The first pass over one arrival: whose is it, what is it, where will it look.
-    fn see<'a>(&self, arrival: &Arrival<'a>) -> Seen<'a> {
+    /// The first pass over one arrival: whose is it, what is it, where will it look. What was handed
+    /// over is at home here.
+    fn see<'a>(&self, arrival: &Arrival<'a>, is_handed: bool) -> Seen<'a> {
         let source = arrival.flow.remote;
         let Some(peer) = self.peers.of(source) else {
             return self.see_stranger(arrival);
@@ -340,7 +341,7 @@ impl Engine {
             Ok(Message::Request(request)) => {
                 let fingerprint =
                     self.fingerprint(&request, request.method_name.of(request.octets));
-                let home = self.home(&request, peer);
+                let home = if is_handed { self.setup.worker } else { self.home(&request, peer) };
                 if home == self.setup.worker {
                     self.transactions.prefetch(fingerprint);
                 } else {

@@ -43,6 +43,15 @@ impl Entry {
         }
     }
 
+    /// Whether a retransmission and this entry are all that its answer needs, so that anybody can give
+    /// it who reads the entry.
+    pub const fn is_enough(self) -> bool {
+        match self {
+            Self::Silent | Self::Final { kept: None, .. } => true,
+            Self::Open(_) | Self::Final { kept: Some(_), .. } => false,
+        }
+    }
+
     /// Reads an entry back.
     #[expect(clippy::cast_possible_truncation, reason = "each field has its own bits")]
     pub const fn decode(value: u64) -> Self {
