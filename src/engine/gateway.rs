@@ -128,14 +128,9 @@ impl Engine {
         };
         let entry = Entry::Final { status, detail: 0, kept: None };
         let end = now.plus_ms(self.setup.timers.transaction_ms());
-        if self.put_transaction(asked.fingerprint, entry, now, end).is_err() {
-            self.records.remove(handle);
-            if let Some(large) = large {
-                self.requests_large.give(large);
-            }
+        if !self.keep_request(handle, asked, entry, end, large) {
             return self.turn_away(asked, Counter::RefusedNoRoom, out);
         }
-        self.store_request(handle, asked.request.octets, large);
         self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
         let answer = Refusal::new(status, sip::reason_phrase(status));
         self.respond(asked, answer, Extra::None, Purse::Evidence, out);

@@ -151,26 +151,39 @@ impl Engine {
         let now = asked.now;
         let end = now.plus_ms(OPEN_MS);
         let entry = Entry::Open(handle.index);
-        if self.put_transaction(asked.fingerprint, entry, now, end).is_err() {
-            self.records.remove(handle);
-            if let Some(large) = large {
-                self.requests_large.give(large);
-            }
+        if !self.keep_request(handle, asked, entry, end, large) {
             return self.turn_away(asked, Counter::RefusedNoRoom, out);
         }
-        self.store_request(handle, asked.request.octets, large);
         self.count(Counter::MessagesAccepted);
         self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
         self.transmit_first(handle, asked.request, Purse::Work, now, out);
     }
 
-    /// Copies a request to where its record finds it.
-    pub(super) fn store_request(
+    /// Keeps a request that is accepted with this entry until `end`, or gives everything back that was
+    /// taken for it. Whoever reads the entry finds the message on the board, too: should this worker be
+    /// lost between the two, the message is told.
+    pub(super) fn keep_request(
         &mut self,
         handle: Handle<Record>,
-        octets: &[u8],
+        asked: Asked<'_>,
+        entry: Entry,
+        end: Instant,
         large: Option<Buffer>,
-    ) {
+    ) -> bool {
+        self.store_request(handle, asked.request.octets, large);
+        if self.put_transaction(asked.fingerprint, entry, asked.now, end).is_ok() {
+            return true;
+        }
+        self.remains.close(handle.index);
+        self.records.remove(handle);
+        if let Some(large) = large {
+            self.requests_large.give(large);
+        }
+        false
+    }
+
+    /// Copies a request to where its record finds it.
+    fn store_request(&mut self, handle: Handle<Record>, octets: &[u8], large: Option<Buffer>) {
         let place: &mut [u8] = match large {
             Some(buffer) => self.requests_large.octets_mut(buffer),
             None => &mut self.requests[handle.index as usize],
@@ -264,7 +277,8 @@ impl Engine {
     }
 
     /// Remembers a server transaction. After a pause what ended in it gives way only where nothing else
-    /// does, for copies of it may still wait in a socket.
+    /// does, for copies of it may still wait in a socket. A worker that is lost remembers nothing: others
+    /// would answer what has been told as unknown.
     pub(super) fn put_transaction(
         &mut self,
         fingerprint: Fingerprint,
@@ -272,6 +286,9 @@ impl Engine {
         at: Instant,
         end: Instant,
     ) -> Result<(), Full> {
+        if self.neighbours.is_lost(self.setup.worker) {
+            return Err(Full);
+        }
         put_since(&mut self.transactions, fingerprint, entry, (self.pause.looked_at(at), at), end)
     }
 

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::bench::{answer, field, message};
+use crate::short::Short;
 use crate::site::{Life, Site, receive};
 use crate::stuck::thread::Stopped;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use roger::config::Config;
 use roger::delivery::{Account, Evidence, Form, Identifier, Report, Statuses, Verdict};
-use roger::engine::{Engine, Neighbours, Setup};
+use roger::engine::{Engine, Neighbours, Setup, home_of};
 use roger::id::WorkerId;
 use roger::metrics::{Counter, Tally};
 use roger::oam::Service;
@@ -56,7 +57,7 @@ fn a_worker_that_is_stuck_when_the_process_is_told_to_end_does_not_hold_it_up() 
     signal(life.pid(), "-TERM");
     let line = life.line_with("is stuck");
     assert!(
-        line.starts_with("roger: worker 0 is stuck: 1 open messages end as unknown;"),
+        line.starts_with("roger: worker 0 is stuck: 1 open message ends as unknown;"),
         "{line}"
     );
     life.line_with("ended: a worker is lost");
@@ -79,7 +80,7 @@ fn what_a_lost_worker_finds_in_its_sockets_decides_nothing_any_more() {
     let onward = open(&site, 0);
     bounded(&life);
     let stopped = Stopped::thread(life.pid(), "roger-worker-00");
-    life.line_with("is stuck: 1 open messages end as unknown");
+    life.line_with("is stuck: 1 open message ends as unknown");
     // Nothing of it is open: it was told.
     assert_eq!(site.count("messages_open"), 0);
     let via = field(&onward, "via").split([' ', ';']).nth(1).unwrap().to_owned();
@@ -116,6 +117,43 @@ fn who_is_lost_in_the_middle_of_a_turn_counts_no_second_verdict() {
     common.lose(WorkerId(0));
     bench.give(IM, &answer(&onward[0].text, "200 OK"));
     assert_eq!(bench.tally.counters.read(Counter::VerdictDelivered), 0);
+}
+
+/// It was stopped in the middle of a turn, told by somebody else, and goes on with the same turn:
+/// nothing that it still decides is what others answer.
+#[test]
+fn what_a_lost_worker_still_decides_is_answered_by_nobody() {
+    let setup = Setup { worker: WorkerId(0), ..setup() };
+    let mut group = Neighbours::group(2, setup.next_servers.len()).into_iter().map(|neighbours| {
+        let common = neighbours.common();
+        let setup = Setup { worker: neighbours.own(), ..setup.clone() };
+        let tally = Arc::new(Tally::new(setup.peers.len()));
+        let now = Instant(1_000_000_000_000);
+        let engine = Engine::among(neighbours, setup, Arc::clone(&tally), now);
+        (Bench { engine, out: Departures::new(), now, tally, sent: Ok(()) }, common)
+    });
+    let ((mut lost, common), (mut other, _)) = (group.next().unwrap(), group.next().unwrap());
+    let home = |number: &u32| {
+        let uri = format!("sip:+1555000{number:04}@im.example:5070");
+        home_of(setup.key, uri.as_bytes(), 2) == WorkerId(0)
+    };
+    let numbers: Vec<u32> = (1..).filter(home).take(3).collect();
+    let text = |number: u32| Short {
+        recipient: format!("sip:+1555000{number:04}@im.example"),
+        ..Short::new(number, "Hello")
+    };
+    let onward = lost.give(SBC, &message(numbers[0])).remove(0);
+    common.lose(WorkerId(0));
+    let told = lost.engine.remains().left().count();
+    // A proof of what was told as unknown, and two messages that nobody has been told of.
+    lost.give(IM, &answer(&onward.text, "200 OK"));
+    lost.give(SBC, &message(numbers[1]));
+    lost.give_octets(SBC, &text(numbers[2]).request(), false);
+    assert_eq!((told, lost.count(Counter::MessagesAccepted)), (1, 1));
+    assert!(other.give(SBC, &message(numbers[0])).is_empty());
+    assert_eq!(other.give(SBC, &message(numbers[1]))[0].status(), 503);
+    let left = other.give_octets(SBC, &text(numbers[2]).request(), false);
+    assert_eq!(left[0].status(), 503);
 }
 
 #[test]
