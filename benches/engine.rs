@@ -152,7 +152,12 @@ fn gateway(messages: u32) -> Run {
     let mut out = Departures::new();
     let mut requests = Requests::short();
     let mut answers: Vec<Vec<u8>> = (0..BURST_SIZE).map(|_| Vec::with_capacity(2_048)).collect();
-    let flow = |text| Flow { remote: endpoint(text), local: [0; 16], socket: SocketId(0) };
+    let flow = |text| Flow {
+        remote: endpoint(text),
+        local: [0; 16],
+        socket: SocketId(0),
+        connection: None,
+    };
     let (sms, im) = (flow(SMS), flow(IM));
     let mut checksum = 0_u64;
     let mut number = 0;
@@ -218,7 +223,12 @@ impl Relay {
 
     /// Relays bursts until there were `upto` messages; returns how long each took, in nanoseconds.
     fn run(&mut self, upto: u32) -> u128 {
-        let flow = |text| Flow { remote: endpoint(text), local: [0; 16], socket: SocketId(0) };
+        let flow = |text| Flow {
+            remote: endpoint(text),
+            local: [0; 16],
+            socket: SocketId(0),
+            connection: None,
+        };
         let (sms, im) = (flow(SMS), flow(IM));
         let Self { engine, out, requests, responses, checksum, .. } = self;
         let (first, start) = (self.number, time::Instant::now());

@@ -7,7 +7,9 @@
 //! [`Departures::release`], and nothing borrows a receive buffer past the turn.**
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::num::NonZeroU32;
 
+use crate::id::WorkerId;
 use crate::limits::{SLOT_SIZE, SLOTS_EVIDENCE, SLOTS_MAX, SLOTS_REFUSALS, SLOTS_WORK};
 use crate::time::Instant;
 
@@ -50,21 +52,68 @@ pub const fn ip_octets(ip: IpAddr) -> [u8; 16] {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct SocketId(pub u8);
 
-/// Where octets came from and how to get back there: both ends of a UDP exchange.
+/// How octets are carried to and from a socket.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Transport {
+    /// In datagrams, each of which may be lost.
+    #[default]
+    Udp,
+    /// In a stream.
+    Tcp,
+    /// In a stream that nobody else reads or writes, from whoever has proved his name.
+    Tls,
+}
+
+impl Transport {
+    /// Whether the transport itself repeats what is lost (RFC 3261 section 17: "reliable").
+    pub const fn is_reliable(self) -> bool {
+        match self {
+            Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
+        }
+    }
+}
+
+/// One connection of one worker. No two connections have had the same name within any time that a
+/// flow is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ConnectionId {
+    /// Tells the connections apart that had the same place one after the other.
+    pub generation: NonZeroU32,
+    /// Its place in the worker's table.
+    pub index: u16,
+    /// Whose it is: nobody else can read from it or write to it.
+    pub worker: WorkerId,
+}
+
+/// Where octets came from and how to get back there.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Flow {
-    /// The other end.
+    /// The other end. Of a departure on a connection: where a new one is opened when that one is
+    /// gone.
     pub remote: Endpoint,
     /// Our own address, or all zero where the kernel may choose it.
     pub local: [u8; 16],
-    /// Our own socket.
+    /// Our own socket: the one of the datagrams, or the listener whose connections these are.
     pub socket: SocketId,
+    /// The connection, where there are connections. A departure to such a socket without one leaves
+    /// on the connection that was opened to `remote`, and opens it if there is none.
+    pub connection: Option<ConnectionId>,
 }
 
 impl Flow {
     /// Between nobody and nobody.
-    pub const NOWHERE: Self =
-        Self { remote: Endpoint { ip: [0; 16], port: 0 }, local: [0; 16], socket: SocketId(0) };
+    pub const NOWHERE: Self = Self {
+        remote: Endpoint { ip: [0; 16], port: 0 },
+        local: [0; 16],
+        socket: SocketId(0),
+        connection: None,
+    };
+
+    /// From our own socket to there, by whichever way the driver has.
+    pub const fn to(remote: Endpoint, socket: SocketId) -> Self {
+        Self { remote, local: [0; 16], socket, connection: None }
+    }
 }
 
 /// Octets that arrived. They stay in the driver's buffer.
@@ -74,9 +123,9 @@ pub struct Arrival<'a> {
     pub flow: Flow,
     /// When the driver took them.
     pub at: Instant,
-    /// One datagram.
+    /// One datagram, or one message of a stream.
     pub octets: &'a [u8],
-    /// Whether the datagram was longer than the driver's buffer and lost its end.
+    /// Whether it was longer than what the driver holds and lost its end.
     pub truncated: bool,
 }
 
@@ -105,6 +154,10 @@ pub enum SendError {
     NoRoute,
     /// EPERM: a local rule forbids it.
     Forbidden,
+    /// There is no connection, and none could be opened.
+    NoConnection,
+    /// The connection ended, or had to be ended, before the first octet was written to it.
+    NotWritten,
     /// Any other errno, which proves nothing about what left.
     Other(i32),
 }
@@ -114,7 +167,11 @@ impl SendError {
     /// (only these are evidence, hazard H51; the rest may stem from somebody else's datagram).
     pub const fn nothing_left(self) -> bool {
         match self {
-            Self::TooLong | Self::NoRoute | Self::Forbidden => true,
+            Self::TooLong
+            | Self::NoRoute
+            | Self::Forbidden
+            | Self::NoConnection
+            | Self::NotWritten => true,
             Self::Other(_) => false,
         }
     }

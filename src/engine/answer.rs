@@ -70,7 +70,7 @@ impl Engine {
     ) {
         let branch = self.branch(handle, record.im.attempt, record.loop_hash);
         let forward = Forward {
-            sent_by: self.setup.sent_by_of(record.im.flow.socket),
+            sent_by: self.setup.sent_by_of(record.im.way.socket),
             branch: &branch,
             source: Source { ip: record.sms.remote.ip, port: record.source_port },
             // RFC 3261 section 16.6 step 3: one less, or 70 where there was none.
@@ -82,7 +82,8 @@ impl Engine {
                 request.fields.privacy_id,
             ),
         };
-        let departure = Departure { flow: record.im.flow, owner, len: 0, after: JournalSeq::NOW };
+        let departure =
+            Departure { flow: record.im.way.flow(), owner, len: 0, after: JournalSeq::NOW };
         out.push(purse, departure, |slot| fits(build::forward_request(request, &forward, slot)));
     }
 

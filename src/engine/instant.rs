@@ -57,7 +57,7 @@ impl Engine {
         let Some(record) = self.records.get_mut(handle) else { return };
         record.im.transmitted(now, timers);
         let is_first = record.im.transmissions == 1;
-        let (flow, peer) = (record.im.flow, record.im.peer);
+        let (flow, peer) = (record.im.way.flow(), record.im.peer);
         let owner = record::owner(handle, Errand::Request(record.im.attempt));
         let owner = is_first.then_some(owner);
         let Some(record) = self.records.get(handle) else { return };
@@ -125,7 +125,7 @@ impl Engine {
             if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
         Some(then(&Originate {
             uri: recipient,
-            sent_by: self.setup.sent_by_of(record.im.flow.socket),
+            sent_by: self.setup.sent_by_of(record.im.way.socket),
             branch: &self.branch(handle, record.im.attempt, 0),
             route: &[],
             from,

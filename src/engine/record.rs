@@ -2,7 +2,7 @@
 
 use crate::delivery::{Asked, Message, Report, Statuses};
 use crate::engine::remains::Remains;
-use crate::engine::route::Hop;
+use crate::engine::route::{Hop, Way};
 use crate::engine::setup::Timers;
 use crate::engine::short::Short;
 use crate::id::Handle;
@@ -61,7 +61,7 @@ pub(super) struct Record {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leg {
     /// Where the request goes.
-    pub flow: Flow,
+    pub way: Way,
     /// When this attempt was transmitted first: timer F runs from here.
     pub sent: Instant,
     /// When timer E fires.
@@ -117,7 +117,7 @@ impl Leg {
     /// A request that has not left.
     pub(super) const fn new(towards: Towards, hop: &Hop, cseq: u32, now: Instant) -> Self {
         Self {
-            flow: hop.flow,
+            way: hop.way,
             sent: now,
             retransmit: now,
             cseq,
@@ -164,7 +164,7 @@ impl Leg {
         self.asked = asked;
         self.client = non_invite_client::State::Trying;
         if let Some(hop) = hop {
-            (self.flow, self.peer, self.server) = (hop.flow, hop.peer, hop.in_list);
+            (self.way, self.peer, self.server) = (hop.way, hop.peer, hop.in_list);
         }
         true
     }

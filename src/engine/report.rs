@@ -94,7 +94,7 @@ impl Engine {
         let leg = &mut self.shorts[handle.index as usize].report;
         leg.transmitted(now, timers);
         let is_first = leg.transmissions == 1;
-        let (flow, peer) = (leg.flow, leg.peer);
+        let (flow, peer) = (leg.way.flow(), leg.peer);
         let owner = record::owner(handle, Errand::Request(leg.attempt));
         let departure =
             Departure { flow, len: 0, after: JournalSeq::NOW, owner: is_first.then_some(owner) };
@@ -135,7 +135,7 @@ impl Engine {
             if peer.trusted { b"P-Asserted-Identity: " } else { b"P-Preferred-Identity: " };
         let report = Originate {
             uri: sender,
-            sent_by: self.setup.sent_by_of(short.report.flow.socket),
+            sent_by: self.setup.sent_by_of(short.report.way.socket),
             branch: &self.branch(handle, short.report.attempt, 0),
             route: peer.report_route.as_bytes(),
             from,

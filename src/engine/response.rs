@@ -93,10 +93,10 @@ impl Engine {
         peer: u8,
     ) -> Option<Counter> {
         let (octets, fields) = (response.octets, &response.fields);
-        if arrival.flow.remote != leg.flow.remote && peer != leg.peer {
+        if arrival.flow.remote != leg.way.remote && peer != leg.peer {
             return Some(Counter::DroppedResponseSource);
         }
-        let sent_by = self.setup.sent_by_of(leg.flow.socket);
+        let sent_by = self.setup.sent_by_of(leg.way.socket);
         if !fields.via.sent_by.of(octets).eq_ignore_ascii_case(sent_by) {
             return Some(Counter::DroppedResponseForeign);
         }
@@ -221,7 +221,7 @@ impl Engine {
         let towards = Towards::of(branch.attempt);
         let leg = self
             .leg_mut(handle, towards)
-            .filter(|leg| leg.attempt == branch.attempt && leg.flow.remote == remote);
+            .filter(|leg| leg.attempt == branch.attempt && leg.way.remote == remote);
         let Some(leg) = leg else {
             return self.count(Counter::IcmpForeign);
         };

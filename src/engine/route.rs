@@ -12,10 +12,28 @@ use crate::wire::sip::{Request, Route};
 /// RFC 3261 section 18.1.1: the port of SIP over UDP where none is written.
 const PORT: u16 = 5060;
 
+/// Where a request of ours goes, and from which of our sockets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Way {
+    pub remote: Endpoint,
+    pub socket: SocketId,
+}
+
+impl Way {
+    /// To nobody.
+    pub(super) const NOWHERE: Self =
+        Self { remote: Flow::NOWHERE.remote, socket: Flow::NOWHERE.socket };
+
+    /// As a departure names it.
+    pub(super) const fn flow(self) -> Flow {
+        Flow::to(self.remote, self.socket)
+    }
+}
+
 /// The next hop of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Hop {
-    pub flow: Flow,
+    pub way: Way,
     pub peer: u8,
     pub pop_route: bool,
     /// Which of the next servers it is, if it is one.
@@ -100,8 +118,8 @@ impl Engine {
     /// The way back to an address of a peer of the SMS side.
     pub(super) fn hop_back(&self, endpoint: Endpoint, peer: u8, number: u8) -> Option<Hop> {
         let socket = self.request_socket(endpoint)?;
-        let flow = Flow { remote: endpoint, local: [0; 16], socket };
-        Some(Hop { flow, peer, pop_route: false, in_list: Some(number) })
+        let way = Way { remote: endpoint, socket };
+        Some(Hop { way, peer, pop_route: false, in_list: Some(number) })
     }
 
     /// Whether one of the Vias is ours and asked for the same (RFC 3261 section 16.3 step 4): a
@@ -159,8 +177,8 @@ impl Engine {
         let Some(socket) = self.request_socket(endpoint) else {
             return Err(Refusal::new(403, "No Socket For This Address Family"));
         };
-        let flow = Flow { remote: endpoint, local: [0; 16], socket };
-        Ok(Hop { flow, peer, pop_route, in_list })
+        let way = Way { remote: endpoint, socket };
+        Ok(Hop { way, peer, pop_route, in_list })
     }
 
     fn resolve(&self, host: &[u8], port: u16) -> Option<Endpoint> {

@@ -2,8 +2,7 @@
 
 use crate::delivery::{Answer, Mark, RpResult};
 use crate::engine::record::{Leg, Towards};
-use crate::engine::route::Hop;
-use crate::packet::Flow;
+use crate::engine::route::{Hop, Way};
 use crate::store::Fingerprint;
 use crate::time::Instant;
 use crate::wire::Span;
@@ -47,7 +46,7 @@ pub(super) struct Short {
 impl Short {
     /// What stands at the index of a record that is no short message.
     pub(super) const fn none(now: Instant) -> Self {
-        let nowhere = Hop { flow: Flow::NOWHERE, peer: 0, pop_route: false, in_list: None };
+        let nowhere = Hop { way: Way::NOWHERE, peer: 0, pop_route: false, in_list: None };
         Self {
             key: Fingerprint([0, 0]),
             salt: 0,

@@ -12,7 +12,7 @@
 use super::address::NAME_SIZE;
 use super::control::CONTROL_SIZE;
 use crate::limits::DATAGRAM_SIZE_MAX;
-use crate::packet::{Arrival, Endpoint, Flow, SocketId};
+use crate::packet::{Arrival, Flow};
 use crate::time::Instant;
 
 /// Octets reserved for the address of the sender.
@@ -37,9 +37,5 @@ const _: () = {
 };
 
 /// An arrival of nothing, where a burst is not full.
-pub(super) const NOTHING: Arrival<'_> = Arrival {
-    flow: Flow { remote: Endpoint { ip: [0; 16], port: 0 }, local: [0; 16], socket: SocketId(0) },
-    at: Instant(0),
-    octets: &[],
-    truncated: false,
-};
+pub(super) const NOTHING: Arrival<'_> =
+    Arrival { flow: Flow::NOWHERE, at: Instant(0), octets: &[], truncated: false };

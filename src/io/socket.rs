@@ -146,7 +146,7 @@ impl Local {
             }
             local = received.destination.unwrap_or(local);
         }
-        Some(Flow { remote: address::read(name)?, local, socket: self.id })
+        Some(Flow { local, ..Flow::to(address::read(name)?, self.id) })
     }
 }
 

@@ -126,7 +126,8 @@ impl Bench {
     }
 
     pub(crate) fn give_octets(&mut self, from: &str, octets: &[u8], truncated: bool) -> Vec<Left> {
-        let flow = Flow { remote: endpoint(from), local: [0; 16], socket: SocketId(0) };
+        let flow =
+            Flow { remote: endpoint(from), local: [0; 16], socket: SocketId(0), connection: None };
         let arrival = Arrival { flow, at: self.now, octets, truncated };
         self.engine.on_burst(&[arrival], &mut self.out);
         self.leave()

@@ -204,7 +204,12 @@ fn silence_is_told_with_the_moment_at_which_it_was_settled() {
 #[test]
 fn strangers_leave_slots_to_refuse_peers_from() {
     let mut bench = bench_with(|setup| setup.strangers = Strangers::Forbid);
-    let of = |from: &str| Flow { remote: endpoint(from), local: [0; 16], socket: SocketId(0) };
+    let of = |from: &str| Flow {
+        remote: endpoint(from),
+        local: [0; 16],
+        socket: SocketId(0),
+        connection: None,
+    };
     let at = bench.now;
     for n in 0..200 {
         let request = message_with(n, "", &"x".repeat(300));
@@ -347,7 +352,8 @@ fn what_finds_no_place_among_the_transactions_is_refused_and_gives_everything_ba
 
 /// Gives one datagram and leaves what departs with the driver.
 fn push(bench: &mut Bench, from: &str, text: &str) {
-    let flow = Flow { remote: endpoint(from), local: [0; 16], socket: SocketId(0) };
+    let flow =
+        Flow { remote: endpoint(from), local: [0; 16], socket: SocketId(0), connection: None };
     let (at, octets) = (bench.now, text.as_bytes());
     let arrival = Arrival { flow, at, octets, truncated: false };
     bench.engine.on_burst(&[arrival], &mut bench.out);

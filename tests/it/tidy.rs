@@ -8,7 +8,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("id", &["limits"]),
     ("time", &["limits"]),
-    ("packet", &["limits", "time"]),
+    ("packet", &["id", "limits", "time"]),
     ("store", &["id", "limits", "time"]),
     ("handover", &["id", "limits", "packet", "time"]),
     ("wire", &["limits"]),

@@ -390,7 +390,8 @@ fn what_is_left_on_a_worker_can_be_told_by_another() {
     group.give(home, IM, &answer(&onward.text, "200 OK"));
     // Decided, and not closed: nobody has said yet how its report went.
     let report = {
-        let flow = Flow { remote: endpoint(SBC), local: [0; 16], socket: SocketId(0) };
+        let flow =
+            Flow { remote: endpoint(SBC), local: [0; 16], socket: SocketId(0), connection: None };
         let number = group.number_of(home, 400);
         let text = message(number);
         let bench = &mut group.benches[home];

@@ -226,6 +226,8 @@ fn words(error: SendError) -> String {
         SendError::TooLong => "too long for the path".to_owned(),
         SendError::NoRoute => "no route".to_owned(),
         SendError::Forbidden => "forbidden by a local rule".to_owned(),
+        SendError::NoConnection => "no connection".to_owned(),
+        SendError::NotWritten => "the connection ended before it was written".to_owned(),
         SendError::Other(errno) => io::Error::from_raw_os_error(errno).to_string(),
     }
 }

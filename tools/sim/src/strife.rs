@@ -122,7 +122,12 @@ impl Boundary {
         let via = format!("\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKbug{}", self.minted);
         self.minted += 1;
         let request = String::from_utf8_lossy(request).replacen("\r\n", &(via + "\r\n"), 1);
-        let flow = Flow { remote: self.servers[0], local: [0; 16], socket: self.request_socket };
+        let flow = Flow {
+            remote: self.servers[0],
+            local: [0; 16],
+            socket: self.request_socket,
+            connection: None,
+        };
         self.invented.push(crate::boundary::invented(flow, request.into_bytes().into()));
     }
 }

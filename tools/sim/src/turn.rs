@@ -221,7 +221,7 @@ impl World {
             // What waited for longer than a turn can take is as old as it is. Where hardly anything is
             // remembered, what ended while nobody looked gives way.
             let since = if self.swarm.remembers() && now - came > PAUSE { came } else { now };
-            let flow = Flow { remote: packet.from, local: packet.to.ip, socket };
+            let flow = Flow { remote: packet.from, local: packet.to.ip, socket, connection: None };
             let short = self.gateway.on_arrival(now, since, &packet, &self.centres, &self.swarm);
             if !short {
                 let transaction = Text::salvage(&packet.octets)
