@@ -151,6 +151,8 @@ pub mod interwork;
 
 pub mod report;
 
+pub mod session;
+
 pub mod engine;
 
 pub mod io;

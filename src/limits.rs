@@ -95,6 +95,57 @@ pub const SIP_STREAM_MESSAGE_SIZE_MAX: usize = 65_535;
 /// were not yet thrown away (RFC 5626 section 4.4.1).
 pub const SIP_STREAM_EMPTY_MAX: usize = 1_024;
 
+/// Connections of one worker at most: what a [`crate::packet::ConnectionId`] can name, and far from
+/// what a process may have open.
+pub const CONNECTIONS_MAX: u16 = 60_000;
+
+/// Of the connections of a worker one in so many is kept for those that it opens itself.
+pub const CONNECTIONS_OWN_SHARE: u16 = 10;
+
+/// Octets that each connection has for the beginning of a message that has not come whole: what a
+/// pager MESSAGE takes (RFC 3428 section 8), so that only large messages need more.
+pub const STREAM_TAIL_SIZE: usize = 2_048;
+
+/// Large messages of one worker that may be unfinished at the same time.
+pub const STREAM_TAILS_LARGE: u32 = 128;
+
+/// How long a message may take from its first octet to its last, in milliseconds.
+pub const STREAM_HEADER_MS: u32 = 10_000;
+
+/// How long a connection may be silent, in milliseconds.
+pub const STREAM_IDLE_MS: u32 = 120_000;
+
+/// How long the other end may take nothing of what waits for it, in milliseconds.
+pub const STREAM_STALLED_MS: u32 = 10_000;
+
+/// How long connecting may take, in milliseconds: the second SYN has left after one second.
+pub const STREAM_CONNECT_MS: u32 = 2_000;
+
+/// How long it is not tried again after it has failed, in milliseconds.
+pub const STREAM_RETRY_MS: u32 = 250;
+
+/// Octets that may wait for one connection beside what the kernel has taken: 200 messages. A power
+/// of two.
+pub const OUTBOX_SIZE: usize = 128 << 10;
+
+/// Connections of one worker that may have something waiting at the same time.
+pub const OUTBOXES: usize = 64;
+
+/// Departures in one outbox whose owners are told.
+pub const OUTBOX_OWNERS: usize = 512;
+
+/// Octets that are read from a connection at once: two bursts of messages.
+pub const STREAM_READ_SIZE: usize = 32 << 10;
+
+/// Reads of one worker that may wait for their messages to be taken, a power of two.
+pub const STREAM_READS: usize = 32;
+
+/// Connections of one listener that are accepted in one turn.
+pub const ACCEPTS_PER_TURN: usize = 4;
+
+/// Connections that time out in one turn at most.
+pub const STREAM_TIMERS_PER_TURN_MAX: usize = 32;
+
 /// Via values in one SIP message, which also bounds the search for loops.
 pub const SIP_VIAS_MAX: usize = 64;
 
@@ -170,6 +221,10 @@ const _: () = {
     assert!(SLOTS_EVIDENCE >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX + TIMERS_PER_TURN_MAX);
     assert!(SLOTS_WORK >= BURST_SIZE * DEPARTURES_PER_ARRIVAL_MAX);
     assert!(SLOTS_MAX <= u16::MAX as usize);
+    assert!(OUTBOX_SIZE.is_power_of_two());
+    assert!(OUTBOX_SIZE > SLOTS_MAX * 64 + SLOT_SIZE);
+    assert!(STREAM_READS.is_power_of_two());
+    assert!(STREAM_TAIL_SIZE <= DATAGRAM_SIZE_MAX);
     // A share of what there is at least is at least one.
     assert!(HANDOVER_PAIR_MIN >= 2 * BURST_SIZE);
     assert!(HANDOVER_PAIR_MIN / HANDOVER_LARGE_SHARE >= HANDOVER_RESERVED_SHARE);

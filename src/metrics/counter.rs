@@ -8,6 +8,40 @@ pub enum Counter {
     DatagramsIn,
     /// Datagrams that the kernel has taken; counted by the driver.
     DatagramsOut,
+    /// Messages taken from connections; counted by the driver.
+    StreamMessagesIn,
+    /// Messages put into the outboxes of connections; counted by the driver.
+    StreamMessagesOut,
+    /// Messages of connections that were longer than what is held, and lost their end.
+    StreamMessagesCut,
+    /// Keep-alives on connections, answered (RFC 5626 section 4.4.1).
+    KeepAlivesAnswered,
+    /// Gauge: connections.
+    ConnectionsOpen,
+    /// Connections accepted.
+    ConnectionsAccepted,
+    /// Connections that we have opened.
+    ConnectionsOpened,
+    /// Connections that could not be opened.
+    ConnectionsFailed,
+    /// Connections not wanted: from strangers, or too many.
+    ConnectionsRefused,
+    /// Connections that the other end has ended.
+    ConnectionsEnded,
+    /// Connections that ended with an error.
+    ConnectionsReset,
+    /// Connections closed because nothing came for long.
+    ClosedIdle,
+    /// Connections closed because a message did not come to its end.
+    ClosedSlow,
+    /// Connections closed because what came cannot be divided into messages.
+    ClosedUnframed,
+    /// Connections closed because the other end does not read what is sent.
+    ClosedUnread,
+    /// Connections closed because no room was left for unfinished messages.
+    ClosedNoRoom,
+    /// Connections that could not be accepted for want of descriptors or memory.
+    AcceptErrors,
     /// MESSAGE requests accepted: each ends in exactly one verdict.
     MessagesAccepted,
     /// Gauge: messages accepted whose account is not closed.
@@ -206,9 +240,26 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 97] = [
+    pub const ALL: [Self; 114] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
+        Self::StreamMessagesIn,
+        Self::StreamMessagesOut,
+        Self::StreamMessagesCut,
+        Self::KeepAlivesAnswered,
+        Self::ConnectionsOpen,
+        Self::ConnectionsAccepted,
+        Self::ConnectionsOpened,
+        Self::ConnectionsFailed,
+        Self::ConnectionsRefused,
+        Self::ConnectionsEnded,
+        Self::ConnectionsReset,
+        Self::ClosedIdle,
+        Self::ClosedSlow,
+        Self::ClosedUnframed,
+        Self::ClosedUnread,
+        Self::ClosedNoRoom,
+        Self::AcceptErrors,
         Self::MessagesAccepted,
         Self::MessagesOpen,
         Self::VerdictDelivered,
@@ -324,6 +375,23 @@ const _: () = {
 const NAMES: [&str; Counter::COUNT] = [
     "datagrams_in",
     "datagrams_out",
+    "stream_messages_in",
+    "stream_messages_out",
+    "stream_messages_cut",
+    "keep_alives_answered",
+    "connections_open",
+    "connections_accepted",
+    "connections_opened",
+    "connections_failed",
+    "connections_refused",
+    "connections_ended",
+    "connections_reset",
+    "closed_idle",
+    "closed_slow",
+    "closed_unframed",
+    "closed_unread",
+    "closed_no_room",
+    "accept_errors",
     "messages_accepted",
     "messages_open",
     "verdict_delivered",

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["limits"]),
     ("transaction", &["id", "limits", "store", "time", "wire"]),
     ("delivery", &["id", "limits", "packet", "time"]),
+    ("session", &["id", "limits", "metrics", "packet", "store", "time", "wire"]),
     ("interwork", &["delivery", "limits", "wire"]),
     ("report", &["delivery", "interwork", "limits", "wire"]),
     ("metrics", &["limits"]),
@@ -34,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("io", &["id", "limits", "metrics", "packet", "store", "time"]),
+    ("io", &["id", "limits", "metrics", "packet", "session", "store", "time"]),
     ("config", &["delivery", "engine", "handover", "id", "io", "limits", "time", "wire"]),
     (
         "worker",

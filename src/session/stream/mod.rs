@@ -1,0 +1,761 @@
+//! The connections of one worker: who is connected, what has come, what waits to leave, what is due.
+//!
+//! Nothing here knows a system call. A driver does what [`Streams::order`] asks for, and tells how
+//! it went; a simulator does the same over a network of its own.
+//!
+//! # The life of a connection
+//!
+//! ```text
+//!  accept ─────────────> Open ──(end of input)──> Ended ──┐
+//!  send ──> Connecting ──┘ │                              ├──> Closing ──(no operation left)──> gone
+//!               └──────────┴──(error, limit, framing)─────┘
+//! ```
+//!
+//! What was read before the end of the input is taken before the connection is closed (hazard H28:
+//! a 200 and the FIN in one segment), and what was put into its outbox before is written.
+//!
+//! # Whose octets
+//!
+//! A read belongs to the driver and stays *parked* there until all messages in it were taken. The
+//! messages of a burst lie in parked reads and in tails ([`Message::place`]), and stay there until
+//! [`Streams::settle`]. The outbox belongs to the connection, and from [`Order::Write`] to
+//! [`Streams::written`] the driver may read what [`Streams::unwritten`] shows.
+
+mod inbox;
+mod outbox;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use core::num::NonZeroU32;
+
+use self::inbox::{Found, Inbox, Tails};
+use self::outbox::Outbox;
+pub use self::rules::Rules;
+use crate::limits::{
+    OUTBOX_OWNERS, OUTBOXES, STREAM_CONNECT_MS, STREAM_HEADER_MS, STREAM_RETRY_MS,
+    STREAM_STALLED_MS,
+};
+use crate::metrics::{Counter, Tally};
+use crate::packet::{ConnectionId, Endpoint, Flow, Owner, SendError, Sent, SocketId};
+use crate::time::{Instant, Wheel};
+
+/// What a driver is to do. Each order is given once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// Connect to [`Streams::flow`]'s remote end, then say [`Streams::connected`].
+    Connect(u16),
+    /// Read and say [`Streams::read`] for each read, until [`Streams::read_ended`].
+    Read(u16),
+    /// Write [`Streams::unwritten`] or the beginning of it, then say [`Streams::written`].
+    Write(u16),
+    /// End every operation on it that has not ended, each of which still says how it went.
+    Shut(u16),
+    /// Close it: no operation is left. The place is given to another connection afterwards.
+    Close(u16),
+}
+
+/// One message that came on a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Message {
+    /// The place of its connection.
+    pub index: u16,
+    /// Where its octets are.
+    pub place: Place,
+    /// Whether it is longer than what is held.
+    pub truncated: bool,
+}
+
+/// Where the octets of a message are, until [`Streams::settle`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// In the read that it was found in, from `at` on.
+    Read {
+        /// Where it begins.
+        at: usize,
+        /// How many octets.
+        len: usize,
+    },
+    /// In the tail of its connection: [`Streams::tail`].
+    Tail,
+}
+
+/// What the next part of a parked read is.
+#[derive(Clone, Copy, Debug)]
+pub enum Next {
+    /// A message.
+    Message(Message),
+    /// Nothing: the read is used up, and its buffer is free.
+    UsedUp,
+    /// To be asked again after [`Streams::settle`].
+    Later,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Free,
+    Connecting,
+    Open,
+    /// The other end sends nothing more.
+    Ended,
+    Closing,
+}
+
+/// The operations that a driver has begun for a connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Running {
+    connect: bool,
+    read: bool,
+    write: bool,
+}
+
+impl Running {
+    const fn any(self) -> bool {
+        self.connect || self.read || self.write
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    state: State,
+    generation: NonZeroU32,
+    flow: Flow,
+    /// Who has opened it; `None` for us.
+    source: Option<usize>,
+    running: Running,
+    inbox: Inbox,
+    outbox: Option<usize>,
+    /// Reads of it that are parked.
+    parked: u32,
+    /// Its tail is part of the present burst.
+    is_lent: bool,
+    /// The rest of a read waits for the tail, so that later reads must wait as well.
+    is_waiting: bool,
+    /// Octets could be exchanged: it was accepted, or connecting has succeeded.
+    was_open: bool,
+    /// When the last octet came or left, or the connecting began.
+    heard: Instant,
+    /// Since when a message has begun and not ended.
+    in_message: Option<Instant>,
+    /// Since when there is something to write and nothing was written.
+    stalled: Option<Instant>,
+    /// When its timer fires.
+    due: Instant,
+}
+
+/// All connections of one worker.
+#[derive(Debug)]
+pub struct Streams {
+    rules: Rules,
+    connections: Box<[Connection]>,
+    /// Free places, the one that was freed first in front.
+    free: VecDeque<u16>,
+    /// Those that we have opened, by where they go.
+    opened: Vec<(Endpoint, SocketId, u16)>,
+    /// Where connecting has failed, and until when it is not tried again.
+    failed: VecDeque<(Endpoint, SocketId, Instant)>,
+    accepted: u16,
+    /// How many connections each source has.
+    sources: Box<[u16]>,
+    tails: Tails,
+    outboxes: Box<[Outbox]>,
+    outboxes_free: Vec<usize>,
+    orders: VecDeque<Order>,
+    /// Owners of departures that were written, or will not be.
+    told: VecDeque<(Owner, Sent)>,
+    /// Connections whose tail is lent, or that wait for that.
+    touched: Vec<u16>,
+    wheel: Wheel,
+    tally: Arc<Tally>,
+}
+
+/// The deadline of a timer that does not run.
+const NEVER: Instant = Instant(u64::MAX);
+
+/// How many places are remembered where connecting has failed.
+const FAILED_MAX: usize = 64;
+
+impl Streams {
+    /// Allocates and touches everything that `rules` ask for.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more connections than a [`ConnectionId`] can name.
+    pub fn new(rules: Rules, tally: Arc<Tally>, now: Instant) -> Self {
+        rules.check();
+        let connections = rules.connections_max;
+        let places = usize::from(connections);
+        let nobody = || Connection {
+            state: State::Free,
+            generation: NonZeroU32::MIN,
+            flow: Flow::NOWHERE,
+            source: None,
+            running: Running::default(),
+            inbox: Inbox::default(),
+            outbox: None,
+            parked: 0,
+            is_lent: false,
+            is_waiting: false,
+            was_open: false,
+            heard: now,
+            in_message: None,
+            stalled: None,
+            due: NEVER,
+        };
+        // A connection has each order waiting once at most, and each outbox each of its owners.
+        let owners = OUTBOXES * OUTBOX_OWNERS;
+        let mut told: VecDeque<_> = core::iter::repeat_n((Owner(0), Ok(())), owners).collect();
+        told.clear();
+        Self {
+            connections: core::iter::repeat_with(nobody).take(places).collect(),
+            free: (0..connections).collect(),
+            opened: Vec::with_capacity(places),
+            failed: VecDeque::with_capacity(FAILED_MAX),
+            accepted: 0,
+            sources: core::iter::repeat_n(0, rules.known.len() + 1).collect(),
+            tails: Tails::new(connections),
+            outboxes: core::iter::repeat_with(Outbox::new).take(OUTBOXES).collect(),
+            outboxes_free: (0..OUTBOXES).collect(),
+            orders: VecDeque::with_capacity(5 * places),
+            told,
+            touched: Vec::with_capacity(places),
+            wheel: Wheel::new(u32::from(connections), now),
+            rules,
+            tally,
+        }
+    }
+
+    /// How many octets the connections take, used or not.
+    pub fn size(&self) -> usize {
+        size_of_val(&*self.connections)
+            + self.tails.size()
+            + OUTBOXES * Outbox::SIZE
+            + self.connections.len() * (Wheel::entry_size() + 5 * size_of::<Order>())
+    }
+
+    /// What is to be done next, in the order in which it became necessary.
+    pub fn order(&mut self) -> Option<Order> {
+        let order = self.orders.pop_front()?;
+        if let Order::Close(index) = order {
+            // Not before: what the driver still has at this place is that of the old connection.
+            self.free.push_back(index);
+            self.show_open();
+        }
+        Some(order)
+    }
+
+    /// An owner of a departure that was written, or never will be.
+    pub fn told(&mut self) -> Option<(Owner, Sent)> {
+        self.told.pop_front()
+    }
+
+    /// Whether something is to be done or told.
+    pub fn is_busy(&self) -> bool {
+        !self.orders.is_empty() || !self.told.is_empty()
+    }
+
+    /// Where octets of a connection come from and go to.
+    pub fn flow(&self, index: u16) -> Flow {
+        self.connections[usize::from(index)].flow
+    }
+
+    /// What a connection may write now.
+    pub fn unwritten(&self, index: u16) -> &[u8] {
+        match self.connections[usize::from(index)].outbox {
+            Some(outbox) => self.outboxes[outbox].unwritten(),
+            None => &[],
+        }
+    }
+
+    /// What is in the tail of a connection, where a message was found there.
+    pub fn tail(&self, index: u16) -> &[u8] {
+        self.tails.octets(index, &self.connections[usize::from(index)].inbox)
+    }
+
+    /// Somebody has connected. `None` if that is not wanted and is to be closed at once.
+    pub fn accept(
+        &mut self,
+        remote: Endpoint,
+        local: [u8; 16],
+        socket: SocketId,
+        now: Instant,
+    ) -> Option<u16> {
+        let source = self.rules.source(remote.ip).filter(|source| {
+            self.accepted < self.rules.accepted_max()
+                && self.sources[*source] < self.rules.per_source_max
+        });
+        let place = source.and_then(|source| Some((source, self.free.pop_front()?)));
+        let Some((source, index)) = place else {
+            self.count(Counter::ConnectionsRefused);
+            return None;
+        };
+        self.accepted += 1;
+        self.sources[source] += 1;
+        self.begin(index, Flow { local, ..Flow::to(remote, socket) }, State::Open, now);
+        self.connection(index).source = Some(source);
+        self.count(Counter::ConnectionsAccepted);
+        self.order_read(index);
+        Some(index)
+    }
+
+    /// Puts a departure into the outbox of its connection, which is opened if there is none. Its owner
+    /// is told by [`Streams::told`], here or later.
+    pub fn send(&mut self, flow: Flow, octets: &[u8], owner: Option<Owner>, now: Instant) {
+        let index = match self.alive(flow) {
+            Some(index) => Ok(index),
+            None => self.connect(flow, now),
+        };
+        let put = index.and_then(|index| self.put(index, octets, owner, now));
+        match put {
+            Ok(()) => self.count(Counter::StreamMessagesOut),
+            Err(error) => {
+                self.count(Counter::SendRefused);
+                if let Some(owner) = owner {
+                    self.told.push_back((owner, Err(error)));
+                }
+            }
+        }
+    }
+
+    /// How connecting went: our own address, or an errno.
+    pub fn connected(&mut self, index: u16, result: Result<[u8; 16], i32>, now: Instant) {
+        let connection = self.connection(index);
+        connection.running.connect = false;
+        if connection.state != State::Connecting {
+            return self.wind_up(index);
+        }
+        match result {
+            Ok(local) => {
+                connection.state = State::Open;
+                connection.was_open = true;
+                connection.flow.local = local;
+                connection.heard = now;
+                self.count(Counter::ConnectionsOpened);
+                self.schedule(index);
+                self.order_read(index);
+                self.order_write(index, now);
+            }
+            Err(_) => self.fail(index, now),
+        }
+    }
+
+    /// A read of `len` octets has come, and is parked until it is used up.
+    pub fn read(&mut self, index: u16, now: Instant) {
+        let connection = self.connection(index);
+        connection.parked += 1;
+        connection.heard = now;
+    }
+
+    /// The next message of a parked read of this connection, which is used up to `at`.
+    pub fn next(&mut self, index: u16, read: &[u8], at: &mut usize, now: Instant) -> Next {
+        let Self { connections, tails, .. } = self;
+        let connection = &mut connections[usize::from(index)];
+        match connection.state {
+            State::Open | State::Ended => {}
+            State::Free | State::Connecting | State::Closing => return self.used_up(index),
+        }
+        if connection.is_waiting {
+            return Next::Later;
+        }
+        let mut pings = 0;
+        let Connection { inbox, is_lent, .. } = connection;
+        let found = inbox.next(tails, index, (read, at), *is_lent, &mut pings);
+        let is_in_message = inbox.is_in_message() && !*is_lent;
+        if !is_in_message {
+            connection.in_message = None;
+        } else if connection.in_message.is_none() {
+            connection.in_message = Some(now);
+            self.schedule(index);
+        }
+        if pings > 0 {
+            self.answer_ping(index, now);
+        }
+        let message = |place, truncated| Next::Message(Message { index, place, truncated });
+        match found {
+            Found::Here { at, len, truncated } => {
+                self.count_message(truncated);
+                message(Place::Read { at, len }, truncated)
+            }
+            Found::InTail { truncated } => {
+                self.count_message(truncated);
+                let connection = self.connection(index);
+                connection.is_lent = true;
+                connection.in_message = None;
+                self.touched.push(index);
+                message(Place::Tail, truncated)
+            }
+            Found::Nothing => self.used_up(index),
+            Found::TailLent => {
+                self.connection(index).is_waiting = true;
+                Next::Later
+            }
+            Found::Unframed => {
+                self.count(Counter::ClosedUnframed);
+                self.shut(index);
+                self.used_up(index)
+            }
+            Found::NoTail => {
+                // Whoever has kept a message unfinished for longest makes room, be it this one.
+                let oldest = self.oldest_in_message().unwrap_or(index);
+                self.count(Counter::ClosedNoRoom);
+                self.shut(oldest);
+                if oldest == index { self.used_up(index) } else { Next::Later }
+            }
+        }
+    }
+
+    /// The messages of the present burst are not looked at any more.
+    pub fn settle(&mut self) {
+        while let Some(index) = self.touched.pop() {
+            let Self { connections, tails, .. } = self;
+            let connection = &mut connections[usize::from(index)];
+            connection.is_lent = false;
+            connection.is_waiting = false;
+            tails.clear(&mut connection.inbox);
+            self.wind_up(index);
+        }
+    }
+
+    /// Reading has ended: nothing more comes, or an errno.
+    pub fn read_ended(&mut self, index: u16, result: Result<(), i32>) {
+        let connection = self.connection(index);
+        connection.running.read = false;
+        match (connection.state, result) {
+            (State::Open, Ok(())) => {
+                connection.state = State::Ended;
+                self.count(Counter::ConnectionsEnded);
+                self.forget_opened(index);
+                self.end(index);
+            }
+            (State::Open, Err(_)) => {
+                self.count(Counter::ConnectionsReset);
+                self.shut(index);
+            }
+            (State::Ended | State::Connecting | State::Closing | State::Free, _) => {
+                self.wind_up(index);
+            }
+        }
+    }
+
+    /// Reading has stopped for want of room, not because of the connection: it is ordered again.
+    pub fn read_paused(&mut self, index: u16) {
+        let connection = self.connection(index);
+        connection.running.read = false;
+        if connection.state == State::Open { self.order_read(index) } else { self.wind_up(index) }
+    }
+
+    /// How a write went: how many octets, or an errno and none.
+    pub fn written(&mut self, index: u16, result: Result<usize, i32>, now: Instant) {
+        let Self { connections, outboxes, told, .. } = self;
+        let connection = &mut connections[usize::from(index)];
+        connection.running.write = false;
+        if let (Ok(len), Some(outbox)) = (result, connection.outbox) {
+            let outbox = &mut outboxes[outbox];
+            outbox.write(len);
+            connection.heard = now;
+            connection.stalled = None;
+            while let Some(owner) = outbox.pop_written() {
+                told.push_back((owner, Ok(())));
+            }
+        }
+        match (connection.state, result) {
+            (State::Open | State::Ended, Ok(_)) => {
+                self.order_write(index, now);
+                self.end(index);
+            }
+            (State::Open | State::Ended, Err(_)) => {
+                self.count(Counter::ConnectionsReset);
+                self.shut(index);
+            }
+            (State::Connecting | State::Closing | State::Free, _) => self.wind_up(index),
+        }
+    }
+
+    /// Does what is due: at most `limit` connections. Says how many.
+    pub fn expire(&mut self, now: Instant, limit: usize) -> usize {
+        let mut expired = 0;
+        while expired < limit
+            && let Some(index) = self.wheel.expire(now)
+        {
+            expired += 1;
+            #[expect(clippy::cast_possible_truncation, reason = "the wheel has no other indices")]
+            let index = index as u16;
+            self.connection(index).due = NEVER;
+            match self.overdue(index, now) {
+                Some(Counter::ConnectionsFailed) => self.fail(index, now),
+                Some(why) => {
+                    self.count(why);
+                    self.shut(index);
+                }
+                None => self.schedule(index),
+            }
+        }
+        expired
+    }
+
+    /// A moment before which [`Streams::expire`] has nothing to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.wheel.next()
+    }
+}
+
+/// What is done inside.
+impl Streams {
+    fn connection(&mut self, index: u16) -> &mut Connection {
+        &mut self.connections[usize::from(index)]
+    }
+
+    fn count(&self, counter: Counter) {
+        self.tally.counters.add(counter);
+    }
+
+    fn count_message(&self, truncated: bool) {
+        self.count(Counter::StreamMessagesIn);
+        if truncated {
+            self.count(Counter::StreamMessagesCut);
+        }
+    }
+
+    fn begin(&mut self, index: u16, flow: Flow, state: State, now: Instant) {
+        let worker = self.rules.worker;
+        let connection = self.connection(index);
+        let generation = connection.generation;
+        connection.state = state;
+        connection.flow =
+            Flow { connection: Some(ConnectionId { generation, index, worker }), ..flow };
+        connection.was_open = state == State::Open;
+        connection.heard = now;
+        connection.due = NEVER;
+        self.schedule(index);
+        self.show_open();
+    }
+
+    fn show_open(&self) {
+        let open = self.connections.len() - self.free.len();
+        self.tally.counters.set(Counter::ConnectionsOpen, open as u64);
+    }
+
+    /// The connection that a departure leaves on, if it is there.
+    fn alive(&self, flow: Flow) -> Option<u16> {
+        if let Some(id) = flow.connection
+            && id.worker == self.rules.worker
+            && let Some(connection) = self.connections.get(usize::from(id.index))
+            && connection.generation == id.generation
+            && connection.state == State::Open
+        {
+            return Some(id.index);
+        }
+        let goes = |(remote, socket, _): &&(Endpoint, SocketId, u16)| {
+            *remote == flow.remote && *socket == flow.socket
+        };
+        self.opened.iter().find(goes).map(|(_, _, index)| *index)
+    }
+
+    fn connect(&mut self, flow: Flow, now: Instant) -> Result<u16, SendError> {
+        while self.failed.front().is_some_and(|(_, _, until)| *until <= now) {
+            self.failed.pop_front();
+        }
+        let has_failed = |(remote, socket, until): &(Endpoint, SocketId, Instant)| {
+            *remote == flow.remote && *socket == flow.socket && *until > now
+        };
+        if flow.remote.port == 0 || self.failed.iter().any(has_failed) {
+            return Err(SendError::NoConnection);
+        }
+        let index = self.free.pop_front().ok_or(SendError::NoConnection)?;
+        self.begin(index, Flow::to(flow.remote, flow.socket), State::Connecting, now);
+        self.opened.push((flow.remote, flow.socket, index));
+        self.connection(index).running.connect = true;
+        self.orders.push_back(Order::Connect(index));
+        Ok(index)
+    }
+
+    fn put(
+        &mut self,
+        index: u16,
+        octets: &[u8],
+        owner: Option<Owner>,
+        now: Instant,
+    ) -> Result<(), SendError> {
+        let Self { connections, outboxes, outboxes_free, .. } = self;
+        let connection = &mut connections[usize::from(index)];
+        if connection.outbox.is_none() {
+            connection.outbox = outboxes_free.pop();
+        }
+        let is_put = connection.outbox.is_some_and(|outbox| outboxes[outbox].put(octets, owner));
+        if is_put {
+            self.order_write(index, now);
+            return Ok(());
+        }
+        // Whoever does not read what is sent to him is not waited for.
+        self.count(Counter::ClosedUnread);
+        self.shut(index);
+        Err(SendError::NotWritten)
+    }
+
+    fn answer_ping(&mut self, index: u16, now: Instant) {
+        if self.connection(index).state == State::Open
+            && self.put(index, b"\r\n", None, now).is_ok()
+        {
+            self.count(Counter::KeepAlivesAnswered);
+        }
+    }
+
+    fn order_read(&mut self, index: u16) {
+        self.connection(index).running.read = true;
+        self.orders.push_back(Order::Read(index));
+    }
+
+    /// Writes what there is to write, unless that is being done.
+    fn order_write(&mut self, index: u16, now: Instant) {
+        let Self { connections, outboxes, outboxes_free, orders, .. } = self;
+        let connection = &mut connections[usize::from(index)];
+        let Some(outbox) = connection.outbox else { return };
+        if connection.running.write || connection.state == State::Connecting {
+            return;
+        }
+        if outboxes[outbox].is_empty() {
+            outboxes[outbox].clear();
+            outboxes_free.push(outbox);
+            connection.outbox = None;
+            return;
+        }
+        connection.running.write = true;
+        orders.push_back(Order::Write(index));
+        if connection.stalled.is_none() {
+            connection.stalled = Some(now);
+            self.schedule(index);
+        }
+    }
+
+    /// A parked read is used up.
+    fn used_up(&mut self, index: u16) -> Next {
+        let connection = self.connection(index);
+        connection.parked -= 1;
+        self.end(index);
+        self.wind_up(index);
+        Next::UsedUp
+    }
+
+    /// Closes a connection whose input has ended, when everything was taken and written.
+    fn end(&mut self, index: u16) {
+        let connection = self.connection(index);
+        if connection.state == State::Ended && connection.parked == 0 && connection.outbox.is_none()
+        {
+            self.shut(index);
+        }
+    }
+
+    /// Connecting has failed.
+    fn fail(&mut self, index: u16, now: Instant) {
+        let Flow { remote, socket, .. } = self.flow(index);
+        if self.failed.len() == FAILED_MAX {
+            self.failed.pop_front();
+        }
+        self.failed.push_back((remote, socket, now.plus_ms(STREAM_RETRY_MS)));
+        self.count(Counter::ConnectionsFailed);
+        self.shut(index);
+    }
+
+    /// Begins to close a connection. Nothing is taken from it or put into it any more.
+    fn shut(&mut self, index: u16) {
+        self.forget_opened(index);
+        let connection = self.connection(index);
+        connection.state = State::Closing;
+        connection.due = NEVER;
+        if connection.running.any() {
+            self.orders.push_back(Order::Shut(index));
+        }
+        self.wheel.stop(u32::from(index));
+        self.wind_up(index);
+    }
+
+    /// Frees the place of a connection that is closing, when nothing uses it any more.
+    fn wind_up(&mut self, index: u16) {
+        let Self { connections, outboxes, outboxes_free, told, tails, .. } = self;
+        let connection = &mut connections[usize::from(index)];
+        let uses = connection.running.any() || connection.parked > 0 || connection.is_lent;
+        if connection.state != State::Closing || uses {
+            return;
+        }
+        if let Some(outbox) = connection.outbox.take() {
+            let never = match connection.was_open {
+                true => SendError::NotWritten,
+                false => SendError::NoConnection,
+            };
+            while let Some(left) = outboxes[outbox].pop_unwritten(never) {
+                told.push_back(left);
+            }
+            outboxes[outbox].clear();
+            outboxes_free.push(outbox);
+        }
+        tails.clear(&mut connection.inbox);
+        connection.inbox = Inbox::default();
+        connection.state = State::Free;
+        connection.generation = connection.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        connection.is_waiting = false;
+        (connection.in_message, connection.stalled) = (None, None);
+        if let Some(source) = connection.source.take() {
+            self.accepted -= 1;
+            self.sources[source] -= 1;
+        }
+        self.orders.push_back(Order::Close(index));
+    }
+
+    fn forget_opened(&mut self, index: u16) {
+        if self.connections[usize::from(index)].source.is_none()
+            && let Some(at) = self.opened.iter().position(|(_, _, of)| *of == index)
+        {
+            self.opened.swap_remove(at);
+        }
+    }
+
+    fn oldest_in_message(&self) -> Option<u16> {
+        (0..)
+            .zip(&self.connections)
+            .filter(|(_, connection)| connection.inbox.has_large() && !connection.is_lent)
+            .filter(|(_, connection)| connection.state != State::Closing)
+            .min_by_key(|(_, connection)| connection.in_message)
+            .map(|(index, _)| index)
+    }
+
+    /// Why the time of a connection is over, if it is.
+    fn overdue(&self, index: u16, now: Instant) -> Option<Counter> {
+        let connection = &self.connections[usize::from(index)];
+        let over = |since: Instant, ms: u32| since.plus_ms(ms) <= now;
+        if connection.state == State::Connecting {
+            return over(connection.heard, STREAM_CONNECT_MS).then_some(Counter::ConnectionsFailed);
+        }
+        if connection.stalled.is_some_and(|since| over(since, STREAM_STALLED_MS)) {
+            return Some(Counter::ClosedUnread);
+        }
+        // What is parked here is not the other end's delay.
+        if connection.parked > 0 {
+            return None;
+        }
+        if connection.in_message.is_some_and(|since| over(since, STREAM_HEADER_MS)) {
+            return Some(Counter::ClosedSlow);
+        }
+        over(connection.heard, self.rules.idle_ms).then_some(Counter::ClosedIdle)
+    }
+
+    /// Starts the timer of a connection, unless it fires early enough.
+    fn schedule(&mut self, index: u16) {
+        let idle_ms = self.rules.idle_ms;
+        let connection = &mut self.connections[usize::from(index)];
+        let due = if connection.state == State::Connecting {
+            connection.heard.plus_ms(STREAM_CONNECT_MS)
+        } else {
+            let message = connection.in_message.map(|since| since.plus_ms(STREAM_HEADER_MS));
+            let stalled = connection.stalled.map(|since| since.plus_ms(STREAM_STALLED_MS));
+            let idle = connection.heard.plus_ms(idle_ms);
+            [message, stalled].into_iter().flatten().fold(idle, Ord::min)
+        };
+        if due < connection.due {
+            connection.due = due;
+            self.wheel.start(u32::from(index), due);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Who may connect, and how many.
+
+use crate::id::WorkerId;
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_OWN_SHARE};
+
+/// What holds for the connections of one worker.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rules {
+    /// Whose connections they are.
+    pub worker: WorkerId,
+    /// How many there may be at once, at most [`CONNECTIONS_MAX`]. A share of them is kept for those
+    /// that we open.
+    pub connections_max: u16,
+    /// How many of them one source may have opened; all strangers together count as one.
+    pub per_source_max: u16,
+    /// The addresses of those that are known, IPv4 in its IPv4-mapped form, in ascending order.
+    pub known: Box<[[u8; 16]]>,
+    /// Whether others may connect as well.
+    pub strangers: bool,
+    /// After how long without an octet a connection is closed, in milliseconds.
+    pub idle_ms: u32,
+}
+
+impl Rules {
+    /// Rules for a worker that nobody may connect to, which opens a few connections itself.
+    pub fn closed(worker: WorkerId) -> Self {
+        Self {
+            worker,
+            connections_max: 16,
+            per_source_max: 0,
+            known: Box::new([]),
+            strangers: false,
+            idle_ms: crate::limits::STREAM_IDLE_MS,
+        }
+    }
+
+    /// How many accepted connections there may be at once.
+    pub(super) const fn accepted_max(&self) -> u16 {
+        let own = self.connections_max / CONNECTIONS_OWN_SHARE;
+        self.connections_max - if own == 0 { 1 } else { own }
+    }
+
+    /// The number of a source, all strangers having the last one; `None` if it may not connect.
+    pub(super) fn source(&self, ip: [u8; 16]) -> Option<usize> {
+        match self.known.binary_search(&ip) {
+            Ok(number) => Some(number),
+            Err(_) => self.strangers.then_some(self.known.len()),
+        }
+    }
+
+    pub(super) fn check(&self) {
+        assert!((1..=CONNECTIONS_MAX).contains(&self.connections_max));
+        assert!(self.known.is_sorted(), "sources are looked up by bisection");
+    }
+}
