@@ -65,6 +65,9 @@ pub const WORKERS_MAX: usize = 64;
 /// Local sockets of one worker: a listener and a socket for own requests, for IPv4 and IPv6.
 pub const SOCKETS_MAX: usize = 8;
 
+/// Sockets of streams of one worker: listeners for TCP and TLS, for IPv4 and IPv6.
+pub const STREAM_SOCKETS_MAX: usize = 16;
+
 /// Peers in one configuration.
 pub const PEERS_MAX: usize = 64;
 

@@ -1,7 +1,7 @@
-//! The ring of provided buffers: memory that io_uring fills with datagrams as they come.
+//! Rings of provided buffers: memory that io_uring fills with what comes.
 //!
-//! A buffer is the kernel's from [`Buffers::give`] to the completion that names it, and ours, as a
-//! [`Filled`], from there until it is given again.
+//! A buffer is the kernel's from [`Buffers::give`] to the completion that names it, and ours from
+//! there until it is given again.
 #![expect(unsafe_code, reason = "memory that the kernel writes")]
 
 use core::ptr::NonNull;
@@ -15,10 +15,40 @@ use io_uring::types::BufRingEntry;
 use super::len_u32;
 use super::memory::Mapping;
 use super::receive::{BUFFER_SIZE, BUFFER_STRIDE};
+use crate::limits::STREAM_READ_SIZE;
 use crate::packet::SocketId;
 
-/// The only group of buffers that the ring has.
-pub(super) const GROUP: u16 = 0;
+/// What a group of buffers is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Group {
+    /// Datagrams.
+    Datagrams,
+    /// Reads of connections.
+    Reads,
+}
+
+impl Group {
+    /// Its number in the ring.
+    pub(super) const fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// Octets of each of its buffers.
+    const fn size(self) -> usize {
+        match self {
+            Self::Datagrams => BUFFER_SIZE,
+            Self::Reads => STREAM_READ_SIZE,
+        }
+    }
+
+    /// Octets from one to the next.
+    const fn stride(self) -> usize {
+        match self {
+            Self::Datagrams => BUFFER_STRIDE,
+            Self::Reads => STREAM_READ_SIZE + 64,
+        }
+    }
+}
 
 /// A buffer with a datagram in it, which is ours.
 #[derive(Debug)]
@@ -38,6 +68,7 @@ impl Filled {
 
 #[derive(Debug)]
 pub(super) struct Buffers {
+    group: Group,
     ring: Mapping,
     octets: Mapping,
     mask: u16,
@@ -46,21 +77,26 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Registers `count` buffers, a power of two, and gives all of them to the kernel.
-    pub(super) fn register(submitter: &Submitter<'_>, count: usize) -> io::Result<Self> {
+    pub(super) fn register(
+        submitter: &Submitter<'_>,
+        group: Group,
+        count: usize,
+    ) -> io::Result<Self> {
         let entries = u16::try_from(count).map_err(|_| io::ErrorKind::InvalidInput)?;
         if !entries.is_power_of_two() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut buffers = Self {
+            group,
             ring: Mapping::new(count * size_of::<BufRingEntry>())?,
-            octets: Mapping::new(count * BUFFER_STRIDE)?,
+            octets: Mapping::new(count * group.stride())?,
             mask: entries - 1,
             tail: 0,
         };
         let address = buffers.ring.at(0).as_ptr().expose_provenance() as u64;
         // SAFETY: the ring's memory is aligned to a page, large enough, and stays mapped until all
         // receives have ended (see the top of `uring`).
-        unsafe { submitter.register_buf_ring_with_flags(address, entries, GROUP, 0) }?;
+        unsafe { submitter.register_buf_ring_with_flags(address, entries, group.number(), 0) }?;
         for buffer in 0..entries {
             buffers.put(buffer);
         }
@@ -75,22 +111,42 @@ impl Buffers {
 
     /// Takes note that a completion of `socket` named `buffer`, with `len` octets in it.
     pub(super) fn filled(&self, socket: SocketId, buffer: u16, len: usize) -> Option<Filled> {
-        let known = buffer <= self.mask && len <= BUFFER_SIZE;
-        known.then_some(Filled { socket, buffer, len })
+        self.has(buffer, len).then_some(Filled { socket, buffer, len })
+    }
+
+    /// Whether there is such a buffer, with room for so much.
+    pub(super) const fn has(&self, buffer: u16, len: usize) -> bool {
+        buffer <= self.mask && len <= self.group.size()
     }
 
     /// What lies in it.
     pub(super) fn octets(&self, filled: &Filled) -> &[u8] {
-        let octets = self.octets.at(usize::from(filled.buffer) * BUFFER_STRIDE);
-        // SAFETY: the buffer is ours while `filled` lives, and the kernel has written `len` octets,
-        // which are no more than the buffer has.
-        unsafe { slice::from_raw_parts(octets.as_ptr(), filled.len) }
+        // SAFETY: the buffer is ours while `filled` lives, and the kernel has written `len` octets.
+        unsafe { self.read(filled.buffer, filled.len) }
+    }
+
+    /// What a completion has put into a buffer.
+    ///
+    /// # Safety
+    ///
+    /// The buffer is ours, and stays so while the octets are looked at; the kernel has written `len`
+    /// octets into it.
+    pub(super) unsafe fn read(&self, buffer: u16, len: usize) -> &[u8] {
+        assert!(self.has(buffer, len));
+        let octets = self.octets.at(usize::from(buffer) * self.group.stride());
+        // SAFETY: the caller promises that nobody writes there, and so much lies in the buffer.
+        unsafe { slice::from_raw_parts(octets.as_ptr(), len) }
     }
 
     /// Puts a buffer back; the kernel sees it after [`Buffers::publish`].
     #[expect(clippy::needless_pass_by_value, reason = "a buffer that was given is not ours")]
     pub(super) fn give(&mut self, filled: Filled) {
         self.put(filled.buffer);
+    }
+
+    /// The same of a buffer that a completion named, which must not be ours any more.
+    pub(super) fn give_read(&mut self, buffer: u16) {
+        self.put(buffer);
     }
 
     /// Shows the kernel what was put back.
@@ -104,14 +160,14 @@ impl Buffers {
     }
 
     fn put(&mut self, buffer: u16) {
-        let octets = self.octets.at(usize::from(buffer) * BUFFER_STRIDE);
+        let octets = self.octets.at(usize::from(buffer) * self.group.stride());
         let at = usize::from(self.tail & self.mask) * size_of::<BufRingEntry>();
         let mut entry: NonNull<BufRingEntry> = self.ring.at(at).cast();
         // SAFETY: the entry lies in the mapping and is aligned; behind the published tail the
         // kernel does not look, and zero octets are a valid entry.
         let entry = unsafe { entry.as_mut() };
         entry.set_addr(octets.as_ptr().expose_provenance() as u64);
-        entry.set_len(len_u32(BUFFER_SIZE));
+        entry.set_len(len_u32(self.group.size()));
         entry.set_bid(buffer);
         self.tail = self.tail.wrapping_add(1);
     }

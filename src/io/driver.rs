@@ -3,12 +3,12 @@
 use core::fmt;
 use core::marker::PhantomData;
 use std::io;
-use std::net::UdpSocket;
 use std::sync::Arc;
 
 use super::clock;
 use super::mmsg::Mmsg;
 use super::socket;
+use super::stream::{Connections, Sockets};
 use super::uring::Uring;
 use super::waker::Waker;
 use crate::limits::{ADAPTIVE_SPIN_NS, RECEIVE_BUFFERS};
@@ -61,9 +61,9 @@ pub enum Polling {
 /// Something that the driver tells.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// Datagrams, at least one and at most
-    /// [`BURST_SIZE`](crate::limits::BURST_SIZE), in the order of each socket. Their octets are the
-    /// kernel's again when the call returns.
+    /// Datagrams, or messages of connections: at least one and at most
+    /// [`BURST_SIZE`](crate::limits::BURST_SIZE), in the order of each socket or connection. Their
+    /// octets are the kernel's again when the call returns.
     Burst(&'a [Arrival<'a>]),
     /// How a departure with an owner went. Each one ends in exactly one of these.
     Sent {
@@ -107,34 +107,45 @@ enum Backend {
 }
 
 impl Driver {
-    /// Takes the sockets over; [`SocketId`](crate::packet::SocketId) is the position in `sockets`.
+    /// Takes the sockets over; [`Sockets`] says how they are numbered.
     ///
     /// Everything that will ever be needed is allocated, mapped and touched here.
     ///
     /// # Errors
     ///
     /// Returns why the wanted driver cannot be had; [`Choice::Auto`] fails only if `mmsg` does.
-    pub fn open(sockets: Vec<UdpSocket>, choice: Choice, tally: Arc<Tally>) -> io::Result<Self> {
-        Self::with_buffers(sockets, choice, tally, RECEIVE_BUFFERS)
+    pub fn open(
+        sockets: impl Into<Sockets>,
+        choice: Choice,
+        tally: Arc<Tally>,
+    ) -> io::Result<Self> {
+        Self::with_buffers(sockets.into(), choice, tally, RECEIVE_BUFFERS)
     }
 
     pub(super) fn with_buffers(
-        sockets: Vec<UdpSocket>,
+        sockets: Sockets,
         choice: Choice,
         tally: Arc<Tally>,
         buffers: usize,
     ) -> io::Result<Self> {
-        let locals = socket::take(sockets)?;
-        let (backend, refusal) = match choice {
-            Choice::Mmsg => (Backend::Mmsg(Mmsg::open(locals, tally)?), None),
-            Choice::Uring => {
-                let ready = Uring::prepare(&locals, buffers)?;
-                (Backend::Uring(Uring::open(ready, locals, tally)), None)
+        let Sockets { datagrams, streams, rules } = sockets;
+        let locals = socket::take(datagrams)?;
+        let now = clock::now();
+        let connections = Connections::open(locals.len(), streams, rules, &tally, now)?;
+        let places = connections.as_ref().map_or(0, Connections::places);
+        let prepared = match choice {
+            Choice::Mmsg => None,
+            Choice::Uring => Some(Ok(Uring::prepare(&locals, buffers, places)?)),
+            Choice::Auto => Some(Uring::prepare(&locals, buffers, places)),
+        };
+        let (backend, refusal) = match prepared {
+            Some(Ok(ready)) => {
+                (Backend::Uring(Uring::open(ready, locals, connections, tally)?), None)
             }
-            Choice::Auto => match Uring::prepare(&locals, buffers) {
-                Ok(ready) => (Backend::Uring(Uring::open(ready, locals, tally)), None),
-                Err(refusal) => (Backend::Mmsg(Mmsg::open(locals, tally)?), Some(refusal)),
-            },
+            Some(Err(refusal)) => {
+                (Backend::Mmsg(Mmsg::open(locals, connections, tally)?), Some(refusal))
+            }
+            None => (Backend::Mmsg(Mmsg::open(locals, connections, tally)?), None),
         };
         Ok(Self { backend, refusal, idle_since: None, thread: PhantomData })
     }
@@ -205,6 +216,11 @@ impl Driver {
             core::hint::spin_loop();
             return;
         }
+        let own = match &self.backend {
+            Backend::Uring(uring) => uring.next_deadline(),
+            Backend::Mmsg(mmsg) => mmsg.next_deadline(),
+        };
+        let until = until.into_iter().chain(own).min();
         let timeout_ns = match until {
             Some(until) => match until.since(clock::now()) {
                 0 => return,

@@ -7,6 +7,8 @@
 //! driver is dropped.
 #![expect(unsafe_code, reason = "system calls on arrays of headers")]
 
+mod stream;
+
 use core::fmt;
 use core::ptr;
 use core::slice;
@@ -15,6 +17,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+use self::stream::Lines;
 use super::address::NAME_SIZE;
 use super::clock;
 use super::control::CONTROL_SIZE;
@@ -24,6 +27,7 @@ use super::memory::Mapping;
 use super::receive::{BUFFER_STRIDE, CONTROL_AT, NAME_AT, NOTHING, PAYLOAD_AT};
 use super::send::{Envelope, Held, Repeated, refusal, repeat};
 use super::socket::Local;
+use super::stream::Connections;
 use super::waker::Waker;
 use super::{len_u32, touched};
 use crate::limits::{BURST_SIZE, DATAGRAM_SIZE_MAX, SLOTS_MAX, SOCKETS_MAX};
@@ -48,6 +52,7 @@ pub(super) struct Mmsg {
     /// Slots whose owners are to be told.
     finished: VecDeque<(u16, Sent)>,
     errors: ErrorQueues,
+    lines: Option<Lines>,
     tally: Arc<Tally>,
 }
 
@@ -70,7 +75,11 @@ impl Batch {
 }
 
 impl Mmsg {
-    pub(super) fn open(locals: Box<[Local]>, tally: Arc<Tally>) -> io::Result<Self> {
+    pub(super) fn open(
+        locals: Box<[Local]>,
+        connections: Option<Connections>,
+        tally: Arc<Tally>,
+    ) -> io::Result<Self> {
         let queues = locals.iter().map(|_| touched(SLOTS_MAX, || 0)).collect();
         let mut mmsg = Self {
             locals,
@@ -85,6 +94,7 @@ impl Mmsg {
             queues,
             finished: touched(SLOTS_MAX, || (0, Ok(()))),
             errors: ErrorQueues::new(),
+            lines: connections.map(Lines::new).transpose()?,
             tally,
         };
         for index in 0..BURST_SIZE {
@@ -107,10 +117,22 @@ impl Mmsg {
         if !self.finished.is_empty() {
             work += self.tell(clock::now(), out, on);
         }
-        let count = self.receive(arrivals_max.min(BURST_SIZE));
+        let mut parked = 0;
+        if let Some(lines) = &mut self.lines {
+            work += lines.tend(clock::now(), out, on);
+            parked = lines.parked();
+        }
+        // Neither datagrams nor connections keep the others waiting.
+        let datagrams_max = if parked > 0 { arrivals_max / 2 } else { arrivals_max };
+        let count = self.receive(datagrams_max.min(BURST_SIZE));
         if count > 0 {
             self.burst(count, clock::now(), out, on);
             work += count;
+        }
+        if let Some(lines) = &mut self.lines {
+            let at = clock::now();
+            work += lines.burst(arrivals_max - count, at, out, on);
+            lines.follow_orders(at);
         }
         if self.errors.is_suspected() {
             work += self.errors.read(&self.locals, &self.tally, clock::now(), out, on);
@@ -120,10 +142,21 @@ impl Mmsg {
 
     pub(super) fn submit(&mut self, out: &mut Departures, committed: JournalSeq) -> usize {
         let mut taken = 0;
+        let now = if self.lines.is_some() && out.queued() > 0 { clock::now() } else { Instant(0) };
         while let Some(slot) = out.pop(committed) {
             let socket = out.departure(&slot).flow.socket;
+            if let Some(lines) = &mut self.lines
+                && lines.has(socket)
+            {
+                lines.connections().send(slot, out, now);
+                taken += 1;
+                continue;
+            }
             self.queues[usize::from(socket.0)].push_back(self.held.put(slot));
             taken += 1;
+        }
+        if let Some(lines) = self.lines.as_mut().filter(|_| taken > 0) {
+            lines.follow_orders(now);
         }
         for index in 0..self.queues.len() {
             if !self.queues[index].is_empty() {
@@ -134,14 +167,19 @@ impl Mmsg {
     }
 
     pub(super) fn wait(&mut self, timeout_ns: Option<u64>) {
-        if self.errors.is_suspected() || !self.finished.is_empty() {
+        let is_busy = self.lines.as_ref().is_some_and(Lines::is_busy);
+        if is_busy || self.errors.is_suspected() || !self.finished.is_empty() {
             return;
         }
         let nobody = libc::pollfd { fd: -1, events: 0, revents: 0 };
-        let mut polled = [nobody; SOCKETS_MAX + 1];
+        let mut polled = [nobody; SOCKETS_MAX + 2];
         let waker =
             libc::pollfd { fd: self.waker.event().as_raw_fd(), events: libc::POLLIN, revents: 0 };
         polled[SOCKETS_MAX] = waker;
+        if let Some(lines) = &self.lines {
+            polled[SOCKETS_MAX + 1].fd = lines.epoll();
+            polled[SOCKETS_MAX + 1].events = libc::POLLIN;
+        }
         for ((polled, local), queue) in polled.iter_mut().zip(&self.locals).zip(&self.queues) {
             polled.fd = local.fd();
             polled.events = libc::POLLIN;
@@ -158,6 +196,11 @@ impl Mmsg {
         if polled[SOCKETS_MAX].revents != 0 {
             self.waker.rest();
         }
+    }
+
+    /// A moment before which nothing is due by itself.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.lines.as_ref().and_then(Lines::next_deadline)
     }
 
     /// Tells the owners how their departures went.

@@ -33,6 +33,7 @@
 
 mod address;
 mod buffers;
+mod carrier;
 mod clock;
 mod control;
 mod driver;
@@ -43,16 +44,19 @@ mod receive;
 mod send;
 mod socket;
 mod steering;
+mod stream;
 mod token;
 mod uring;
 mod waker;
 
 use std::collections::VecDeque;
 
+pub use self::carrier::{Carried, Carrier, Wanted};
 pub(crate) use self::clock::now;
 pub use self::driver::{Choice, Driver, Event, Kind, Polling};
 pub use self::socket::{SocketSpec, bind, bind_in};
 pub use self::steering::{steer, steer_around};
+pub use self::stream::{Sockets, StreamSocket, listen};
 pub use self::waker::Waker;
 
 /// A length as the kernel counts it.

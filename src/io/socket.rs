@@ -95,7 +95,7 @@ fn set_buffers(socket: &Socket, spec: &SocketSpec) -> io::Result<()> {
     Ok(())
 }
 
-fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
+pub(super) fn set(socket: &Socket, level: i32, name: i32, value: i32) -> io::Result<()> {
     const SIZE: libc::socklen_t = len_u32(size_of::<i32>());
     let value = (&raw const value).cast();
     // SAFETY: `value` points at an `i32` that outlives the call, and SIZE is its size.

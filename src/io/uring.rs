@@ -10,6 +10,9 @@
 //! | envelope of a slot | kernel reads | the SQE of the send | the enter that submits it |
 //! | octets of a slot | kernel reads | the SQE of the send | its completion |
 //! | word of the waker | kernel writes | the SQE of the read | its completion |
+//! | name of who connects | kernel writes | the SQE of the accept | its completion |
+//! | name of who is connected to | kernel reads | the SQE of the connect | the enter that submits it |
+//! | outbox of a connection | kernel reads | the SQE of the write | its completion |
 //!
 //! Whatever the kernel *writes* belongs to this driver and is unmapped in `Drop` only, after
 //! everything was cancelled and every operation has completed; if that cannot be had, the memory is
@@ -30,6 +33,7 @@
 #![expect(unsafe_code, reason = "submission of operations on memory that the kernel uses")]
 
 mod close;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -42,8 +46,9 @@ use std::sync::Arc;
 
 use io_uring::{EnterFlags, IoUring, Probe, cqueue, opcode, squeue, types};
 
+use self::stream::Lines;
 use super::address::NAME_SIZE;
-use super::buffers::{Buffers, Filled, GROUP};
+use super::buffers::{Buffers, Filled, Group};
 use super::clock;
 use super::control::CONTROL_SIZE;
 use super::driver::Event;
@@ -51,6 +56,7 @@ use super::error_queue::ErrorQueues;
 use super::receive::{NAME_ROOM, NOTHING};
 use super::send::{Envelope, Held, Repeated, refusal, repeat};
 use super::socket::Local;
+use super::stream::Connections;
 use super::token::Token;
 use super::waker::Waker;
 use super::{len_u32, touched};
@@ -71,6 +77,12 @@ const WAKER_FILE: usize = SOCKETS_MAX;
 
 /// Completions that are copied out at a time.
 const COMPLETIONS_AT_ONCE: usize = 64;
+
+/// What may complete for each connection: a connect, reads and a write, and accepts beside.
+const COMPLETIONS_PER_CONNECTION: usize = 4;
+
+/// The most entries that the kernel grants.
+const COMPLETIONS_MAX: usize = 1 << 16;
 
 /// A ring that the kernel has granted with all we need of it.
 pub(super) struct Ready {
@@ -93,6 +105,7 @@ pub(super) struct Uring {
     filled: VecDeque<Filled>,
     held: Held,
     errors: ErrorQueues,
+    lines: Option<Box<Lines>>,
     tally: Arc<Tally>,
 }
 
@@ -123,13 +136,18 @@ struct Letter {
 
 impl Uring {
     /// Asks the kernel for a ring with everything that this driver uses.
-    pub(super) fn prepare(locals: &[Local], buffers: usize) -> io::Result<Ready> {
+    pub(super) fn prepare(
+        locals: &[Local],
+        buffers: usize,
+        connections: usize,
+    ) -> io::Result<Ready> {
+        let completions = COMPLETIONS + connections * COMPLETIONS_PER_CONNECTION;
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .setup_submit_all()
-            .setup_cqsize(len_u32(COMPLETIONS))
+            .setup_cqsize(len_u32(completions.next_power_of_two().min(COMPLETIONS_MAX)))
             .build(len_u32(SUBMISSIONS))?;
         let parameters = ring.params();
         let complete = parameters.is_feature_ext_arg()
@@ -144,6 +162,9 @@ impl Uring {
             opcode::SendMsg::CODE,
             opcode::Read::CODE,
             opcode::AsyncCancel2::CODE,
+            opcode::Accept::CODE,
+            opcode::Connect::CODE,
+            opcode::RecvMulti::CODE,
         ];
         if !complete || !operations.iter().all(|code| probe.is_supported(*code)) {
             return Err(io::ErrorKind::Unsupported.into());
@@ -155,13 +176,22 @@ impl Uring {
         }
         files[WAKER_FILE] = waker.event().as_raw_fd();
         submitter.register_files(&files)?;
-        let buffers = Buffers::register(&submitter, buffers)?;
+        let buffers = Buffers::register(&submitter, Group::Datagrams, buffers)?;
         Ok(Ready { ring, buffers, waker })
     }
 
     /// Begins to receive.
-    pub(super) fn open(ready: Ready, locals: Box<[Local]>, tally: Arc<Tally>) -> Self {
+    pub(super) fn open(
+        ready: Ready,
+        locals: Box<[Local]>,
+        connections: Option<Connections>,
+        tally: Arc<Tally>,
+    ) -> io::Result<Self> {
         let Ready { ring, buffers, waker } = ready;
+        let lines = match connections {
+            Some(connections) => Some(Box::new(Lines::new(&ring.submitter(), connections)?)),
+            None => None,
+        };
         // SAFETY: all zero is a header without name, parts and control messages.
         let empty: libc::msghdr = unsafe { core::mem::zeroed() };
         let letter = Letter {
@@ -185,11 +215,12 @@ impl Uring {
             filled: touched(RECEIVE_BUFFERS, Filled::nothing),
             held: Held::new(),
             errors: ErrorQueues::new(),
+            lines,
             tally,
         };
         uring.arm();
         uring.enter(true);
-        uring
+        Ok(uring)
     }
 
     pub(super) const fn waker(&self) -> &Waker {
@@ -206,16 +237,23 @@ impl Uring {
         if self.ring.completion().is_empty()
             && self.filled.is_empty()
             && !self.errors.is_suspected()
+            && self.lines.is_none()
         {
             return 0;
         }
         let at = clock::now();
         let mut work = self.complete(at, out, on);
-        work += self.burst(arrivals_max, at, out, on);
+        work += self.tend(at, out, on);
+        // Neither datagrams nor connections keep the others waiting.
+        let parked = self.lines.as_ref().map_or(0, |lines| lines.connections.parked());
+        let datagrams_max = if parked > 0 { arrivals_max / 2 } else { arrivals_max };
+        let taken = self.burst(datagrams_max, at, out, on);
+        work += taken + self.stream_burst(arrivals_max - taken, at, out, on);
         if self.errors.is_suspected() {
             work += self.errors.read(&self.locals, &self.tally, at, out, on);
         }
         self.arm();
+        self.follow_orders(at);
         if !self.ring.submission().is_empty() {
             self.enter(true);
         }
@@ -224,12 +262,23 @@ impl Uring {
 
     pub(super) fn submit(&mut self, out: &mut Departures, committed: JournalSeq) -> usize {
         let mut taken = 0;
+        let now = if self.lines.is_some() && out.queued() > 0 { clock::now() } else { Instant(0) };
         while let Some(slot) = out.pop(committed) {
-            self.address(&slot, out);
             let socket = out.departure(&slot).flow.socket;
+            if let Some(lines) = &mut self.lines
+                && lines.connections.has(socket)
+            {
+                lines.connections.send(slot, out, now);
+                taken += 1;
+                continue;
+            }
+            self.address(&slot, out);
             let index = self.held.put(slot);
             self.push_send(index, socket);
             taken += 1;
+        }
+        if taken > 0 {
+            self.follow_orders(now);
         }
         if !self.ring.submission().is_empty() {
             self.enter(self.filled.len() < BURST_SIZE);
@@ -238,7 +287,8 @@ impl Uring {
     }
 
     pub(super) fn wait(&mut self, timeout_ns: Option<u64>) {
-        if self.errors.is_suspected() || !self.ring.completion().is_empty() {
+        let is_busy = self.lines.as_ref().is_some_and(|lines| lines.is_busy());
+        if is_busy || self.errors.is_suspected() || !self.ring.completion().is_empty() {
             return;
         }
         self.arm();
@@ -331,8 +381,21 @@ impl Uring {
                 self.waker_armed = false;
                 1
             }
+            Some(
+                token @ (Token::Accept(_) | Token::Connect(_) | Token::Read(_) | Token::Write(_)),
+            ) if self.lines.is_some() => {
+                self.on_stream(token, completion, at);
+                1
+            }
             Some(Token::Cancel) => 0,
-            Some(Token::Receive(_)) | None => {
+            Some(
+                Token::Receive(_)
+                | Token::Accept(_)
+                | Token::Connect(_)
+                | Token::Read(_)
+                | Token::Write(_),
+            )
+            | None => {
                 self.tally.counters.add(Counter::CompletionsUnknown);
                 0
             }
@@ -481,6 +544,11 @@ impl Uring {
         taken
     }
 
+    /// A moment before which nothing is due by itself.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.lines.as_ref().and_then(|lines| lines.connections.streams.next_deadline())
+    }
+
     /// Queues whatever receive has ended, unless all buffers wait to be taken, and the waker.
     fn arm(&mut self) {
         if self.filled.len() < self.buffers.count() {
@@ -491,7 +559,11 @@ impl Uring {
                 self.armed[index] = true;
                 let socket = self.locals[index].id;
                 let file = types::Fixed(u32::from(socket.0));
-                let receive = opcode::RecvMsgMulti::new(file, &raw const *self.header, GROUP);
+                let receive = opcode::RecvMsgMulti::new(
+                    file,
+                    &raw const *self.header,
+                    Group::Datagrams.number(),
+                );
                 let token = Token::Receive(socket);
                 self.push(&receive.build().user_data(token.encode()));
             }

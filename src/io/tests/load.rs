@@ -66,7 +66,8 @@ fn nothing_is_lost_when_the_receive_buffers_run_out() {
     let local = address(&ours);
     let tally = Arc::new(Tally::new(0));
     let driver =
-        Driver::with_buffers(vec![ours], Choice::Uring, Arc::clone(&tally), BUFFERS).unwrap();
+        Driver::with_buffers(vec![ours].into(), Choice::Uring, Arc::clone(&tally), BUFFERS)
+            .unwrap();
     let mut worker = Worker::with(driver, tally);
     let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
     for _ in 0..5 {
@@ -92,7 +93,8 @@ fn a_receive_without_buffers_is_not_armed_before_there_are_some() {
     let ours = bind(&spec(LOCALHOST_V4)).unwrap();
     let local = address(&ours);
     let tally = Arc::new(Tally::new(0));
-    let driver = Driver::with_buffers(vec![ours], Choice::Uring, Arc::clone(&tally), 8).unwrap();
+    let driver =
+        Driver::with_buffers(vec![ours].into(), Choice::Uring, Arc::clone(&tally), 8).unwrap();
     let mut worker = Worker::with(driver, tally);
     let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
     flood(&peer, local, 20);
@@ -110,7 +112,7 @@ fn a_busy_socket_does_not_starve_another() {
     for choice in choices() {
         let sockets = [(); 2].map(|()| bind(&spec(LOCALHOST_V4)).unwrap());
         let locals = sockets.each_ref().map(address);
-        let mut worker = Worker::new(choice, sockets.into());
+        let mut worker = Worker::new(choice, Vec::from(sockets));
         let peer = UdpSocket::bind(LOCALHOST_V4).unwrap();
         let other = UdpSocket::bind(LOCALHOST_V4).unwrap();
         for _ in 0..8 {

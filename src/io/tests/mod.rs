@@ -10,6 +10,7 @@ mod room;
 mod seccomp;
 mod sockets;
 mod steering;
+mod streams;
 mod traffic;
 mod wait;
 
@@ -17,7 +18,7 @@ use core::net::SocketAddr;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use super::{Choice, Driver, Event, Polling, SocketSpec, bind};
+use super::{Choice, Driver, Event, Polling, SocketSpec, Sockets, bind};
 use crate::limits::BURST_SIZE;
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Departure, Departures, Endpoint, Flow, JournalSeq, Owner, Purse, Sent};
@@ -80,7 +81,7 @@ fn address(socket: &UdpSocket) -> SocketAddr {
 }
 
 impl Worker {
-    fn new(choice: Choice, sockets: Vec<UdpSocket>) -> Self {
+    fn new(choice: Choice, sockets: impl Into<Sockets>) -> Self {
         let tally = Arc::new(Tally::new(0));
         let driver = Driver::open(sockets, choice, Arc::clone(&tally)).unwrap();
         Self::with(driver, tally)

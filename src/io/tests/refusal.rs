@@ -73,7 +73,7 @@ fn who_wants_io_uring_only_is_told_that_it_is_refused() {
 #[test]
 fn more_sockets_than_a_worker_may_have_are_refused() {
     for choice in choices() {
-        let sockets =
+        let sockets: Vec<_> =
             (0..=crate::limits::SOCKETS_MAX).map(|_| bind(&spec(LOCALHOST_V4)).unwrap()).collect();
         let error = Driver::open(sockets, choice, Arc::new(Tally::new(0))).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);

@@ -5,14 +5,16 @@ use core::mem::ManuallyDrop;
 use io_uring::{cqueue, opcode, types};
 
 use super::Uring;
-use crate::io::buffers::GROUP;
+use crate::io::buffers::Group;
+use crate::io::stream::own;
 use crate::io::token::Token;
 
 impl Uring {
     /// How many operations are in the kernel's hands.
     pub(super) fn outstanding(&self) -> usize {
         let receives = self.armed.iter().filter(|armed| **armed).count();
-        self.held.count() + receives + usize::from(self.waker_armed)
+        let streams = self.lines.as_ref().map_or(0, |lines| lines.running);
+        self.held.count() + receives + streams + usize::from(self.waker_armed)
     }
 
     /// Cancels everything and waits for the last completion; whether it came.
@@ -31,7 +33,28 @@ impl Uring {
                         self.armed[usize::from(socket.0)] = false;
                     }
                     Some(Token::Wake) => self.waker_armed = false,
-                    Some(Token::Receive(_) | Token::Cancel) | None => {}
+                    Some(
+                        token @ (Token::Accept(_)
+                        | Token::Connect(_)
+                        | Token::Read(_)
+                        | Token::Write(_)),
+                    ) if !cqueue::more(completion.flags()) => {
+                        if let (Token::Accept(_), 0..) = (token, completion.result()) {
+                            drop(own(completion.result()));
+                        }
+                        if let Some(lines) = &mut self.lines {
+                            lines.running -= 1;
+                        }
+                    }
+                    Some(
+                        Token::Receive(_)
+                        | Token::Accept(_)
+                        | Token::Connect(_)
+                        | Token::Read(_)
+                        | Token::Write(_)
+                        | Token::Cancel,
+                    )
+                    | None => {}
                 }
             }
             if self.outstanding() == 0 {
@@ -45,9 +68,16 @@ impl Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         if !self.close() {
-            return; // The memory is leaked: the kernel may still write to it.
+            // The memory is leaked: the kernel may still use it.
+            core::mem::forget(self.lines.take());
+            return;
         }
-        let _ = self.ring.submitter().unregister_buf_ring(GROUP);
+        let submitter = self.ring.submitter();
+        let _ = submitter.unregister_buf_ring(Group::Datagrams.number());
+        if let Some(mut lines) = self.lines.take() {
+            let _ = submitter.unregister_buf_ring(Group::Reads.number());
+            lines.drop_buffers();
+        }
         // SAFETY: every operation has completed, so the kernel has let go of the buffers, and
         // nobody uses this field after `drop`.
         unsafe { ManuallyDrop::drop(&mut self.buffers) };

@@ -23,9 +23,9 @@ impl Rig {
             send_buffer: 0,
         };
         let locals = super::super::socket::take([bind(&spec).unwrap()].into()).unwrap();
-        let ready = Uring::prepare(&locals, 8).ok()?;
+        let ready = Uring::prepare(&locals, 8, 0).ok()?;
         let tally = Arc::new(Tally::new(0));
-        let uring = Uring::open(ready, locals, Arc::clone(&tally));
+        let uring = Uring::open(ready, locals, None, Arc::clone(&tally)).unwrap();
         Some(Self { uring, out: Departures::new(), tally, sent: Vec::new() })
     }
 

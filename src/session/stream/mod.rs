@@ -262,6 +262,11 @@ impl Streams {
         self.connections[usize::from(index)].flow
     }
 
+    /// Whether a connection is being opened.
+    pub fn is_connecting(&self, index: u16) -> bool {
+        self.connections[usize::from(index)].state == State::Connecting
+    }
+
     /// What a connection may write now.
     pub fn unwritten(&self, index: u16) -> &[u8] {
         match self.connections[usize::from(index)].outbox {

@@ -1,0 +1,325 @@
+//! Connections on epoll: what is ready is read, and what there is to write is written at once.
+
+use core::ptr;
+use core::slice;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use super::errno;
+use crate::io::address::Name;
+use crate::io::driver::Event;
+use crate::io::memory::Mapping;
+use crate::io::stream::{Connections, Parked, own};
+use crate::limits::{ACCEPTS_PER_TURN, STREAM_READ_SIZE, STREAM_READS};
+use crate::metrics::Counter;
+use crate::packet::{Departures, SocketId};
+use crate::session::stream::Order;
+use crate::time::Instant;
+
+/// What this driver needs for connections.
+#[derive(Debug)]
+pub(super) struct Lines {
+    connections: Connections,
+    epoll: OwnedFd,
+    events: Box<[libc::epoll_event]>,
+    buffers: Mapping,
+    free: Vec<u16>,
+    begun: Box<[Begun]>,
+    /// Accepting has failed for want of something, and is tried again from then on.
+    accepts_from: Option<Instant>,
+}
+
+/// What was begun for a connection and has not ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Begun {
+    connect: bool,
+    read: bool,
+    write: bool,
+}
+
+/// Events taken in one turn.
+const EVENTS: usize = 64;
+
+/// Set in the data of an event of a listener.
+const LISTENER: u64 = 1 << 32;
+
+/// How long nobody is accepted when that has failed, in milliseconds.
+const ACCEPT_PAUSE_MS: u32 = 100;
+
+impl Lines {
+    pub(super) fn new(connections: Connections) -> io::Result<Self> {
+        // SAFETY: no pointer is passed.
+        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if epoll < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let nothing = libc::epoll_event { events: 0, u64: 0 };
+        let begun = core::iter::repeat_n(Begun::default(), connections.places()).collect();
+        let lines = Self {
+            epoll: own(epoll),
+            events: core::iter::repeat_n(nothing, EVENTS).collect(),
+            buffers: Mapping::new(STREAM_READS * STREAM_READ_SIZE)?,
+            free: (0..STREAM_READS).rev().filter_map(|at| u16::try_from(at).ok()).collect(),
+            begun,
+            accepts_from: None,
+            connections,
+        };
+        lines.listen(libc::EPOLL_CTL_ADD, libc::EPOLLIN);
+        Ok(lines)
+    }
+
+    pub(super) fn epoll(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+
+    /// Whether there is anything to do that no event tells of.
+    pub(super) fn is_busy(&self) -> bool {
+        self.connections.is_busy()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let own = self.connections.streams.next_deadline();
+        own.into_iter().chain(self.accepts_from).min()
+    }
+
+    pub(super) const fn has(&self, socket: SocketId) -> bool {
+        self.connections.has(socket)
+    }
+
+    pub(super) const fn connections(&mut self) -> &mut Connections {
+        &mut self.connections
+    }
+
+    pub(super) fn parked(&self) -> usize {
+        self.connections.parked()
+    }
+
+    /// What there is to do about connections before messages are taken from them.
+    pub(super) fn tend(
+        &mut self,
+        at: Instant,
+        out: &mut Departures,
+        on: &mut impl FnMut(Event<'_>, &mut Departures),
+    ) -> usize {
+        let mut work = self.connections.take_carried(at);
+        if self.accepts_from.is_some_and(|from| from <= at) {
+            self.accepts_from = None;
+            self.listen(libc::EPOLL_CTL_MOD, libc::EPOLLIN);
+        }
+        work += self.look(at);
+        work += self.connections.settle(at, out, on);
+        self.follow_orders(at);
+        work
+    }
+
+    /// Takes at most `max` messages from what was read.
+    pub(super) fn burst(
+        &mut self,
+        max: usize,
+        at: Instant,
+        out: &mut Departures,
+        on: &mut impl FnMut(Event<'_>, &mut Departures),
+    ) -> usize {
+        if self.connections.parked() == 0 || max == 0 {
+            return 0;
+        }
+        let Self { connections, buffers, free, .. } = self;
+        let octets = |parked: &Parked| {
+            let octets = buffers.at(usize::from(parked.buffer) * STREAM_READ_SIZE);
+            assert!(parked.len <= STREAM_READ_SIZE);
+            // SAFETY: so much was read into this buffer, which is written to again only when it is
+            // free, below.
+            unsafe { slice::from_raw_parts(octets.as_ptr(), parked.len) }
+        };
+        let taken = connections.burst(octets, max, at, out, on);
+        free.append(&mut connections.used);
+        taken
+    }
+
+    /// Does what the connections ask for.
+    pub(super) fn follow_orders(&mut self, at: Instant) {
+        while let Some(order) = self.connections.streams.order() {
+            match order {
+                Order::Connect(index) => self.connect(index, at),
+                Order::Read(index) => {
+                    self.begun[usize::from(index)].read = true;
+                    let is_new = !self.begun[usize::from(index)].write;
+                    self.watch(index, is_new);
+                }
+                Order::Write(index) => self.write(index, at),
+                Order::Shut(index) => self.shut(index, at),
+                Order::Close(index) => {
+                    self.begun[usize::from(index)] = Begun::default();
+                    self.connections.close(index);
+                }
+            }
+        }
+    }
+
+    /// Reads, writes and accepts what is ready.
+    fn look(&mut self, at: Instant) -> usize {
+        let events = self.events.as_mut_ptr();
+        // SAFETY: the events are so many, and ours.
+        let found = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, EVENTS as i32, 0) };
+        let found = usize::try_from(found).unwrap_or_default();
+        for number in 0..found {
+            let libc::epoll_event { events, u64: data } = self.events[number];
+            if data & LISTENER != 0 {
+                self.accept(SocketId(data.to_le_bytes()[0]), at);
+                continue;
+            }
+            let Ok(index) = u16::try_from(data) else { continue };
+            self.on_ready(index, events, at);
+        }
+        found
+    }
+
+    fn on_ready(&mut self, index: u16, events: u32, at: Instant) {
+        let begun = self.begun[usize::from(index)];
+        let has = |wanted: i32| events & wanted.cast_unsigned() != 0;
+        let over = libc::EPOLLERR | libc::EPOLLHUP;
+        if begun.connect && has(libc::EPOLLOUT | over) {
+            return self.connected(index, at);
+        }
+        if begun.write && has(libc::EPOLLOUT | over) {
+            self.write(index, at);
+        }
+        if begun.read && has(libc::EPOLLIN | over) {
+            self.read(index, at);
+        } else if has(over) && !begun.write {
+            // Nobody waits for anything here, and it would be told for ever.
+            self.control(libc::EPOLL_CTL_DEL, index, 0);
+        }
+    }
+
+    fn connect(&mut self, index: u16, at: Instant) {
+        let Some((fd, remote)) = self.connections.prepare(index, at) else { return };
+        let mut name = Name::EMPTY;
+        let len = name.write(remote);
+        // SAFETY: the name has so many octets, and is read within the call.
+        let result = unsafe { libc::connect(fd, name.0.as_ptr().cast(), len) };
+        let errno = if result == 0 { 0 } else { errno() };
+        if errno == libc::EINPROGRESS {
+            self.begun[usize::from(index)].connect = true;
+            self.control(libc::EPOLL_CTL_ADD, index, libc::EPOLLOUT);
+            return;
+        }
+        let result = if errno == 0 { Ok(()) } else { Err(errno) };
+        if result.is_ok() {
+            self.control(libc::EPOLL_CTL_ADD, index, 0);
+        }
+        self.connections.connected(index, result, at);
+    }
+
+    fn connected(&mut self, index: u16, at: Instant) {
+        self.begun[usize::from(index)].connect = false;
+        let error = self.connections.take_error(index);
+        self.control(libc::EPOLL_CTL_MOD, index, 0);
+        self.connections.connected(index, error.map_or(Ok(()), Err), at);
+    }
+
+    fn read(&mut self, index: u16, at: Instant) {
+        let (Some(fd), Some(buffer)) = (self.connections.fd(index), self.free.pop()) else {
+            return;
+        };
+        let octets = self.buffers.at(usize::from(buffer) * STREAM_READ_SIZE).as_ptr().cast();
+        // SAFETY: the buffer is free and has so much room.
+        let got = unsafe { libc::recv(fd, octets, STREAM_READ_SIZE, libc::MSG_DONTWAIT) };
+        let result = usize::try_from(got).map_err(|_| errno());
+        if let Ok(len @ 1..) = result {
+            return self.connections.park(index, buffer, len, at);
+        }
+        self.free.push(buffer);
+        if result == Err(libc::EAGAIN) {
+            return;
+        }
+        self.begun[usize::from(index)].read = false;
+        self.watch(index, false);
+        self.connections.streams.read_ended(index, result.map(|_| ()));
+    }
+
+    fn write(&mut self, index: u16, at: Instant) {
+        let Some(fd) = self.connections.fd(index) else { return };
+        let octets = self.connections.streams.unwritten(index);
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: the octets are read within the call.
+        let sent = unsafe { libc::send(fd, octets.as_ptr().cast(), octets.len(), flags) };
+        let result = usize::try_from(sent).map_err(|_| errno());
+        if result == Err(libc::EAGAIN) {
+            self.begun[usize::from(index)].write = true;
+            return self.watch(index, false);
+        }
+        let waited = self.begun[usize::from(index)].write;
+        self.begun[usize::from(index)].write = false;
+        if waited {
+            self.watch(index, false);
+        }
+        self.connections.streams.written(index, result, at);
+    }
+
+    /// Ends what was begun for a connection.
+    fn shut(&mut self, index: u16, at: Instant) {
+        let begun = core::mem::take(&mut self.begun[usize::from(index)]);
+        if begun.connect || self.connections.fd(index).is_none() {
+            self.connections.connected(index, Err(libc::ECANCELED), at);
+        }
+        if begun.read {
+            self.connections.streams.read_ended(index, Err(libc::ECANCELED));
+        }
+        if begun.write {
+            self.connections.streams.written(index, Err(libc::ECANCELED), at);
+        }
+    }
+
+    fn accept(&mut self, socket: SocketId, at: Instant) {
+        let listener = self.connections.listeners().find(|(id, _)| *id == socket);
+        let Some((_, listener)) = listener else { return };
+        for _ in 0..ACCEPTS_PER_TURN {
+            let (name, len) = (ptr::null_mut(), ptr::null_mut());
+            // SAFETY: no address is asked for.
+            let fd = unsafe { libc::accept4(listener, name, len, libc::SOCK_CLOEXEC) };
+            if fd >= 0 {
+                self.connections.accepted_from(own(fd), socket, None, at);
+                continue;
+            }
+            match errno() {
+                libc::EAGAIN => return,
+                libc::ECONNABORTED | libc::EINTR => {}
+                _ => {
+                    self.connections.count(Counter::AcceptErrors);
+                    self.accepts_from = Some(at.plus_ms(ACCEPT_PAUSE_MS));
+                    return self.listen(libc::EPOLL_CTL_MOD, 0);
+                }
+            }
+        }
+    }
+
+    /// Says what is wanted to know of all listeners.
+    fn listen(&self, operation: i32, events: i32) {
+        for (socket, listener) in self.connections.listeners() {
+            self.control_fd(operation, listener, LISTENER | u64::from(socket.0), events);
+        }
+    }
+
+    /// Says what is wanted to know of a connection.
+    fn watch(&self, index: u16, is_new: bool) {
+        let begun = self.begun[usize::from(index)];
+        let read = if begun.read { libc::EPOLLIN } else { 0 };
+        let write = if begun.write { libc::EPOLLOUT } else { 0 };
+        // Which of the two it is follows from how the connection came to be.
+        if !is_new || !self.control(libc::EPOLL_CTL_ADD, index, read | write) {
+            self.control(libc::EPOLL_CTL_MOD, index, read | write);
+        }
+    }
+
+    fn control(&self, operation: i32, index: u16, events: i32) -> bool {
+        let fd = self.connections.fd(index);
+        fd.is_some_and(|fd| self.control_fd(operation, fd, u64::from(index), events))
+    }
+
+    fn control_fd(&self, operation: i32, fd: RawFd, data: u64, events: i32) -> bool {
+        let mut event = libc::epoll_event { events: events.cast_unsigned(), u64: data };
+        // SAFETY: the event is read within the call.
+        unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) == 0 }
+    }
+}

@@ -1,0 +1,173 @@
+//! Connections: accepted and opened, read and written, and ended in every way.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+
+use super::{LOCALHOST_V4, Worker, choices};
+use crate::id::WorkerId;
+use crate::io::{Choice, Sockets, StreamSocket, listen};
+use crate::metrics::Counter;
+use crate::packet::{Flow, Owner, SendError, SocketId};
+use crate::session::stream::Rules;
+
+fn rules() -> Rules {
+    Rules {
+        worker: WorkerId(3),
+        connections_max: 64,
+        per_source_max: 32,
+        known: Box::new([]),
+        strangers: true,
+        idle_ms: 60_000,
+    }
+}
+
+/// A worker that listens, and where.
+fn listening(choice: Choice, rules: Rules) -> (Worker, SocketAddr) {
+    let listener = listen(LOCALHOST_V4.parse().unwrap(), false).unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = StreamSocket::Tcp { listener: Some(listener), address };
+    let sockets = Sockets { datagrams: Vec::new(), streams: vec![socket], rules };
+    (Worker::new(choice, sockets), address)
+}
+
+fn message(number: usize) -> Vec<u8> {
+    format!(
+        "MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP c;branch=z9hG4bK{number}\r\n\
+         Content-Length: 5\r\n\r\nhello"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn messages_come_whole_however_they_are_cut() {
+    for choice in choices() {
+        let (mut worker, address) = listening(choice, rules());
+        let mut peer = TcpStream::connect(address).unwrap();
+        peer.set_nodelay(true).unwrap();
+        let whole: Vec<u8> = (0..100).flat_map(message).collect();
+        let mut written = 0;
+        for (number, piece) in whole.chunks(977).enumerate() {
+            peer.write_all(piece).unwrap();
+            written += piece.len();
+            let expected = written / message(10).len() - 2;
+            if number % 3 == 0 && expected < 100 {
+                worker.run_until("messages", |worker| worker.got.len() >= expected.min(95));
+            }
+        }
+        worker.run_until("all messages", |worker| worker.got.len() == 100);
+        let local = worker.got[0].flow.connection;
+        for (number, got) in worker.got.iter().enumerate() {
+            assert_eq!(got.octets, message(number), "{choice:?} {number}");
+            assert_eq!(got.flow.connection, local);
+            assert_eq!(got.flow.remote, peer.local_addr().unwrap().into());
+        }
+        assert_eq!(worker.got[0].flow.connection.unwrap().worker, WorkerId(3));
+        // And back on the same connection, in one write.
+        let flow = worker.got[0].flow;
+        for number in 0..50 {
+            worker.push(flow, &message(number), Some(number as u64));
+        }
+        worker.run_until("sent", |worker| worker.sent.len() == 50);
+        assert!(worker.sent.iter().all(|(_, sent)| sent.is_ok()));
+        let expected: Vec<u8> = (0..50).flat_map(message).collect();
+        let mut back = vec![0; expected.len()];
+        peer.read_exact(&mut back).unwrap();
+        assert_eq!(back, expected);
+        assert!(worker.all_slots_are_free());
+        drop(peer);
+        worker.run_until("the end", |worker| worker.count(Counter::ConnectionsOpen) == 0);
+        assert_eq!(worker.count(Counter::ConnectionsEnded), 1);
+    }
+}
+
+#[test]
+fn what_came_before_the_end_is_taken_before_the_end() {
+    for choice in choices() {
+        let (mut worker, address) = listening(choice, rules());
+        let mut peer = TcpStream::connect(address).unwrap();
+        let whole: Vec<u8> = (0..70).flat_map(message).collect();
+        peer.write_all(&whole).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        worker.run_until("messages", |worker| worker.got.len() == 70);
+        worker.run_until("the end", |worker| worker.count(Counter::ConnectionsOpen) == 0);
+    }
+}
+
+#[test]
+fn one_connection_is_opened_for_all_that_goes_to_one_place() {
+    for choice in choices() {
+        let (mut worker, _) = listening(choice, rules());
+        let peer = TcpListener::bind(LOCALHOST_V4).unwrap();
+        let flow = Flow::to(peer.local_addr().unwrap().into(), SocketId(0));
+        for number in 0..20 {
+            worker.push(flow, &message(number), Some(number as u64));
+        }
+        worker.turn();
+        let (mut other, _) = peer.accept().unwrap();
+        worker.run_until("sent", |worker| worker.sent.len() == 20);
+        assert_eq!(worker.count(Counter::ConnectionsOpened), 1);
+        let expected: Vec<u8> = (0..20).flat_map(message).collect();
+        let mut got = vec![0; expected.len()];
+        other.read_exact(&mut got).unwrap();
+        assert_eq!(got, expected);
+        // The answer comes on it.
+        other.write_all(&message(7)).unwrap();
+        worker.run_until("an answer", |worker| worker.got.len() == 1);
+        assert_eq!(worker.got[0].flow.remote, flow.remote);
+        // When it is gone, another one is opened.
+        drop(other);
+        worker.run_until("the end", |worker| worker.count(Counter::ConnectionsOpen) == 0);
+        worker.push(flow, &message(21), Some(21));
+        worker.turn();
+        let (mut other, _) = peer.accept().unwrap();
+        worker.run_until("sent", |worker| worker.sent.len() == 21);
+        let mut got = vec![0; message(21).len()];
+        other.read_exact(&mut got).unwrap();
+        assert_eq!(got, message(21));
+    }
+}
+
+#[test]
+fn what_cannot_be_connected_to_was_sent_nothing() {
+    for choice in choices() {
+        let (mut worker, _) = listening(choice, rules());
+        let nobody = TcpListener::bind(LOCALHOST_V4).unwrap().local_addr().unwrap();
+        let flow = Flow::to(nobody.into(), SocketId(0));
+        for number in 0..3 {
+            worker.push(flow, &message(number), Some(number as u64));
+        }
+        worker.run_until("refusals", |worker| worker.sent.len() == 3);
+        worker.push(flow, &message(3), Some(3));
+        worker.run_until("another refusal", |worker| worker.sent.len() == 4);
+        let refused = |number| (Owner(number), Err(SendError::NoConnection));
+        assert_eq!(worker.sent, [0, 1, 2, 3].map(refused), "{choice:?}");
+        assert_eq!(worker.count(Counter::ConnectionsFailed), 1);
+        assert_eq!(worker.count(Counter::ConnectionsOpen), 0);
+        assert!(worker.all_slots_are_free());
+    }
+}
+
+#[test]
+fn who_does_not_read_is_not_waited_for() {
+    for choice in choices() {
+        let (mut worker, address) = listening(choice, rules());
+        let mut peer = TcpStream::connect(address).unwrap();
+        peer.write_all(&message(0)).unwrap();
+        worker.run_until("a message", |worker| worker.got.len() == 1);
+        let flow = worker.got[0].flow;
+        let big = vec![b'x'; 9_000];
+        let mut owner = 0;
+        while worker.count(Counter::ClosedUnread) == 0 {
+            owner += 1;
+            assert!(owner < 20_000, "{choice:?}");
+            worker.push(flow, &big, Some(owner));
+            worker.turn();
+        }
+        let all = usize::try_from(owner).unwrap();
+        worker.run_until("every owner told", |worker| worker.sent.len() == all);
+        let lost = worker.sent.iter().filter(|(_, sent)| sent.is_err()).count();
+        assert!(lost > 0 && lost < all, "{choice:?}: {lost} of {all}");
+        assert!(worker.sent.iter().rev().take(2).all(|(_, sent)| sent.is_err()));
+        assert!(worker.all_slots_are_free());
+    }
+}
