@@ -19,11 +19,11 @@ use std::sync::Arc;
 use std::time;
 
 use roger::delivery::Role;
-use roger::engine::{Engine, Gateway, Peer, Setup, Strangers, Timers};
+use roger::engine::{Engine, Families, Gateway, Peer, RequestSockets, Setup, Strangers, Timers};
 use roger::id::WorkerId;
 use roger::limits::BURST_SIZE;
 use roger::metrics::{Counter, Tally};
-use roger::packet::{Arrival, Departures, Endpoint, Flow, JournalSeq, SocketId};
+use roger::packet::{Arrival, Departures, Endpoint, Flow, JournalSeq, SocketId, Transport};
 use roger::store::{HashKey, allocations_count, allocations_of_this_thread};
 use roger::time::Instant;
 
@@ -67,8 +67,11 @@ fn setup(finished_max: u32) -> Setup {
         own_endpoints: Box::new([]),
         own_hosts: Box::new([]),
         sent_by: Box::new(["10.0.0.5:5060".into()]),
-        request_socket_v4: Some(SocketId(0)),
-        request_socket_v6: None,
+        transports: Box::new([Transport::Udp]),
+        request_sockets: RequestSockets {
+            udp: Families { v4: Some(SocketId(0)), v6: None },
+            ..RequestSockets::default()
+        },
         next_servers: Box::new([endpoint(IM)]),
         timers: Timers::RFC_3261,
         gateway: Gateway { remembered_max: finished_max, ..Gateway::default() },

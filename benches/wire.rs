@@ -22,8 +22,8 @@ use ezk_sip_types::{Headers, Name};
 use roger::store::{CountingAllocator, allocations_count, allocations_of_this_thread};
 use roger::wire::rp;
 use roger::wire::sip::{
-    self, Extra, Fields, Forward, Message, Reply, Request, Response, Source, forward_request,
-    forward_response, respond,
+    self, Extra, Fields, Forward, Message, Reply, Request, Response, Source, Transport,
+    forward_request, forward_response, respond,
 };
 use roger::wire::tpdu::{self, Address, Answer, Tpdu, UserData};
 use rsip::prelude::{HeadersExt as _, ToTypedHeader as _};
@@ -145,6 +145,7 @@ thread_local! {
 fn ours_forward_request() -> u64 {
     let mut slot = [0; 1_024];
     let forward = Forward {
+        transport: Transport::Udp,
         sent_by: b"10.0.0.5:5060",
         branch: b"z9hG4bK0001a2b3c4d5e6f7a8b9cadb",
         source: SOURCE,
@@ -159,8 +160,8 @@ fn ours_forward_request() -> u64 {
 
 fn ours_forward_response() -> u64 {
     let mut slot = [0; 1_024];
-    let len =
-        RESPONSE.with(|response| forward_response(black_box(response), None, false, &mut slot));
+    let len = RESPONSE
+        .with(|response| forward_response(black_box(response), None, false, false, &mut slot));
     black_box(&slot);
     len.unwrap() as u64
 }

@@ -12,10 +12,11 @@
 //! ```
 //!
 //! Each pair of workers has rings and parcels of its own, so that one which stands still takes room
-//! from nobody else, and nobody ever waits for it: when no parcel is empty, a request is dropped, which
-//! nobody has accepted yet and which its client sends again. A share of the parcels is kept for what
-//! proves something.
+//! from nobody else, and nobody ever waits for it: when no parcel is empty, a request is dropped or
+//! refused, which nobody has accepted yet, and a response finds another way. A share of the parcels is
+//! kept for what proves something.
 
+use core::cell::Cell;
 use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
@@ -23,7 +24,7 @@ use crossbeam::queue::ArrayQueue;
 use crate::id::WorkerId;
 use crate::limits::{
     BURST_SIZE, DATAGRAM_SIZE_MAX, HANDOVER_LARGE_SHARE, HANDOVER_MAX, HANDOVER_PAIR_MIN,
-    HANDOVER_RESERVED_SHARE, REQUEST_SMALL_SIZE, WORKERS_MAX,
+    HANDOVER_PROOF_SHARE, HANDOVER_RESERVED_SHARE, REQUEST_SMALL_SIZE, WORKERS_MAX,
 };
 use crate::packet::{Arrival, Flow};
 use crate::time::Instant;
@@ -37,6 +38,11 @@ pub enum Kind {
     Response,
     /// The beginning of a datagram of ours that an ICMP error quotes.
     Unreachable,
+    /// A response of ours that leaves on a connection of the worker it is handed over to.
+    Departure {
+        /// Whether it is the report about a message, whose end is counted.
+        is_report: bool,
+    },
 }
 
 /// One arrival, copied.
@@ -120,7 +126,7 @@ pub struct Handover {
     /// At which worker the next taking begins, so that none is always last.
     next: usize,
     /// Whom something was posted to since that was last asked.
-    posted: u64,
+    posted: Cell<u64>,
 }
 
 /// What was taken from the rings, to be given back. Without room by default.
@@ -177,7 +183,7 @@ pub fn group(count: usize) -> Vec<Handover> {
             to: lanes[at * count..(at + 1) * count].into(),
             from: lanes.iter().skip(at).step_by(count).cloned().collect(),
             next: 0,
-            posted: 0,
+            posted: Cell::new(0),
         }
     };
     (0..).take(count).map(end).collect()
@@ -219,25 +225,14 @@ impl Handover {
     ///
     /// Panics if `to` is the worker itself or nobody.
     pub fn post(
-        &mut self,
+        &self,
         to: WorkerId,
         kind: Kind,
         arrival: &Arrival<'_>,
         since: Instant,
     ) -> Result<(), NoParcel> {
-        let lane = self.to[usize::from(to.0)].as_ref();
-        let Some(lane) = lane else { unreachable!("nobody hands over to themselves") };
         let len = arrival.octets.len();
-        let ring = if len <= REQUEST_SMALL_SIZE { &lane.small } else { &lane.large };
-        let reserved = match kind {
-            Kind::Request => ring.empty.capacity() / HANDOVER_RESERVED_SHARE,
-            Kind::Response | Kind::Unreachable => 0,
-        };
-        // Nobody else takes from these, so there are at least as many when one is taken.
-        if ring.empty.len() <= reserved {
-            return Err(NoParcel);
-        }
-        let Some(mut parcel) = ring.empty.pop() else { return Err(NoParcel) };
+        let (ring, mut parcel) = self.parcel(to, kind, len).ok_or(NoParcel)?;
         parcel.octets[..len].copy_from_slice(arrival.octets);
         let parcel = Parcel {
             kind,
@@ -248,16 +243,68 @@ impl Handover {
             len,
             octets: parcel.octets,
         };
-        let Ok(()) = ring.filled.push(parcel) else {
-            unreachable!("a ring has room for all of its parcels");
-        };
-        self.posted |= 1 << to.0;
+        self.put(to, ring, parcel);
         Ok(())
     }
 
+    /// Hands a response over that leaves from there on the connection of `flow`: `fill` writes it, at
+    /// most `len_max` octets, and returns how many they are.
+    ///
+    /// # Errors
+    ///
+    /// `fill`, unused, if there is no parcel for it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `to` is the worker itself or nobody.
+    pub fn post_departure<F: FnOnce(&mut [u8]) -> usize>(
+        &self,
+        to: WorkerId,
+        flow: Flow,
+        is_report: bool,
+        len_max: usize,
+        fill: F,
+    ) -> Result<(), F> {
+        let kind = Kind::Departure { is_report };
+        let Some((ring, mut parcel)) = self.parcel(to, kind, len_max) else { return Err(fill) };
+        let len = fill(&mut parcel.octets);
+        let (at, since) = (Instant::default(), Instant::default());
+        let parcel = Parcel { kind, flow, at, since, truncated: false, len, octets: parcel.octets };
+        self.put(to, ring, parcel);
+        Ok(())
+    }
+
+    /// An empty parcel of `len` octets for something of this kind.
+    fn parcel(&self, to: WorkerId, kind: Kind, len: usize) -> Option<(&Ring, Parcel)> {
+        let lane = self.to[usize::from(to.0)].as_ref();
+        let Some(lane) = lane else { unreachable!("nobody hands over to themselves") };
+        let ring = match len {
+            0..=REQUEST_SMALL_SIZE => &lane.small,
+            0..=DATAGRAM_SIZE_MAX => &lane.large,
+            _ => return None,
+        };
+        let reserved = match kind {
+            Kind::Request => ring.empty.capacity() / HANDOVER_RESERVED_SHARE,
+            Kind::Departure { .. } => ring.empty.capacity() / HANDOVER_PROOF_SHARE,
+            Kind::Response | Kind::Unreachable => 0,
+        };
+        // Nobody else takes from these, so there are at least as many when one is taken.
+        if ring.empty.len() <= reserved {
+            return None;
+        }
+        Some((ring, ring.empty.pop()?))
+    }
+
+    fn put(&self, to: WorkerId, ring: &Ring, parcel: Parcel) {
+        let Ok(()) = ring.filled.push(parcel) else {
+            unreachable!("a ring has room for all of its parcels");
+        };
+        self.posted.set(self.posted.get() | 1 << to.0);
+    }
+
     /// Whom something was posted to since this was asked last, a bit for each worker: they may sleep.
-    pub const fn posted(&mut self) -> u64 {
-        core::mem::replace(&mut self.posted, 0)
+    pub const fn posted(&self) -> u64 {
+        self.posted.replace(0)
     }
 
     /// Whether something waits to be taken.

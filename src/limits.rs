@@ -9,8 +9,16 @@ pub const BURST_SIZE: usize = 32;
 pub const DATAGRAM_SIZE_MAX: usize = 9_000;
 
 /// Octets by which a proxied request may grow: our Via, `received` and `rport` in the Via below
-/// it, a Max-Forwards header field where there was none.
+/// it, a Max-Forwards header field where there was none, and a Content-Length.
 pub const FORWARD_GROWTH_MAX: usize = 472;
+
+/// Octets of a request that leaves in a datagram where a connection may be had (RFC 3261 section
+/// 18.1.1, for a path of which nothing is known).
+pub const REQUEST_DATAGRAM_SIZE_MAX: usize = 1_300;
+
+/// How long the TCP of a peer is not asked again because of the size of a request, in milliseconds,
+/// when it has refused a connection: each large message would wait for that.
+pub const TCP_REFUSED_MS: u32 = 30_000;
 
 /// Octets in one departure slot.
 pub const SLOT_SIZE: usize = 9_472;
@@ -62,7 +70,7 @@ pub const SOCKET_BUFFER_SIZE: usize = 4 << 20;
 /// that a queue between every two of them costs little; and a set of them is a word.
 pub const WORKERS_MAX: usize = 64;
 
-/// Local sockets of one worker: a listener and a socket for own requests, for IPv4 and IPv6.
+/// Local sockets of one worker for datagrams: a listener and a socket for own requests, for IPv4 and IPv6.
 pub const SOCKETS_MAX: usize = 8;
 
 /// Sockets of streams of one worker: listeners for TCP and TLS, for IPv4 and IPv6.
@@ -209,8 +217,12 @@ pub const HANDOVER_PAIR_MIN: usize = 64;
 /// One parcel in so many holds the longest datagram, the others what a small request is.
 pub const HANDOVER_LARGE_SHARE: usize = 8;
 
-/// One parcel in so many is kept for responses and errors, which may prove something.
+/// One parcel in so many is kept from requests.
 pub const HANDOVER_RESERVED_SHARE: usize = 4;
+
+/// One parcel in so many is kept from requests and from responses that are to be sent, for the
+/// responses and errors that may prove something.
+pub const HANDOVER_PROOF_SHARE: usize = 8;
 
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;
@@ -230,7 +242,8 @@ const _: () = {
     assert!(STREAM_TAIL_SIZE <= DATAGRAM_SIZE_MAX);
     // A share of what there is at least is at least one.
     assert!(HANDOVER_PAIR_MIN >= 2 * BURST_SIZE);
-    assert!(HANDOVER_PAIR_MIN / HANDOVER_LARGE_SHARE >= HANDOVER_RESERVED_SHARE);
+    assert!(HANDOVER_PAIR_MIN / HANDOVER_LARGE_SHARE >= HANDOVER_PROOF_SHARE);
+    assert!(HANDOVER_PROOF_SHARE > HANDOVER_RESERVED_SHARE);
     assert!(WORKERS_MAX <= u64::BITS as usize);
     // The kernel indexes receive buffers by a mask, and names them in 15 bits.
     assert!(RECEIVE_BUFFERS.is_power_of_two());

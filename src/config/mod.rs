@@ -21,6 +21,7 @@ mod sections;
 mod sockets;
 mod surroundings;
 mod terms;
+mod transports;
 mod value;
 mod workers;
 
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 
 use crate::delivery::{Mapping, Role};
 use crate::engine::{Content, Credentials, Gateway, Recipient};
+use crate::packet::Transport;
 
 /// Everything that is configured, checked and resolved.
 #[derive(Clone, Debug)]
@@ -152,6 +154,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What our Via says instead of it.
     pub advertise: Option<HostPort>,
+    /// What is listened for there, each once, in the order of [`Transport`].
+    pub transports: Vec<Transport>,
 }
 
 /// A host, as a name in lower case or as an address without brackets, and a port.
@@ -220,6 +224,8 @@ pub struct Peer {
     pub name: String,
     /// Which side it is on.
     pub side: PeerSide,
+    /// How our requests to it leave, where nothing else is asked for.
+    pub transport: Transport,
     /// Who originates the final responses that come from it. On a peer of the SMS side alone,
     /// which sends us none, it means nothing.
     pub role: Role,
@@ -280,7 +286,7 @@ pub struct Timers {
     pub drain_timeout_ms: u32,
 }
 
-/// How much fits, in all workers together.
+/// How much fits, in all workers together where nothing else is said.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Capacity {
     /// Messages per second that are planned for.
@@ -289,6 +295,10 @@ pub struct Capacity {
     pub open: u32,
     /// How many of them may be long.
     pub open_large: u32,
+    /// Connections of each worker.
+    pub connections: u16,
+    /// How many of them may be with one address.
+    pub connections_per_source: u16,
 }
 
 /// What a source outside the peers' list gets.

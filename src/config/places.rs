@@ -16,7 +16,7 @@ use crate::limits::PEER_ADDRESSES_MAX;
 #[derive(Clone, Debug)]
 pub(super) struct PlaceAt {
     pub(super) place: Place,
-    at: Origin,
+    pub(super) at: Origin,
 }
 
 pub(super) fn resolve(
@@ -171,7 +171,7 @@ pub(super) fn addresses_are_unique(reader: &mut Reader, draft: &Draft, places: &
     }
 }
 
-fn peer_name(draft: &Draft, number: usize) -> String {
+pub(super) fn peer_name(draft: &Draft, number: usize) -> String {
     let name = draft.peers.get(number).and_then(|peer| peer.name.as_ref());
     name.map_or_else(|| format!("number {}", number + 1), |name| format!("`{}`", name.value.0))
 }

@@ -10,7 +10,7 @@ use crate::config::surroundings::Names;
 use crate::config::value::{Millis, nearest};
 use crate::config::{
     Capacity, Config, Listener, Peer, PeerSide, Sources, Timers, capacity, peering, places,
-    sockets, workers,
+    sockets, transports, workers,
 };
 use crate::delivery::{Mapping, Role};
 use crate::engine::{Content, Credentials, Recipient};
@@ -35,6 +35,7 @@ pub(super) fn settle(
     let places = places::resolve(reader, draft, names);
     places::addresses_are_unique(reader, draft, &places);
     places::nobody_is_us(reader, draft, &places, machine);
+    transports::judge(reader, draft, &places);
     let outbound_proxies = outbound_proxies(reader, draft);
     let gateway = peering::gateway(reader, draft);
     let terms: Vec<Terms> =
@@ -59,6 +60,8 @@ pub(super) fn settle(
             rate: draft.rate.value.0,
             open: draft.open.value.0,
             open_large: draft.open_large.value.0,
+            connections: u16::try_from(draft.connections.value.0).ok()?,
+            connections_per_source: u16::try_from(draft.per_source.value.0).ok()?,
         },
         strangers: draft.strangers.value,
         status_socket: draft.status_socket.as_ref().map(|socket| socket.value.clone()),
@@ -69,7 +72,8 @@ pub(super) fn settle(
 
 fn listener(draft: &DraftListener) -> Option<Listener> {
     let advertise = draft.advertise.as_ref().map(|advertise| advertise.value.clone());
-    Some(Listener { address: draft.address.as_ref()?.value, advertise })
+    let transports = sockets::transports(draft);
+    Some(Listener { address: draft.address.as_ref()?.value, advertise, transports })
 }
 
 /// What was judged of a peer by itself.
@@ -92,6 +96,7 @@ fn peer(((draft, places), terms): ((&DraftPeer, Vec<PlaceAt>), Terms)) -> Option
     Some(Peer {
         name: draft.name.as_ref()?.value.0.clone(),
         side,
+        transport: draft.transport.value,
         role: draft.role.as_ref().map_or(Role::Proxy, |role| role.value),
         trusted: draft.trusted.value,
         places: places.into_iter().map(|at| at.place).collect(),

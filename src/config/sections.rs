@@ -14,6 +14,10 @@ use crate::config::workers::{self, DraftWorkers};
 use crate::config::{Config, HostPort, Machine, PeerSide, PortRange, Sources, Strangers};
 use crate::delivery::{Preset, Role};
 use crate::engine::{Content, Recipient};
+use crate::packet::Transport;
+
+/// What a connection's place in the table of its worker can be.
+pub(super) const CONNECTIONS_MAX: u32 = 65_535;
 
 /// Everything that was read, each with its place; `None` where it was missing or not understood.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(super) struct Draft {
     pub(super) rate: Setting<Count<1, 10_000_000>>,
     pub(super) open: Setting<Count<1, 16_000_000>>,
     pub(super) open_large: Setting<Count<0, 16_000_000>>,
+    pub(super) connections: Setting<Count<1, CONNECTIONS_MAX>>,
+    pub(super) per_source: Setting<Count<1, CONNECTIONS_MAX>>,
     pub(super) strangers: Setting<Strangers>,
     pub(super) status_socket: Option<Setting<PathBuf>>,
 }
@@ -42,6 +48,7 @@ pub(super) struct DraftListener {
     pub(super) advertise: Option<Setting<HostPort>>,
     /// Whether `advertise` was written at all, rightly or wrongly.
     pub(super) advertises: bool,
+    pub(super) transports: Setting<Several<Transport>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +59,7 @@ pub(super) struct DraftPeer {
     pub(super) role: Option<Setting<Role>>,
     pub(super) addresses: Option<Setting<Several<HostPort>>>,
     pub(super) trusted: Setting<bool>,
+    pub(super) transport: Setting<Transport>,
     /// From here on: settings of the SMS side.
     pub(super) sync_deadline: Option<Setting<Millis>>,
     pub(super) recipient: Option<Setting<Recipient>>,
@@ -157,6 +165,12 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     let rate = capacity.read("rate", Count(10_000));
     let open = capacity.read("open", Count(65_536));
     let open_large = capacity.read("open_large", Count(1_024));
+    let connections = capacity.read("connections", Count(1_024));
+    capacity.remark("of each worker");
+    let per_source = capacity.read("connections_per_source", Count(connections.value.0));
+    if per_source.is_default() {
+        capacity.remark("as `connections`");
+    }
     capacity.finish();
 
     let mut section = root.inner("strangers");
@@ -182,6 +196,8 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
         rate,
         open,
         open_large,
+        connections,
+        per_source,
         strangers,
         status_socket,
     }
@@ -206,8 +222,11 @@ fn listener(mut section: Section<'_, '_>) -> DraftListener {
     );
     let advertises = section.has("advertise");
     let advertise = section.read_optional("advertise");
+    // RFC 3261 section 18.2.1: who listens for one of them listens for the other at the same port.
+    let both = Several::of([Transport::Udp, Transport::Tcp]);
+    let transports = section.read("transports", both);
     section.finish();
-    DraftListener { at, address, advertise, advertises }
+    DraftListener { at, address, advertise, advertises, transports }
 }
 
 fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
@@ -239,6 +258,7 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         "only what comes from a peer's address is taken",
         "address = \"192.0.2.7:5060\", \"sbc.example.net:5060\" or a list of such",
     );
+    let transport = section.read("transport", Transport::Udp);
     let trusted = section.read("trusted", false);
     let mut draft = DraftPeer {
         at,
@@ -247,6 +267,7 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         role,
         addresses,
         trusted,
+        transport,
         sync_deadline: None,
         recipient: None,
         route: None,

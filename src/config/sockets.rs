@@ -7,6 +7,7 @@ use crate::config::reader::{Reader, Setting};
 use crate::config::sections::{Draft, DraftListener};
 use crate::config::{Machine, PortRange, Requests};
 use crate::limits::SOCKETS_MAX;
+use crate::packet::Transport;
 
 pub(super) fn listeners(reader: &mut Reader, draft: &Draft, machine: &Machine) {
     /// Two more are kept for own requests: IPv4 and IPv6.
@@ -26,7 +27,8 @@ pub(super) fn listeners(reader: &mut Reader, draft: &Draft, machine: &Machine) {
     }
     for (index, one) in draft.listeners.iter().enumerate() {
         let Some(address) = &one.address else { continue };
-        let earlier = draft.listeners.iter().take(index).filter_map(|one| one.address.as_ref());
+        let earlier = draft.listeners.iter().take(index).filter(|other| share(other, one));
+        let earlier = earlier.filter_map(|one| one.address.as_ref());
         if let Some(other) = earlier.into_iter().find(|other| overlap(other.value, address.value)) {
             reader.report(
                 Diagnosis::error(
@@ -97,6 +99,18 @@ fn listener_address(
             .because("it is what our Via says"),
         );
     }
+}
+
+/// What is listened for, each once.
+pub(super) fn transports(draft: &DraftListener) -> Vec<Transport> {
+    let named = |one: &Transport| draft.transports.value.items.iter().any(|(item, _)| item == one);
+    [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().filter(named).collect()
+}
+
+/// Whether two listeners need sockets of one kind: ports of datagrams and of connections are apart.
+fn share(one: &DraftListener, other: &DraftListener) -> bool {
+    let (one, other) = (transports(one), transports(other));
+    one.iter().any(|one| other.iter().any(|other| one.is_reliable() == other.is_reliable()))
 }
 
 /// Whether two sockets cannot be bound at the same time.

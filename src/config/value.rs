@@ -11,6 +11,7 @@ use crate::config::{
 };
 use crate::delivery::{Preset, Role};
 use crate::engine::{Content, Recipient};
+use crate::packet::Transport;
 
 /// A value as it was written, before anybody asked what it means.
 #[derive(Clone, Debug)]
@@ -225,6 +226,11 @@ impl Choice for Recipient {
 
 impl Choice for Content {
     const CHOICES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("cpim", Self::Cpim)];
+}
+
+impl Choice for Transport {
+    const CHOICES: &'static [(&'static str, Self)] =
+        &[("udp", Self::Udp), ("tcp", Self::Tcp), ("tls", Self::Tls)];
 }
 
 impl Choice for Strangers {
@@ -585,6 +591,12 @@ impl<T> Several<T> {
     /// No value.
     pub(super) const fn none() -> Self {
         Self { items: Vec::new(), complaints: Vec::new() }
+    }
+
+    /// These values, which stand nowhere.
+    pub(super) fn of(items: impl IntoIterator<Item = T>) -> Self {
+        let items = items.into_iter().map(|item| (item, None)).collect();
+        Self { items, complaints: Vec::new() }
     }
 }
 

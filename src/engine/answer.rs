@@ -1,12 +1,13 @@
 //! What goes out: requests onward, answers of our own, answers repeated.
 
-use crate::engine::record::{self, Errand, Record};
-use crate::engine::request::{Asked, reply_flow};
+use crate::engine::back::{Back, Leaves, carried};
+use crate::engine::record::{self, Errand, Record, Towards};
+use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal, Serving, Setup};
 use crate::id::Handle;
-use crate::limits::SLOTS_REFUSALS;
+use crate::limits::{FORWARD_GROWTH_MAX, REQUEST_DATAGRAM_SIZE_MAX, SLOTS_REFUSALS};
 use crate::metrics::{Counter, PeerTally};
-use crate::packet::{Departure, Departures, Flow, JournalSeq, Owner, Purse};
+use crate::packet::{Departure, Departures, JournalSeq, Owner, Purse};
 use crate::store::Fingerprint;
 use crate::time::Instant;
 use crate::transaction::branch::{BRANCH_SIZE, Branch};
@@ -25,9 +26,10 @@ impl Engine {
         now: Instant,
         out: &mut Departures,
     ) {
-        let timers = self.setup.timers;
-        let Some(record) = self.records.get_mut(handle) else { return };
-        record.im.transmitted(now, timers);
+        if request.octets.len() + FORWARD_GROWTH_MAX > REQUEST_DATAGRAM_SIZE_MAX {
+            self.judge_size(handle, Towards::Im, now);
+        }
+        self.note_transmission(handle, now);
         self.wait(handle);
         let Some(record) = self.records.get(handle) else { return };
         let owner = record::owner(handle, Errand::Request(record.im.attempt));
@@ -42,9 +44,10 @@ impl Engine {
         now: Instant,
         out: &mut Departures,
     ) {
-        let timers = self.setup.timers;
-        let Some(record) = self.records.get_mut(handle) else { return };
-        record.im.transmitted(now, timers);
+        if self.records.get(handle).is_some_and(|record| record.im.transmissions == 0) {
+            self.judge_size(handle, Towards::Im, now);
+        }
+        self.note_transmission(handle, now);
         let Some(record) = self.records.get(handle) else { return };
         let Some(request) = self.stored(handle, record) else { return };
         // Whether an attempt has left at all is told by its first transmission.
@@ -53,7 +56,6 @@ impl Engine {
         self.transmit(handle, record, &request, Purse::Evidence, owner, out);
         if is_first {
             PeerTally::add(&self.peer_tally(record.im.peer).requests_out);
-            self.count(Counter::NextServer);
         } else {
             self.count(Counter::Retransmissions);
         }
@@ -69,9 +71,30 @@ impl Engine {
         out: &mut Departures,
     ) {
         let branch = self.branch(handle, record.im.attempt, record.loop_hash);
-        let forward = Forward {
+        let forward = self.forward(record, request, &branch);
+        let departure =
+            Departure { flow: record.im.way.flow(), owner, len: 0, after: JournalSeq::NOW };
+        out.push(purse, departure, |slot| fits(build::forward_request(request, &forward, slot)));
+    }
+
+    /// Counts a transmission to the IM side.
+    pub(super) fn note_transmission(&mut self, handle: Handle<Record>, now: Instant) {
+        let timers = self.setup.timers;
+        let Some(record) = self.records.get_mut(handle) else { return };
+        record.im.transmitted(now, timers, self.setup.transport_of(record.im.way.socket));
+    }
+
+    /// What changes in the request of a record on its way through.
+    pub(super) fn forward<'a>(
+        &'a self,
+        record: &Record,
+        request: &Request<'_>,
+        branch: &'a [u8; BRANCH_SIZE],
+    ) -> Forward<'a> {
+        Forward {
+            transport: carried(self.setup.transport_of(record.im.way.socket)),
             sent_by: self.setup.sent_by_of(record.im.way.socket),
-            branch: &branch,
+            branch,
             source: Source { ip: record.sms.remote.ip, port: record.source_port },
             // RFC 3261 section 16.6 step 3: one less, or 70 where there was none.
             max_forwards: request.fields.max_forwards.map_or(70, |hops| hops.saturating_sub(1)),
@@ -81,10 +104,7 @@ impl Engine {
                 record.im.peer,
                 request.fields.privacy_id,
             ),
-        };
-        let departure =
-            Departure { flow: record.im.way.flow(), owner, len: 0, after: JournalSeq::NOW };
-        out.push(purse, departure, |slot| fits(build::forward_request(request, &forward, slot)));
+        }
     }
 
     /// The branch of an attempt.
@@ -177,9 +197,8 @@ impl Engine {
                 self.count(Counter::ReportsRepeated);
                 let copy = kept.and_then(|at| self.kept.get(at, asked.fingerprint));
                 if let Some(copy) = copy {
-                    let flow = reply_flow(asked);
-                    let departure = Departure { flow, len: 0, after: JournalSeq::NOW, owner: None };
-                    out.push(Purse::Evidence, departure, |slot| {
+                    let to = Back::to(self.reply_flow(asked), Purse::Evidence, copy.len());
+                    self.send_back(to, out, |slot| {
                         slot[..copy.len()].copy_from_slice(copy);
                         copy.len()
                     });
@@ -220,9 +239,8 @@ impl Engine {
             return self.count(Counter::DroppedStranger);
         };
         let octets = &self.scratch[..len];
-        let flow = reply_flow(asked);
-        let departure = Departure { flow, len: 0, after: JournalSeq::NOW, owner: None };
-        out.push(Purse::Refusals, departure, |slot| {
+        let to = Back::to(self.reply_flow(asked), Purse::Refusals, len);
+        self.send_back(to, out, |slot| {
             slot[..len].copy_from_slice(octets);
             len
         });
@@ -253,8 +271,10 @@ impl Engine {
     ) {
         let source = asked.arrival.flow.remote;
         let source = Source { ip: source.ip, port: source.port };
-        let to = Answer { flow: reply_flow(asked), owner: None, source, purse };
-        self.respond_to(asked.request, asked.fingerprint, answer, extra, to, out);
+        let len_max = asked.request.octets.len() + FORWARD_GROWTH_MAX;
+        let to = Back::to(self.reply_flow(asked), purse, len_max);
+        let answer = Answer { answer, extra, source };
+        self.respond_to(asked.request, asked.fingerprint, answer, to, out);
     }
 
     /// Writes a response of our own: a pure function of the request, its source and the answer.
@@ -262,21 +282,13 @@ impl Engine {
         &self,
         request: &Request<'_>,
         fingerprint: Fingerprint,
-        answer: Refusal,
-        extra: Extra<'_>,
-        to: Answer,
+        Answer { answer, extra, source }: Answer<'_>,
+        to: Back,
         out: &mut Departures,
-    ) {
-        let reply = Reply {
-            status: answer.status,
-            reason: answer.reason,
-            to_tag: self.to_tag(fingerprint),
-            source: to.source,
-            extra,
-        };
-        let departure =
-            Departure { flow: to.flow, len: 0, after: JournalSeq::NOW, owner: to.owner };
-        out.push(to.purse, departure, |slot| fits(build::respond(request, &reply, slot)));
+    ) -> Leaves {
+        let (status, reason) = (answer.status, answer.reason);
+        let reply = Reply { status, reason, to_tag: self.to_tag(fingerprint), source, extra };
+        self.send_back(to, out, |slot| fits(build::respond(request, &reply, slot)))
     }
 
     fn to_tag(&self, fingerprint: Fingerprint) -> u64 {
@@ -291,13 +303,12 @@ impl Engine {
     }
 }
 
-/// Where an answer goes and who is told about it.
+/// What an answer says, and where its request came from.
 #[derive(Clone, Copy)]
-pub(super) struct Answer {
-    pub flow: Flow,
+pub(super) struct Answer<'a> {
+    pub answer: Refusal,
+    pub extra: Extra<'a>,
     pub source: Source,
-    pub owner: Option<Owner>,
-    pub purse: Purse,
 }
 
 /// Sets the hash of a To tag apart from every other use of the same key.

@@ -9,7 +9,7 @@ use crate::delivery::{
 };
 use crate::engine::reading::{FCS_UNSPECIFIED, Reading, What, read, unacceptable};
 use crate::engine::record::{Leg, Record, Towards};
-use crate::engine::request::{Asked, reply_flow};
+use crate::engine::request::Asked;
 use crate::engine::route::Hop;
 use crate::engine::short::{Short, Stage};
 use crate::engine::{Content, Engine, Recipient, Refusal, Serving, report};
@@ -285,7 +285,7 @@ impl Engine {
         let (request, at) = (asked.request, asked.arrival.at);
         Record {
             fingerprint: asked.fingerprint,
-            sms: reply_flow(asked),
+            sms: self.reply_flow(asked),
             im: Leg::new(Towards::Im, &hop, 0, at),
             arrived: at,
             decided: at,
@@ -428,7 +428,7 @@ pub(super) const fn earlier(memory: Memory) -> Evidence {
 const TOO_LONG: Evidence = Evidence::Content { cause: content::CAUSE, fcs: FCS_UNSPECIFIED };
 
 /// There is no way to report to a peer, so nothing is taken from it.
-const NO_WAY: Refusal = Refusal::new(403, "No Socket For This Address Family");
+const NO_WAY: Refusal = Refusal::new(403, "No Socket For This Way");
 
 /// Sets the key of a short message apart from every other use of the same key.
 const SHORT: u64 = 0x5407_0000 << 32;

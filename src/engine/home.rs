@@ -5,6 +5,7 @@
 //! worker, which decides alone. Our branches name the worker that minted them. Whatever else arrives is
 //! answered where it arrives: the answer is a pure function of its octets.
 
+use crate::engine::record;
 use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal, Seen};
 use crate::handover::{Kind, Taken};
@@ -12,8 +13,8 @@ use crate::id::WorkerId;
 use crate::interwork::address;
 use crate::limits::BURST_SIZE;
 use crate::metrics::{Counter, PeerTally};
-use crate::packet::{Arrival, Departures, Endpoint, Flow, Purse};
-use crate::store::{HashKey, prefetch};
+use crate::packet::{Arrival, Departure, Departures, Endpoint, Flow, JournalSeq, Purse};
+use crate::store::{HashKey, Unsettled, prefetch};
 use crate::time::Instant;
 use crate::transaction::finished::Entry;
 use crate::wire::sip::build::Extra;
@@ -78,7 +79,7 @@ impl Engine {
                 let asked = Asked { request, arrival, fingerprint, since, now };
                 self.on_foreign_request(asked, *peer, home, out);
             }
-            Seen::Response(..) => self.hand_over(home, Kind::Response, arrival, since),
+            Seen::Response(..) => self.hand_over_proof(home, Kind::Response, arrival, since),
         }
     }
 
@@ -109,8 +110,54 @@ impl Engine {
                 let refusal = Refusal::new(503, "Service Unavailable");
                 self.answer(asked, refusal, Extra::RetryAfter(seconds), out);
             }
-            Ok(_) | Err(_) => self.hand_over(home, Kind::Request, asked.arrival, asked.since),
+            Ok(None) if asked.arrival.flow.connection.is_some() => {
+                if !self.hand_over(home, Kind::Request, asked.arrival, asked.since) {
+                    self.turn_away_from(home, asked, out);
+                }
+            }
+            Ok(_) | Err(_) => {
+                if !self.hand_over(home, Kind::Request, asked.arrival, asked.since) {
+                    self.count(Counter::DroppedHandover);
+                }
+            }
         }
+    }
+
+    /// Refuses a request for which its home has no room in its ring and which its client will not send
+    /// again by itself, because it came on a connection.
+    ///
+    /// Nobody has accepted it. But a client whose connection has ended may have sent it before, on
+    /// another one, and that copy may lie in the ring of a home that stands still; or it goes back to
+    /// datagrams. Were that accepted after our 503, an SBC that has taken its other route would have
+    /// doubled the message (invariant I10). So it is remembered here, before it is said, that it was
+    /// refused, and the home looks there before it accepts anything from now on; and what the home has
+    /// accepted until then is not refused.
+    fn turn_away_from(&mut self, home: WorkerId, asked: Asked<'_>, out: &mut Departures) {
+        let seconds = self.retry_after_s(asked.fingerprint);
+        let entry = Entry::Final { status: 503, detail: seconds, kept: None };
+        let end = asked.now.plus_ms(self.setup.timers.transaction_ms());
+        if self.put_refused(asked.fingerprint, entry, asked.now, end).is_err() {
+            return self.count(Counter::DroppedNoMemory);
+        }
+        self.neighbours.turn_away(home, end);
+        if self.neighbours.transaction(home, asked.fingerprint, asked.since) != Ok(None) {
+            let _ = self.put_refused(asked.fingerprint, entry, asked.now, asked.now);
+            return self.count(Counter::DroppedHandover);
+        }
+        self.count(Counter::RefusedHandover);
+        let extra = Extra::RetryAfter(u32::from(seconds));
+        self.answer(asked, Refusal::new(503, "Service Unavailable"), extra, out);
+    }
+
+    /// What another worker has answered to a request that is at home here, because this one had no
+    /// room in its ring.
+    pub(super) fn turned_away(&self, asked: Asked<'_>) -> Result<Option<Entry>, Unsettled> {
+        for worker in self.neighbours.others() {
+            if let Some(value) = self.neighbours.refusal(worker, asked.fingerprint, asked.since)? {
+                return Ok(Some(Entry::decode(value)));
+            }
+        }
+        Ok(None)
     }
 
     /// A MESSAGE that will be refused for what it is. It may be a damaged copy of one that another
@@ -135,21 +182,29 @@ impl Engine {
         self.refuse(asked, refusal, out);
     }
 
-    fn hand_over(&mut self, to: WorkerId, kind: Kind, arrival: &Arrival<'_>, since: Instant) {
+    /// `false` if there was no parcel for it.
+    fn hand_over(&self, to: WorkerId, kind: Kind, arrival: &Arrival<'_>, since: Instant) -> bool {
         if self.neighbours.is_lost(to) {
-            return self.count(Counter::DroppedLost);
+            self.count(Counter::DroppedLost);
+            return true;
         }
-        let posted = self.neighbours.handover.post(to, kind, arrival, since);
-        self.count(match (posted, kind) {
-            (Ok(()), _) => Counter::HandedOver,
-            (Err(_), Kind::Request) => Counter::DroppedHandover,
-            (Err(_), Kind::Response | Kind::Unreachable) => Counter::DroppedHandoverProof,
-        });
+        let is_posted = self.neighbours.handover.post(to, kind, arrival, since).is_ok();
+        if is_posted {
+            self.count(Counter::HandedOver);
+        }
+        is_posted
+    }
+
+    /// Hands over what may prove something.
+    fn hand_over_proof(&self, to: WorkerId, kind: Kind, arrival: &Arrival<'_>, since: Instant) {
+        if !self.hand_over(to, kind, arrival, since) {
+            self.count(Counter::DroppedHandoverProof);
+        }
     }
 
     /// Hands over what ICMP quotes.
     pub(super) fn hand_over_unreachable(
-        &mut self,
+        &self,
         to: WorkerId,
         remote: Endpoint,
         quoted: &[u8],
@@ -157,7 +212,7 @@ impl Engine {
     ) {
         let flow = Flow { remote, ..Flow::NOWHERE };
         let arrival = Arrival { flow, at, octets: quoted, truncated: false };
-        self.hand_over(to, Kind::Unreachable, &arrival, at);
+        self.hand_over_proof(to, Kind::Unreachable, &arrival, at);
     }
 
     /// Takes what other workers have handed over, at most `max` and at most a burst. Returns how much
@@ -191,7 +246,7 @@ impl Engine {
         let mut burst = [const { Seen::Nothing }; BURST_SIZE];
         for (seen, parcel) in burst.iter_mut().zip(taken.iter()) {
             *seen = match parcel.kind() {
-                Kind::Unreachable => Seen::Nothing,
+                Kind::Unreachable | Kind::Departure { .. } => Seen::Nothing,
                 Kind::Request | Kind::Response => self.see(&parcel.arrival(), true),
             };
         }
@@ -206,6 +261,15 @@ impl Engine {
                 // It came from where its home was found, and is not looked for again: one hop.
                 Kind::Request => self.act(seen, &arrival, (parcel.since(), now), out),
                 Kind::Response => self.act(seen, &proof, (parcel.since(), now), out),
+                Kind::Departure { is_report } => {
+                    let owner = is_report.then_some(record::HANDED_OVER);
+                    let departure =
+                        Departure { flow: arrival.flow, len: 0, after: JournalSeq::NOW, owner };
+                    out.push(Purse::Evidence, departure, |slot| {
+                        slot[..arrival.octets.len()].copy_from_slice(arrival.octets);
+                        arrival.octets.len()
+                    });
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 //! section 6.1, RFC 3428 sections 4 and 8).
 
 use crate::delivery::{Answer, Asked, Evidence, Final, Mark, Memory, Verdict};
+use crate::engine::back::carried;
 use crate::engine::memory::key_of_call_id;
 use crate::engine::record::{self, Errand, Record, Towards};
 use crate::engine::report::closed;
@@ -53,9 +54,11 @@ impl Engine {
         purse: Purse,
         out: &mut Departures,
     ) {
-        let timers = self.setup.timers;
-        let Some(record) = self.records.get_mut(handle) else { return };
-        record.im.transmitted(now, timers);
+        if self.may_be_large(handle) {
+            self.judge_size(handle, Towards::Im, now);
+        }
+        self.note_transmission(handle, now);
+        let Some(record) = self.records.get(handle) else { return };
         let is_first = record.im.transmissions == 1;
         let (flow, peer) = (record.im.way.flow(), record.im.peer);
         let owner = record::owner(handle, Errand::Request(record.im.attempt));
@@ -125,6 +128,7 @@ impl Engine {
             if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
         Some(then(&Originate {
             uri: recipient,
+            transport: carried(self.setup.transport_of(record.im.way.socket)),
             sent_by: self.setup.sent_by_of(record.im.way.socket),
             branch: &self.branch(handle, record.im.attempt, 0),
             route: &[],

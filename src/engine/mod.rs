@@ -10,6 +10,7 @@
 //! only while it has [`TIMERS_PER_TURN_MAX`]: so nothing that carries evidence ever waits.**
 
 mod answer;
+mod back;
 mod close;
 mod credentials;
 mod gateway;
@@ -29,6 +30,7 @@ mod response;
 mod route;
 mod setup;
 mod short;
+mod size;
 mod timers;
 
 use std::sync::Arc;
@@ -43,7 +45,8 @@ use self::record::{OPEN_MESSAGE_SIZE, Record};
 pub use self::remains::{Left, Remains};
 use self::request::Asked;
 pub use self::setup::{
-    Content, Credentials, Gateway, Host, Peer, Recipient, Serving, Setup, Strangers, Timers,
+    Content, Credentials, Families, Gateway, Host, Peer, Recipient, RequestSockets, Serving, Setup,
+    Strangers, Timers,
 };
 use self::short::Short;
 use crate::delivery::Account;
@@ -86,6 +89,8 @@ pub struct Engine {
     authorizations: Pool<AUTHORIZATION_SIZE_MAX>,
     /// Octets of an instant message at most, beside its recipient and its text.
     pager_overhead: usize,
+    /// Until when the TCP of each peer is not asked again because of the size of a request.
+    tcp_refused: Box<[Instant]>,
     /// The other workers.
     neighbours: Neighbours,
     /// What they have handed over, while it is worked on.
@@ -158,6 +163,7 @@ impl Engine {
         assert!(setup.messages_max <= MESSAGES_MAX);
         assert!(setup.peers.iter().all(|peer| peer.sync_deadline_ms > 0));
         assert_eq!(tally.peers.len(), setup.peers.len());
+        assert_eq!(setup.transports.len(), setup.sent_by.len());
         let mut requests: Box<[[u8; REQUEST_SMALL_SIZE]]> =
             core::iter::repeat_n([0; REQUEST_SMALL_SIZE], setup.messages_max as usize).collect();
         for request in &mut requests {
@@ -165,7 +171,8 @@ impl Engine {
         }
         neighbours.handover.furnish();
         let transactions = Directory::new(setup.finished_max, now);
-        neighbours.show(transactions.reader());
+        let refused = Directory::new(setup.finished_max / REFUSED_SHARE, now);
+        neighbours.show(transactions.reader(), refused.reader());
         Self {
             peers: Peers::new(setup.peers.clone()),
             records: Slab::new(setup.messages_max),
@@ -178,11 +185,12 @@ impl Engine {
             memories: Directory::with_tick(setup.gateway.remembered_max, MEMORY_TICK_MS, now),
             authorizations: Pool::new(authorizations_max(&setup)),
             pager_overhead: instant::overhead(&setup),
+            tcp_refused: core::iter::repeat_n(Instant::default(), setup.peers.len()).collect(),
             neighbours,
             taken: Taken::new(),
             wheel: Wheel::new(setup.messages_max, now),
             transactions,
-            refused: Directory::new(setup.finished_max / REFUSED_SHARE, now),
+            refused,
             tombstones: Directory::new(TOMBSTONES_MAX, now),
             kept: Kept::new(KEPT_MAX),
             accounts: Accounts::new(if setup.accounts { ACCOUNTS_MAX } else { 0 }),
@@ -246,6 +254,7 @@ impl Engine {
         match errand {
             record::Errand::Request(attempt) => self.on_request_sent(handle, attempt, sent, at),
             record::Errand::Report => self.on_report_sent(handle, sent, at),
+            record::Errand::Handed => self.on_handed_sent(sent),
         }
     }
 

@@ -23,6 +23,10 @@ pub struct Common {
 struct Shard {
     /// Its server transactions, once it has started.
     transactions: OnceLock<Reader>,
+    /// What it has refused and remembers.
+    refused: OnceLock<Reader>,
+    /// Until when, in nanoseconds, others may remember that they have refused what is at home here.
+    turned_away: AtomicU64,
     /// It is stuck or dead, and will never do anything again.
     lost: AtomicBool,
 }
@@ -86,11 +90,39 @@ impl Neighbours {
         (worker.0 as usize) < self.count()
     }
 
-    /// Shows the server transactions of this worker to the others.
-    pub(super) fn show(&self, transactions: Reader) {
+    /// Shows the server transactions of this worker to the others, and what it has refused.
+    pub(super) fn show(&self, transactions: Reader, refused: Reader) {
         if let Some(shard) = self.common.workers.get(usize::from(self.own().0)) {
-            // It is shown once, when the engine is made.
+            // They are shown once, when the engine is made.
             let _ = shard.transactions.set(transactions);
+            let _ = shard.refused.set(refused);
+        }
+    }
+
+    /// Says that this worker remembers until `end` that it has refused what is at home there.
+    pub(super) fn turn_away(&self, home: WorkerId, end: Instant) {
+        if let Some(shard) = self.common.workers.get(usize::from(home.0)) {
+            shard.turned_away.fetch_max(end.0, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether others may have refused what is at home here.
+    pub(super) fn is_any_turned_away(&self, now: Instant) -> bool {
+        let shard = self.common.workers.get(usize::from(self.own().0));
+        shard.is_some_and(|shard| shard.turned_away.load(Ordering::Acquire) > now.0)
+    }
+
+    /// What a worker has refused; one that has not started has refused nothing.
+    pub(super) fn refusal(
+        &self,
+        worker: WorkerId,
+        fingerprint: Fingerprint,
+        at: Instant,
+    ) -> Result<Option<u64>, Unsettled> {
+        let shard = self.common.workers.get(usize::from(worker.0));
+        match shard.and_then(|shard| shard.refused.get()) {
+            Some(reader) => reader.get(fingerprint, at),
+            None => Ok(None),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::engine::setup::Timers;
 use crate::engine::short::Short;
 use crate::id::Handle;
 use crate::limits::REQUEST_SMALL_SIZE;
-use crate::packet::{Flow, Owner, SendError};
+use crate::packet::{Flow, Owner, SendError, Transport};
 use crate::store::{Buffer, Fingerprint, Slab};
 use crate::time::{Instant, Wheel};
 use crate::transaction::pending::Pending;
@@ -80,10 +80,23 @@ pub(super) struct Leg {
     pub refused: Option<SendError>,
     /// What a final response would answer.
     pub asked: Asked,
+    /// What its size has had to do with its way.
+    pub size: Size,
     /// The credentials that it carries.
     pub authorization: Option<Buffer>,
     /// The transaction.
     pub client: non_invite_client::State,
+}
+
+/// What the size of a request has had to do with its way to a server (RFC 3261 section 18.1.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Size {
+    /// Nothing: it goes as its hop says, unless it turns out to be too long for that.
+    AsItIs,
+    /// It is too long for a datagram and goes over a connection.
+    Large,
+    /// It is too long for a datagram, and there was no connection.
+    LargeAllTheSame,
 }
 
 /// The two client transactions of a message.
@@ -127,6 +140,7 @@ impl Leg {
             server: hop.in_list,
             refused: None,
             asked: Asked::Once,
+            size: Size::AsItIs,
             authorization: None,
             client: non_invite_client::State::Trying,
         }
@@ -142,12 +156,17 @@ impl Leg {
             }
     }
 
-    /// Counts a transmission: timers E and F.
-    pub(super) const fn transmitted(&mut self, now: Instant, timers: Timers) {
+    /// Counts a transmission: timers E and F. A transport that repeats what is lost by itself has no
+    /// timer E (RFC 3261 section 17.1.2.2).
+    pub(super) const fn transmitted(&mut self, now: Instant, timers: Timers, transport: Transport) {
         if self.transmissions == 0 {
             self.sent = now;
         }
         self.transmissions = self.transmissions.saturating_add(1);
+        if transport.is_reliable() {
+            self.retransmit = NEVER;
+            return;
+        }
         let interval = self.client.timer_e_ms(self.transmissions, timers.t1_ms, timers.t2_ms);
         self.retransmit = now.plus_ms(interval);
     }
@@ -165,6 +184,7 @@ impl Leg {
         self.client = non_invite_client::State::Trying;
         if let Some(hop) = hop {
             (self.way, self.peer, self.server) = (hop.way, hop.peer, hop.in_list);
+            self.size = Size::AsItIs;
         }
         true
     }
@@ -174,6 +194,9 @@ impl Leg {
         self.retransmit.min(self.sent.plus_ms(timers.transaction_ms()))
     }
 }
+
+/// Later than anything.
+pub(super) const NEVER: Instant = Instant(u64::MAX);
 
 /// Octets of what only a short message needs.
 const SHORT_SIZE: usize = size_of::<Short>() + 2 * Pending::RECORD_SIZE;
@@ -194,12 +217,16 @@ pub(super) enum Errand {
     Request(u8),
     /// The final response that is the report.
     Report,
+    /// The final response that is the report of another worker's message, which has closed it.
+    Handed,
 }
 
 const INDEX_BITS: u32 = 24;
 const REPORT: u64 = 0xFF;
+const HANDED: u64 = 0x7F;
 
-/// Attempts of one request are numbered up to this: no number is that of [`Errand::Report`].
+/// Attempts of one request are numbered up to this: no number is that of [`Errand::Report`] or of
+/// [`Errand::Handed`].
 pub(super) const ATTEMPTS_MAX: u8 = 0x7E;
 
 /// Packs whom to tell: errand 8 bits, index 24, generation 32.
@@ -207,9 +234,13 @@ pub(super) const fn owner(handle: Handle<Record>, errand: Errand) -> Owner {
     let errand = match errand {
         Errand::Request(attempt) => attempt as u64,
         Errand::Report => REPORT,
+        Errand::Handed => HANDED,
     };
     Owner(errand << 56 | (handle.index as u64) << 32 | handle.generation as u64)
 }
+
+/// Who is told about the report of another worker's message.
+pub(super) const HANDED_OVER: Owner = Owner(HANDED << 56);
 
 /// Unpacks whom to tell.
 #[expect(clippy::cast_possible_truncation, reason = "each field has its own bits")]
@@ -217,6 +248,7 @@ pub(super) const fn errand(owner: Owner) -> (Handle<Record>, Errand) {
     let index = (owner.0 >> 32) as u32 & ((1 << INDEX_BITS) - 1);
     let errand = match owner.0 >> 56 {
         REPORT => Errand::Report,
+        HANDED => Errand::Handed,
         attempt => Errand::Request(attempt as u8),
     };
     (Handle::new(index, owner.0 as u32), errand)
@@ -231,7 +263,13 @@ mod tests {
 
     #[test]
     fn owners_come_back() {
-        for errand_in in [Errand::Report, Errand::Request(0), Errand::Request(0xFE)] {
+        for errand_in in [
+            Errand::Report,
+            Errand::Handed,
+            Errand::Request(0),
+            Errand::Request(ATTEMPTS_MAX),
+            Errand::Request(REPORT_ATTEMPTS | ATTEMPTS_MAX),
+        ] {
             let handle = Handle::new(MESSAGES_MAX - 1, u32::MAX);
             assert_eq!(errand(owner(handle, errand_in)), (handle, errand_in));
         }

@@ -5,8 +5,9 @@
 //! the verdict: the SC tries again, and what is remembered answers.
 
 use crate::delivery::{Answer, Asked, Evidence, Report, RpResult, Verdict};
+use crate::engine::back::carried;
 use crate::engine::instant::CALL_ID_SIZE_MAX;
-use crate::engine::record::{self, Errand, Leg, Record, Towards};
+use crate::engine::record::{self, Errand, Leg, NEVER, Record, Towards};
 use crate::engine::response::Last;
 use crate::engine::route::Hop;
 use crate::engine::short::Stage;
@@ -90,9 +91,12 @@ impl Engine {
         purse: Purse,
         out: &mut Departures,
     ) {
+        if self.report_may_be_large(handle) {
+            self.judge_size(handle, Towards::Sms, now);
+        }
         let timers = self.setup.timers;
         let leg = &mut self.shorts[handle.index as usize].report;
-        leg.transmitted(now, timers);
+        leg.transmitted(now, timers, self.setup.transport_of(leg.way.socket));
         let is_first = leg.transmissions == 1;
         let (flow, peer) = (leg.way.flow(), leg.peer);
         let owner = record::owner(handle, Errand::Request(leg.attempt));
@@ -100,8 +104,8 @@ impl Engine {
             Departure { flow, len: 0, after: JournalSeq::NOW, owner: is_first.then_some(owner) };
         let Some(record) = self.records.get(handle) else { return };
         out.push(purse, departure, |slot| {
-            let len = self.write_report(handle, record, slot);
-            len.unwrap_or_else(|| unreachable!("a slot holds two URIs and a few lines"))
+            let len = self.with_report(handle, record, |report| sip::originate(report, slot));
+            len.flatten().unwrap_or_else(|| unreachable!("a slot holds two URIs and a few lines"))
         });
         if is_first {
             PeerTally::add(&self.peer_tally(peer).requests_out);
@@ -113,12 +117,12 @@ impl Engine {
     /// R3: to the sender's identity, from the recipient's, In-Reply-To the Call-ID of the RP-DATA, its
     /// RP-MR repeated. RP-MR has eight bits and is used again all the time: nothing is ever looked up
     /// by it (hazard H48).
-    fn write_report(
+    pub(super) fn with_report<R>(
         &self,
         handle: Handle<Record>,
         record: &Record,
-        to: &mut [u8],
-    ) -> Option<usize> {
+        then: impl FnOnce(&Originate<'_>) -> R,
+    ) -> Option<R> {
         let octets = self.stored_octets(handle, record);
         let short = &self.shorts[handle.index as usize];
         let peer = self.peers.get(record.sms_peer);
@@ -133,8 +137,9 @@ impl Engine {
         let sender = short.sender.of(octets);
         let identity: &[u8] =
             if peer.trusted { b"P-Asserted-Identity: " } else { b"P-Preferred-Identity: " };
-        let report = Originate {
+        Some(then(&Originate {
             uri: sender,
+            transport: carried(self.setup.transport_of(short.report.way.socket)),
             sent_by: self.setup.sent_by_of(short.report.way.socket),
             branch: &self.branch(handle, short.report.attempt, 0),
             route: peer.report_route.as_bytes(),
@@ -154,8 +159,7 @@ impl Engine {
             ],
             content_type: b"application/vnd.3gpp.sms",
             body: &[body.get(..len)?],
-        };
-        sip::originate(&report, to)
+        }))
     }
 
     /// The final response to a report. 200 and 202 are equal here; 503 leads to the next address (R8).
@@ -318,12 +322,17 @@ impl Engine {
     /// The kernel refused the request: nothing has left, so that another server may get it.
     fn on_instant_refused(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
         let Some(record) = self.records.get_mut(handle) else { return };
-        record.im.refused = None;
+        let Some(error) = record.im.refused.take() else { return };
         if !record.im.is_running() {
             // Somebody has answered it since.
             return self.wait(handle);
         }
         let is_open = record.message.decided().is_none();
+        if is_open && self.back_to_udp(handle, Towards::Im, error, now) {
+            self.transmit_instant(handle, now, Purse::Evidence, out);
+            return self.wait(handle);
+        }
+        let Some(record) = self.records.get(handle) else { return };
         // The request with credentials has not left, so that nobody has refused them.
         let asked = match record.im.asked {
             Asked::WithCredentials => Asked::Once,
@@ -350,6 +359,10 @@ impl Engine {
         let leg = &mut self.shorts[handle.index as usize].report;
         leg.refused = None;
         if !leg.is_running() {
+            return self.wait(handle);
+        }
+        if self.back_to_udp(handle, Towards::Sms, error, now) {
+            self.transmit_report(handle, now, Purse::Evidence, out);
             return self.wait(handle);
         }
         if self.report_again(handle, now, out) {
@@ -394,7 +407,7 @@ impl Engine {
         }
         // Of a record that waits for nothing else, the deadline is as good as any time.
         let deadline = record.arrived.plus_ms(self.deadline_ms(record));
-        let mut due = if short.answer.is_none() { deadline } else { FAR };
+        let mut due = if short.answer.is_none() { deadline } else { NEVER };
         if short.stage == Stage::Queued {
             due = due.min(record.arrived.plus_ms(self.setup.gateway.uri_wait_ms));
         }
@@ -439,9 +452,6 @@ pub(super) fn closed<'a>(uri: &[u8], to: &'a mut [u8]) -> Option<&'a [u8]> {
 /// Octets of a report at most, beside sender and recipient, who are named twice, the Call-ID that it
 /// answers and its Route: its own words, our names in Via and Call-ID, and credentials.
 pub(super) const OVERHEAD: usize = 768 + CALL_ID_SIZE_MAX + AUTHORIZATION_SIZE_MAX;
-
-/// Later than anything.
-const FAR: Instant = Instant(u64::MAX);
 
 /// Sets the Call-ID of a report apart from that of an instant message: no salt is as large.
 const REPORT_SALT: u16 = 0xFFFF;

@@ -4,13 +4,13 @@ use crate::delivery::{Message, Report, Statuses};
 use crate::engine::reading::is_short_message;
 use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::remains::Left;
-use crate::engine::route::Hop;
+use crate::engine::route::{Hop, is_sips};
 use crate::engine::{Engine, Refusal, Serving};
 use crate::id::Handle;
 use crate::limits::REQUEST_SMALL_SIZE;
 use crate::metrics::{Counter, PeerTally};
-use crate::packet::{Arrival, Departures, Flow, Purse};
-use crate::store::{Buffer, Directory, Fingerprint, Full};
+use crate::packet::{Arrival, Departures, Purse, Transport};
+use crate::store::{Buffer, Directory, Fingerprint, Full, Unsettled};
 use crate::time::Instant;
 use crate::transaction::finished::Entry;
 use crate::transaction::non_invite_server;
@@ -53,13 +53,20 @@ impl Engine {
         if request.method == Method::Message && self.may_be_forgotten(asked) {
             return self.count(Counter::DroppedForgotten);
         }
+        if request.method == Method::Message && self.neighbours.is_any_turned_away(asked.now) {
+            match self.turned_away(asked) {
+                Ok(None) => {}
+                Ok(Some(entry)) => return self.on_retransmission(asked, entry, out),
+                Err(Unsettled) => return self.count(Counter::DroppedForgotten),
+            }
+        }
         // What waited in a ring until its deadline would end as unknown as soon as it is sent. Nobody has
         // accepted it, and if its client still wants it sent it has sent it again since.
         let deadline_ms = self.peers.get(peer).sync_deadline_ms;
         if asked.now > asked.arrival.at.plus_ms(deadline_ms) {
             return self.count(Counter::DroppedHandover);
         }
-        if let Some(refusal) = flaw(request, asked.arrival.truncated) {
+        if let Some(refusal) = self.flaw(asked) {
             return self.on_flawed(asked, refusal, out);
         }
         match request.method {
@@ -213,7 +220,7 @@ impl Engine {
         let (request, at) = (asked.request, asked.arrival.at);
         Record {
             fingerprint: asked.fingerprint,
-            sms: reply_flow(asked),
+            sms: self.reply_flow(asked),
             im: Leg::new(Towards::Im, &hop, request.fields.cseq, at),
             arrived: at,
             decided: at,
@@ -266,6 +273,21 @@ impl Engine {
         };
         self.count(Counter::RefusedMethod);
         self.answer(asked, answer, Extra::None, out);
+    }
+
+    /// What is wrong with the request itself, whoever sent it and wherever it goes.
+    fn flaw(&self, asked: Asked<'_>) -> Option<Refusal> {
+        if asked.arrival.truncated {
+            // RFC 3261 section 21.5.7: longer than what can be processed.
+            return Some(Refusal::new(513, "Message Too Large"));
+        }
+        let fault = asked.request.fault?;
+        // A scheme is the last thing that is found wrong. SIPS is right where every hop so far was
+        // encrypted; whether the next one is, is seen when it is known (RFC 3261 section 26.2.2).
+        let may_be_sips = fault.status == 416
+            && is_sips(asked.request.uri.of(asked.request.octets))
+            && self.setup.transport_of(asked.arrival.flow.socket) == Transport::Tls;
+        (!may_be_sips).then_some(Refusal::new(fault.status, fault.reason))
     }
 
     /// Whether it may be a copy of what is forgotten here: a worker that stood still while this one
@@ -324,21 +346,4 @@ fn put_since(
         Err(Full) if since < at => directory.put(fingerprint, entry.encode(), at, end),
         put => put,
     }
-}
-
-/// RFC 3261 section 18.2.2 and RFC 3581 section 4: responses go back to the packet's source
-/// address, to its port if it asked for that, and leave from where the request arrived.
-pub(super) fn reply_flow(asked: Asked<'_>) -> Flow {
-    let mut flow = asked.arrival.flow;
-    flow.remote.port = asked.request.fields.via.reply_port(flow.remote.port);
-    flow
-}
-
-/// What is wrong with the request itself, whoever sent it and wherever it goes.
-fn flaw(request: &Request<'_>, truncated: bool) -> Option<Refusal> {
-    if truncated {
-        // RFC 3261 section 21.5.7: longer than what can be processed.
-        return Some(Refusal::new(513, "Message Too Large"));
-    }
-    request.fault.map(|fault| Refusal::new(fault.status, fault.reason))
 }

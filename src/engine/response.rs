@@ -2,12 +2,14 @@
 
 use crate::delivery::{Asked, Evidence, Final, Report, Role, Verdict};
 use crate::engine::answer::fits;
+use crate::engine::back::{Back, Leaves};
 use crate::engine::close::status_of;
 use crate::engine::record::{self, Errand, Leg, Record, Towards};
 use crate::engine::{Engine, Peer};
 use crate::id::Handle;
+use crate::limits::FORWARD_GROWTH_MAX;
 use crate::metrics::{Counter, PeerTally};
-use crate::packet::{Arrival, Departure, Departures, Endpoint, JournalSeq, Purse, Sent};
+use crate::packet::{Arrival, Departures, Endpoint, Purse, Sent};
 use crate::time::Instant;
 use crate::transaction::branch::{BRANCH_SIZE, Branch, MAGIC_COOKIE};
 use crate::transaction::non_invite_client::{Action, Event};
@@ -64,7 +66,7 @@ impl Engine {
     }
 
     /// One of the two client transactions of a message.
-    fn leg(&self, handle: Handle<Record>, towards: Towards) -> Option<&Leg> {
+    pub(super) fn leg(&self, handle: Handle<Record>, towards: Towards) -> Option<&Leg> {
         let record = self.records.get(handle)?;
         match towards {
             Towards::Im => Some(&record.im),
@@ -159,17 +161,31 @@ impl Engine {
         let keeps = status >= 300;
         let kept = &mut self.kept;
         let mut copy = None;
-        let departure = Departure { flow, len: 0, after: JournalSeq::NOW, owner };
-        out.push(Purse::Evidence, departure, |slot| {
-            let len = fits(build::forward_response(response, instead, strip_asserted, slot));
+        // A request may be repeated over another transport than it came by.
+        let needs_length = keeps || self.setup.transport_of(flow.socket).is_reliable();
+        let len_max = response.octets.len() + FORWARD_GROWTH_MAX;
+        let to = Back { owner, ..Back::to(flow, Purse::Evidence, len_max) };
+        let leaves = self.neighbours.send_back(to, out, |slot| {
+            let len = fits(build::forward_response(
+                response,
+                instead,
+                strip_asserted,
+                needs_length,
+                slot,
+            ));
             if keeps {
                 copy = kept.keep(fingerprint, &slot[..len]);
             }
             len
         });
+        self.note_leaving(leaves);
         self.count(Counter::ReportsSent);
         self.finish(fingerprint, status, copy, at);
         self.wheel.stop(handle.index);
+        if leaves == Leaves::Elsewhere {
+            // Nobody tells how it goes from there.
+            self.on_report_sent(handle, Ok(()), at);
+        }
     }
 
     /// A response to a transaction that is over: repeated, late, or contradicting its outcome.
@@ -259,10 +275,18 @@ impl Engine {
             return;
         }
         let Some(leg) = self.leg_mut(handle, Towards::of(attempt)) else { return };
-        // A retransmission may have left since, and then it is too late to be certain.
-        if leg.attempt == attempt && leg.transmissions == 1 {
+        // A retransmission may have left since, and then it is too late to be certain. Whoever has
+        // answered has it.
+        if leg.attempt == attempt && leg.transmissions == 1 && leg.is_running() {
             leg.refused = Some(error);
             self.wheel.start(handle.index, at);
+        }
+    }
+
+    /// How a report went that another worker has handed over, and closed.
+    pub(super) fn on_handed_sent(&self, sent: Sent) {
+        if sent.is_err() {
+            self.count(Counter::ReportsRefused);
         }
     }
 

@@ -2,15 +2,19 @@
 
 use crate::engine::record::ATTEMPTS_MAX;
 use crate::engine::{Engine, Refusal};
-use crate::packet::{Endpoint, Flow, SocketId};
+use crate::packet::{Endpoint, Flow, SocketId, Transport};
 use crate::time::Instant;
 use crate::transaction::branch::Branch;
-use crate::wire::Span;
-use crate::wire::sip::uri::{self, Scheme};
-use crate::wire::sip::{Request, Route};
+use crate::wire::sip::uri::{self, Scheme, Uri};
+use crate::wire::sip::{self, Request};
 
-/// RFC 3261 section 18.1.1: the port of SIP over UDP where none is written.
-const PORT: u16 = 5060;
+/// RFC 3261 section 19.1.2: the port where none is written.
+pub(super) const fn default_port(transport: Transport) -> u16 {
+    match transport {
+        Transport::Udp | Transport::Tcp => 5060,
+        Transport::Tls => 5061,
+    }
+}
 
 /// Where a request of ours goes, and from which of our sockets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,21 +49,33 @@ impl Engine {
     /// the outbound proxies, else the Request-URI. The next hop must be a peer of the IM side.
     pub(super) fn next_hop(&self, request: &Request<'_>) -> Result<Hop, Refusal> {
         let octets = request.octets;
+        let is_sips = is_sips(request.uri.of(octets));
         let mut routes = request.routes();
         let mut route = routes.next();
-        let is_own = |route: &Route| self.is_own(route.host.of(octets), route.port.unwrap_or(PORT));
-        let pop_route = route.as_ref().is_some_and(is_own);
+        let mut pop_route = false;
+        if let Some(first) = &route {
+            let uri = uri::parse(first.uri.of(octets)).map_err(|_| BAD_ROUTE)?;
+            let port =
+                uri.port.unwrap_or(default_port(named(&uri).ok().flatten().unwrap_or_default()));
+            pop_route = self.is_own(uri.host, port);
+        }
         if pop_route {
             route = routes.next();
         }
-        if let Some(route) = route {
-            return self.hop(route.host, route.port, octets, pop_route);
-        }
-        if !self.setup.next_servers.is_empty() {
+        let hop = if let Some(route) = route {
+            let uri = uri::parse(route.uri.of(octets)).map_err(|_| BAD_ROUTE)?;
+            self.hop_of(&uri, pop_route)
+        } else if !self.setup.next_servers.is_empty() {
             let hop = self.next_server(0).map(|hop| Hop { pop_route, ..hop });
-            return hop.ok_or(Refusal::new(403, "No Socket For This Address Family"));
+            hop.ok_or(NO_SOCKET)
+        } else {
+            self.next_hop_by_uri(request.uri.of(octets), pop_route)
+        }?;
+        // RFC 3261 section 26.2.2: with SIPS every hop is encrypted, this one too.
+        if is_sips && self.setup.transport_of(hop.way.socket) != Transport::Tls {
+            return Err(NOT_SECURE);
         }
-        self.next_hop_by_uri(request.uri.of(octets), pop_route)
+        Ok(hop)
     }
 
     /// The next hop of a request of our own to this URI.
@@ -73,7 +89,7 @@ impl Engine {
         match (self.next_server_at(0, now), self.next_server(0)) {
             (Some(hop), _) => Ok(hop),
             (None, Some(_)) => Err(Refusal::new(503, "Service Unavailable")),
-            (None, None) => Err(Refusal::new(403, "No Socket For This Address Family")),
+            (None, None) => Err(NO_SOCKET),
         }
     }
 
@@ -81,19 +97,21 @@ impl Engine {
         let Ok(uri) = uri::parse(uri) else {
             return Err(Refusal::new(400, "Bad Request-URI"));
         };
-        match uri.scheme {
-            Scheme::Sip => {}
-            Scheme::Sips | Scheme::Tel | Scheme::Other => {
-                return Err(Refusal::new(416, "No Route For This URI Scheme"));
-            }
-        }
-        let port = uri.port.unwrap_or(PORT);
+        let wanted = named(&uri)?;
+        let port = uri.port.unwrap_or(default_port(wanted.unwrap_or_default()));
         if self.is_own(uri.host, port) {
             return Err(Refusal::new(404, "No Such User Here"));
         }
-        match self.resolve(uri.host, port) {
-            Some(endpoint) => self.hop_to(endpoint, pop_route, None),
-            None => Err(Refusal::new(403, "Next Hop Not Allowed")),
+        self.hop_of(&uri, pop_route)
+    }
+
+    /// The hop that a Route or a Request-URI names, by the transport that it asks for.
+    fn hop_of(&self, uri: &Uri<'_>, pop_route: bool) -> Result<Hop, Refusal> {
+        let wanted = named(uri)?;
+        let port = uri.port.unwrap_or(default_port(wanted.unwrap_or_default()));
+        match self.resolve(uri.host, port, wanted) {
+            Some(endpoint) => self.hop_to(endpoint, wanted, pop_route, None),
+            None => Err(NOT_ALLOWED),
         }
     }
 
@@ -102,7 +120,7 @@ impl Engine {
     pub(super) fn next_server(&self, from: usize) -> Option<Hop> {
         let servers = self.setup.next_servers.iter().zip(0..ATTEMPTS_MAX).skip(from);
         servers
-            .map(|(endpoint, number)| self.hop_to(*endpoint, false, Some(number)))
+            .map(|(endpoint, number)| self.hop_to(*endpoint, None, false, Some(number)))
             .find_map(Result::ok)
     }
 
@@ -111,13 +129,14 @@ impl Engine {
         let servers = self.setup.next_servers.iter().zip(0..ATTEMPTS_MAX).skip(from);
         servers
             .filter(|(_, number)| self.neighbours.avoided_until(usize::from(*number)) <= now)
-            .map(|(endpoint, number)| self.hop_to(*endpoint, false, Some(number)))
+            .map(|(endpoint, number)| self.hop_to(*endpoint, None, false, Some(number)))
             .find_map(Result::ok)
     }
 
     /// The way back to an address of a peer of the SMS side.
     pub(super) fn hop_back(&self, endpoint: Endpoint, peer: u8, number: u8) -> Option<Hop> {
-        let socket = self.request_socket(endpoint)?;
+        let transport = self.peers.get(peer).transport;
+        let socket = self.setup.request_sockets.to(endpoint, transport)?;
         let way = Way { remote: endpoint, socket };
         Some(Hop { way, peer, pop_route: false, in_list: Some(number) })
     }
@@ -151,41 +170,37 @@ impl Engine {
         !self.peers.get(from).trusted || (privacy_id && !self.peers.get(to).trusted)
     }
 
-    fn hop(
-        &self,
-        host: Span,
-        port: Option<u16>,
-        octets: &[u8],
-        pop_route: bool,
-    ) -> Result<Hop, Refusal> {
-        match self.resolve(host.of(octets), port.unwrap_or(PORT)) {
-            Some(endpoint) => self.hop_to(endpoint, pop_route, None),
-            None => Err(Refusal::new(403, "Next Hop Not Allowed")),
-        }
-    }
-
     fn hop_to(
         &self,
         endpoint: Endpoint,
+        wanted: Option<Transport>,
         pop_route: bool,
         in_list: Option<u8>,
     ) -> Result<Hop, Refusal> {
         let peer = self.peers.at(endpoint).filter(|peer| self.peers.get(*peer).im);
-        let Some(peer) = peer else {
-            return Err(Refusal::new(403, "Next Hop Not Allowed"));
+        let Some(peer) = peer else { return Err(NOT_ALLOWED) };
+        let transport = self.peers.get(peer).transport;
+        let transport = match (wanted, transport) {
+            (None, _) => transport,
+            // Whoever writes a URI may choose how, and not whether what is said stays between us and
+            // a peer who has proved his name.
+            (Some(wanted), _) if (wanted == Transport::Tls) != (transport == Transport::Tls) => {
+                return Err(NOT_ALLOWED);
+            }
+            (Some(wanted), _) => wanted,
         };
-        let Some(socket) = self.request_socket(endpoint) else {
-            return Err(Refusal::new(403, "No Socket For This Address Family"));
+        let Some(socket) = self.setup.request_sockets.to(endpoint, transport) else {
+            return Err(NO_SOCKET);
         };
         let way = Way { remote: endpoint, socket };
         Ok(Hop { way, peer, pop_route, in_list })
     }
 
-    fn resolve(&self, host: &[u8], port: u16) -> Option<Endpoint> {
+    fn resolve(&self, host: &[u8], port: u16, wanted: Option<Transport>) -> Option<Endpoint> {
         match uri::host_address(host) {
             Some(ip) => Some(Endpoint { ip, port }),
             None => {
-                let reachable = |at: &Endpoint| self.request_socket(*at).is_some();
+                let reachable = |at: &Endpoint| self.hop_to(*at, wanted, false, None).is_ok();
                 self.peers.named(host, port).find(reachable)
             }
         }
@@ -201,11 +216,40 @@ impl Engine {
             }
         }
     }
+}
 
-    const fn request_socket(&self, endpoint: Endpoint) -> Option<SocketId> {
-        if endpoint.is_v4() { self.setup.request_socket_v4 } else { self.setup.request_socket_v6 }
+/// Whether a URI asks for encryption on every hop.
+pub(super) fn is_sips(uri: &[u8]) -> bool {
+    uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+}
+
+/// The transport that a URI asks for. That of SIPS is TLS, which its parameter may call TCP (RFC 3261
+/// section 26.2.2).
+fn named(uri: &Uri<'_>) -> Result<Option<Transport>, Refusal> {
+    let is_secure = match uri.scheme {
+        Scheme::Sip => false,
+        Scheme::Sips => true,
+        Scheme::Tel | Scheme::Other => return Err(NO_ROUTE),
+    };
+    let Some(name) = uri.param(b"transport") else {
+        return Ok(is_secure.then_some(Transport::Tls));
+    };
+    match (sip::Transport::of(name), is_secure) {
+        (sip::Transport::Tls, _) | (sip::Transport::Tcp, true) => Ok(Some(Transport::Tls)),
+        (sip::Transport::Tcp, false) => Ok(Some(Transport::Tcp)),
+        (sip::Transport::Udp, false) => Ok(Some(Transport::Udp)),
+        (sip::Transport::Udp, true) => Err(NOT_SECURE),
+        (sip::Transport::Sctp | sip::Transport::Other, _) => {
+            Err(Refusal::new(403, "No Socket For This Transport"))
+        }
     }
 }
+
+const BAD_ROUTE: Refusal = Refusal::new(400, "Bad Route");
+const NO_ROUTE: Refusal = Refusal::new(416, "No Route For This URI Scheme");
+const NOT_SECURE: Refusal = Refusal::new(416, "No Encrypted Way To This URI");
+const NOT_ALLOWED: Refusal = Refusal::new(403, "Next Hop Not Allowed");
+const NO_SOCKET: Refusal = Refusal::new(403, "No Socket For This Way");
 
 /// Sets a loop hash apart from every other use of the same key.
 const LOOP: u64 = 0x1009_0000 << 32;

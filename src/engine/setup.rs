@@ -2,7 +2,7 @@
 
 use crate::delivery::{Mapping, Role};
 use crate::id::WorkerId;
-use crate::packet::{Endpoint, SocketId};
+use crate::packet::{Endpoint, SocketId, Transport};
 use crate::store::HashKey;
 
 /// Everything an engine needs to know; built from the configuration, or by a simulator.
@@ -24,10 +24,10 @@ pub struct Setup {
     pub own_hosts: Box<[(Box<str>, u16)]>,
     /// The `sent-by` of our Via, by the socket that a request leaves from.
     pub sent_by: Box<[Box<str>]>,
-    /// The socket from which requests of ours to IPv4 addresses leave.
-    pub request_socket_v4: Option<SocketId>,
-    /// The socket from which requests of ours to IPv6 addresses leave.
-    pub request_socket_v6: Option<SocketId>,
+    /// How octets are carried, by socket.
+    pub transports: Box<[Transport]>,
+    /// The sockets from which requests of ours leave.
+    pub request_sockets: RequestSockets,
     /// The outbound proxies of the IM side in the order in which they are tried; when there is
     /// none, the Request-URI must name a peer.
     pub next_servers: Box<[Endpoint]>,
@@ -51,6 +51,48 @@ impl Setup {
     /// The `sent-by` of requests that leave from `socket`.
     pub(super) fn sent_by_of(&self, socket: SocketId) -> &[u8] {
         self.sent_by.get(usize::from(socket.0)).map_or(&[], |text| text.as_bytes())
+    }
+
+    /// How octets are carried to and from `socket`.
+    pub(super) fn transport_of(&self, socket: SocketId) -> Transport {
+        self.transports.get(usize::from(socket.0)).copied().unwrap_or_default()
+    }
+}
+
+/// The sockets from which requests of ours leave, by transport.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RequestSockets {
+    /// In datagrams.
+    pub udp: Families,
+    /// On connections.
+    pub tcp: Families,
+    /// On connections that are encrypted.
+    pub tls: Families,
+}
+
+/// A socket for each address family, where there is one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Families {
+    /// To IPv4 addresses.
+    pub v4: Option<SocketId>,
+    /// To IPv6 addresses.
+    pub v6: Option<SocketId>,
+}
+
+impl RequestSockets {
+    /// The sockets of a transport.
+    pub const fn of(&self, transport: Transport) -> Families {
+        match transport {
+            Transport::Udp => self.udp,
+            Transport::Tcp => self.tcp,
+            Transport::Tls => self.tls,
+        }
+    }
+
+    /// The socket from which requests leave to there.
+    pub const fn to(&self, remote: Endpoint, transport: Transport) -> Option<SocketId> {
+        let families = self.of(transport);
+        if remote.is_v4() { families.v4 } else { families.v6 }
     }
 }
 
@@ -81,6 +123,8 @@ pub struct Peer {
     pub content: Content,
     /// How we answer its challenges.
     pub credentials: Option<Credentials>,
+    /// How requests to it leave, where their next hop does not say so itself.
+    pub transport: Transport,
     /// Its addresses. A source is the peer whose address and port it has, else the only peer
     /// that has its address.
     pub addresses: Box<[Endpoint]>,
@@ -104,6 +148,7 @@ impl Peer {
             ack_accepted: false,
             content: Content::Text,
             credentials: None,
+            transport: Transport::Udp,
             addresses: Box::new([]),
             hosts: Box::new([]),
         }

@@ -2,9 +2,11 @@
 
 use crate::delivery::{Asked, Evidence, Report, Verdict};
 use crate::engine::answer::Answer;
-use crate::engine::record::{self, Errand, Record};
+use crate::engine::back::{Back, Leaves};
+use crate::engine::record::{self, Errand, Record, Towards};
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
+use crate::limits::FORWARD_GROWTH_MAX;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departures, Owner, Purse};
 use crate::time::Instant;
@@ -93,13 +95,21 @@ impl Engine {
     /// next server gets the request, and when there is none the SMS side is told so.
     fn on_never_sent(&mut self, handle: Handle<Record>, now: Instant, out: &mut Departures) {
         let Some(record) = self.records.get_mut(handle) else { return };
-        record.im.refused = None;
+        let Some(error) = record.im.refused.take() else { return };
         let server = record.im.server;
-        if let Some(server) = server
+        // A connection may take its time to fail. What has been told as unknown by then is not sent.
+        let is_open = record.message.decided().is_none();
+        if is_open && self.back_to_udp(handle, Towards::Im, error, now) {
+            self.transmit_stored(handle, now, out);
+            return self.wait(handle);
+        }
+        if is_open
+            && let Some(server) = server
             && let Some(hop) = self.next_server(usize::from(server) + 1)
             && let Some(record) = self.records.get_mut(handle)
             && record.im.begin_again(Some(&hop), Asked::Once)
         {
+            self.count(Counter::NextServer);
             self.transmit_stored(handle, now, out);
             return self.wait(handle);
         }
@@ -117,12 +127,10 @@ impl Engine {
         self.count(Counter::ReportsSent);
         self.finish(fingerprint, 500, None, now);
         let owner = record::owner(handle, Errand::Report);
-        self.respond_by_record(
-            handle,
-            Refusal::new(500, "Server Internal Error"),
-            Some(owner),
-            out,
-        );
+        let answer = Refusal::new(500, "Server Internal Error");
+        if self.respond_by_record(handle, answer, Some(owner), out) == Leaves::Elsewhere {
+            self.on_report_sent(handle, Ok(()), now);
+        }
     }
 
     /// How long after its arrival the verdict on a message is due.
@@ -158,12 +166,14 @@ impl Engine {
         answer: Refusal,
         owner: Option<Owner>,
         out: &mut Departures,
-    ) {
-        let Some(record) = self.records.get(handle) else { return };
-        let Some(request) = self.stored(handle, record) else { return };
+    ) -> Leaves {
+        let Some(record) = self.records.get(handle) else { return Leaves::Here };
+        let Some(request) = self.stored(handle, record) else { return Leaves::Here };
         let source = Source { ip: record.sms.remote.ip, port: record.source_port };
-        let to = Answer { flow: record.sms, source, owner, purse: Purse::Evidence };
-        self.respond_to(&request, record.fingerprint, answer, Extra::None, to, out);
+        let len_max = request.octets.len() + FORWARD_GROWTH_MAX;
+        let to = Back { owner, ..Back::to(record.sms, Purse::Evidence, len_max) };
+        let answer = Answer { answer, extra: Extra::None, source };
+        self.respond_to(&request, record.fingerprint, answer, to, out)
     }
 
     /// Ends every open message as unknown because the process ends: at most `limit` of them, and

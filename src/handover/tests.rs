@@ -137,7 +137,7 @@ fn nothing_is_lost_or_doubled_between_threads_and_every_parcel_comes_back() {
 fn who_takes_nothing_holds_up_nobody() {
     let group = group(WORKERS);
     group.iter().for_each(Handover::furnish);
-    let [mut first, mut second, silent] = <[Handover; WORKERS]>::try_from(group).unwrap();
+    let [first, mut second, silent] = <[Handover; WORKERS]>::try_from(group).unwrap();
     let is_over = AtomicBool::new(false);
     let mut room = [0; DATAGRAM_SIZE_MAX];
     let len = fill(0, 2, 0, &mut room);

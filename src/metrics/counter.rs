@@ -72,6 +72,11 @@ pub enum Counter {
     Retransmissions,
     /// Requests sent to the next server because the first transmission never left.
     NextServer,
+    /// Requests sent over TCP because they are longer than 1300 octets (RFC 3261 section 18.1.1).
+    SizeToTcp,
+    /// Of the requests that took TCP because of their size, those that went back to UDP: there was no
+    /// connection.
+    TcpToUdp,
     /// Provisional responses received.
     ProvisionalIn,
     /// 100 Trying sent after 7*T1 of silence (RFC 4320 section 4.1).
@@ -128,6 +133,8 @@ pub enum Counter {
     RefusedNoServer,
     /// Requests refused because their home is lost (503).
     RefusedLost,
+    /// Requests on a connection refused because no parcel to their home was empty (503).
+    RefusedHandover,
     /// OPTIONS answered.
     OptionsAnswered,
     /// Requests refused because no room was left (503).
@@ -201,6 +208,10 @@ pub enum Counter {
     WorkersLost,
     /// Arrivals handed over to the worker that they concern.
     HandedOver,
+    /// Responses handed over to the worker that has the connection of their request.
+    ResponsesHandedOver,
+    /// Responses that left on another connection, because no parcel to the worker of theirs was empty.
+    ResponsesElsewhere,
     /// Retransmissions answered or absorbed by another worker than their home.
     AnsweredForHome,
     /// Sends refused by the local kernel.
@@ -240,7 +251,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 114] = [
+    pub const ALL: [Self; 119] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -275,6 +286,8 @@ impl Counter {
         Self::RequestsAbsorbed,
         Self::Retransmissions,
         Self::NextServer,
+        Self::SizeToTcp,
+        Self::TcpToUdp,
         Self::ProvisionalIn,
         Self::TryingOut,
         Self::TimerF,
@@ -303,6 +316,7 @@ impl Counter {
         Self::RefusedMediaType,
         Self::RefusedNoServer,
         Self::RefusedLost,
+        Self::RefusedHandover,
         Self::OptionsAnswered,
         Self::RefusedNoRoom,
         Self::RefusedDraining,
@@ -339,6 +353,8 @@ impl Counter {
         Self::IcmpIgnored,
         Self::WorkersLost,
         Self::HandedOver,
+        Self::ResponsesHandedOver,
+        Self::ResponsesElsewhere,
         Self::AnsweredForHome,
         Self::SendRefused,
         Self::SendRepeated,
@@ -407,6 +423,8 @@ const NAMES: [&str; Counter::COUNT] = [
     "requests_absorbed",
     "retransmissions",
     "next_server",
+    "size_to_tcp",
+    "tcp_to_udp",
     "provisional_in",
     "trying_out",
     "timer_f",
@@ -435,6 +453,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "refused_media_type",
     "refused_no_server",
     "refused_lost",
+    "refused_handover",
     "options_answered",
     "refused_no_room",
     "refused_draining",
@@ -471,6 +490,8 @@ const NAMES: [&str; Counter::COUNT] = [
     "icmp_ignored",
     "workers_lost",
     "handed_over",
+    "responses_handed_over",
+    "responses_elsewhere",
     "answered_for_home",
     "send_refused",
     "send_repeated",

@@ -3,19 +3,22 @@
 use core::net::SocketAddr;
 
 use crate::config::{Config, HostPort, Strangers};
-use crate::engine::{self, Setup, Timers};
+use crate::engine::{self, Families, RequestSockets, Setup, Timers};
 use crate::id::WorkerId;
 use crate::oam::identity::Identity;
-use crate::packet::{Endpoint, SocketId};
+use crate::packet::{Endpoint, SocketId, Transport};
 
 /// A socket that was bound.
 #[derive(Clone, Debug)]
 pub(super) struct Local {
+    /// How octets are carried to and from it.
+    pub(super) transport: Transport,
     /// Where it is bound.
     pub(super) address: SocketAddr,
     /// What our Via says instead, if the configuration says so.
     pub(super) advertise: Option<HostPort>,
-    /// Whether our own requests leave from it.
+    /// Whether our own requests leave from it. Connections of our own leave from the first socket of
+    /// their transport and address family, whatever this says.
     pub(super) requests: bool,
 }
 
@@ -68,9 +71,17 @@ pub(super) fn setup(
     accounts: bool,
 ) -> Setup {
     let share = config.per_worker();
-    let request_socket = |v4: bool| {
-        let leaves = |local: &Local| local.requests && local.address.is_ipv4() == v4;
+    let request_socket = |transport: Transport, v4: bool| {
+        let leaves = |local: &Local| {
+            local.transport == transport
+                && local.address.is_ipv4() == v4
+                && (local.requests || transport.is_reliable())
+        };
         Some(SocketId(u8::try_from(locals.iter().position(leaves)?).ok()?))
+    };
+    let families = |transport| Families {
+        v4: request_socket(transport, true),
+        v6: request_socket(transport, false),
     };
     Setup {
         worker,
@@ -81,8 +92,12 @@ pub(super) fn setup(
         own_endpoints: own.endpoints.as_slice().into(),
         own_hosts: own.hosts.as_slice().into(),
         sent_by: locals.iter().map(|local| local.sent_by().into()).collect(),
-        request_socket_v4: request_socket(true),
-        request_socket_v6: request_socket(false),
+        transports: locals.iter().map(|local| local.transport).collect(),
+        request_sockets: RequestSockets {
+            udp: families(Transport::Udp),
+            tcp: families(Transport::Tcp),
+            tls: families(Transport::Tls),
+        },
         next_servers: next_servers(config).collect(),
         timers: Timers { t1_ms: config.timers.t1_ms, t2_ms: config.timers.t2_ms },
         gateway: engine::Gateway { remembered_max: share.remembered_max, ..config.gateway.clone() },
@@ -120,6 +135,7 @@ fn peer(peer: &crate::config::Peer, config: &Config) -> engine::Peer {
         ack_accepted: peer.ack_accepted,
         content: peer.content,
         credentials: peer.credentials.clone(),
+        transport: peer.transport,
         addresses: addresses.map(|&address| Endpoint::from(address)).collect(),
         hosts: peer.places.iter().flat_map(hosts).collect(),
         ..engine::Peer::new(&peer.name, peer.role)
@@ -179,6 +195,7 @@ mod tests {
         role = "gateway"
         address = ["im.example.net:5080", "127.0.0.1:5081"]
         content = "cpim"
+        transport = "tcp"
         ack_accepted = true
         preset = "kamailio"
         [peer.map]
@@ -196,7 +213,7 @@ mod tests {
 
     fn local(address: &str, advertise: Option<&str>, requests: bool) -> Local {
         let advertise = advertise.map(|host| HostPort { host: host.to_owned(), port: 5_061 });
-        Local { address: address.parse().unwrap(), advertise, requests }
+        Local { transport: Transport::Udp, address: address.parse().unwrap(), advertise, requests }
     }
 
     fn built(locals: &[Local]) -> Setup {
@@ -228,6 +245,7 @@ mod tests {
         assert_eq!(smsc.recipient, engine::Recipient::To);
         assert_eq!(&*smsc.report_route, "<sip:scscf.example.net:6060;lr>");
         assert_eq!((im.content, im.ack_accepted), (engine::Content::Cpim, true));
+        assert_eq!((smsc.transport, im.transport), (Transport::Udp, Transport::Tcp));
         assert!(im.report_route.is_empty() && im.credentials.is_none());
         for (status, verdict) in [(404, 'T'), (477, 'T'), (403, 'P'), (200, 'A')] {
             let role = im.role;
@@ -256,8 +274,8 @@ mod tests {
             local("[::1]:5060", None, true),
         ]);
         assert_eq!(*single.sent_by, ["roger.example.net:5061", "[::1]:5060"].map(Box::from));
-        assert_eq!(single.request_socket_v4, Some(SocketId(0)));
-        assert_eq!(single.request_socket_v6, Some(SocketId(1)));
+        let udp = Families { v4: Some(SocketId(0)), v6: Some(SocketId(1)) };
+        assert_eq!(single.request_sockets, RequestSockets { udp, ..RequestSockets::default() });
         assert_eq!(*single.own_endpoints, [endpoint("[::1]:5060")]);
         assert_eq!(*single.own_hosts, [(Box::from("roger.example.net"), 5_061)]);
 
@@ -265,10 +283,32 @@ mod tests {
             local("192.0.2.1:5060", Some("192.0.2.99"), false),
             local("192.0.2.1:5070", None, true),
         ]);
-        assert_eq!(own.request_socket_v4, Some(SocketId(1)));
-        assert_eq!(own.request_socket_v6, None);
+        assert_eq!(own.request_sockets.udp, Families { v4: Some(SocketId(1)), v6: None });
         let expected = ["192.0.2.1:5060", "192.0.2.1:5070", "192.0.2.99:5061"].map(endpoint);
         assert_eq!(*own.own_endpoints, expected);
         assert!(own.own_hosts.is_empty());
+    }
+
+    #[test]
+    fn connections_of_our_own_are_of_the_first_stream_socket_of_their_family() {
+        let stream = |transport, address| Local { transport, ..local(address, None, false) };
+        let setup = built(&[
+            local("192.0.2.1:5060", None, false),
+            local("192.0.2.1:5070", None, true),
+            stream(Transport::Tls, "192.0.2.1:5061"),
+            stream(Transport::Tcp, "[::1]:5060"),
+            stream(Transport::Tcp, "192.0.2.1:5060"),
+            stream(Transport::Tcp, "192.0.2.2:5060"),
+        ]);
+        let of = |v4: Option<u8>, v6: Option<u8>| Families {
+            v4: v4.map(SocketId),
+            v6: v6.map(SocketId),
+        };
+        let (udp, tcp, tls) = (of(Some(1), None), of(Some(4), Some(3)), of(Some(2), None));
+        assert_eq!(setup.request_sockets, RequestSockets { udp, tcp, tls });
+        let (udp, tcp) = (Transport::Udp, Transport::Tcp);
+        assert_eq!(*setup.transports, [udp, udp, Transport::Tls, tcp, tcp, tcp]);
+        // One address is one endpoint, whatever is carried there.
+        assert_eq!(setup.own_endpoints.len(), 5);
     }
 }

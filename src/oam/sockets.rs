@@ -14,6 +14,7 @@ use crate::io::{SocketSpec, bind, bind_in};
 use crate::limits::SOCKET_BUFFER_SIZE;
 use crate::oam::service::StartError;
 use crate::oam::setup::Local;
+use crate::packet::Transport;
 
 /// The sockets of one worker and what is said about them.
 #[derive(Debug, Default)]
@@ -109,7 +110,7 @@ impl Bound {
     ) -> Result<(), StartError> {
         let address = socket.local_addr().map_err(|error| StartError::Bind(wanted, error))?;
         self.sockets.push(socket);
-        self.locals.push(Local { address, advertise, requests });
+        self.locals.push(Local { transport: Transport::Udp, address, advertise, requests });
         Ok(())
     }
 

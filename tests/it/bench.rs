@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use roger::delivery::{Account, Role};
-use roger::engine::{Engine, Gateway, Host, Neighbours, Peer, Setup, Strangers, Timers};
+use roger::engine::{
+    Engine, Families, Gateway, Host, Neighbours, Peer, RequestSockets, Setup, Strangers, Timers,
+};
 use roger::id::WorkerId;
 use roger::limits::TIMERS_PER_TURN_MAX;
 use roger::metrics::{Counter, Tally};
-use roger::packet::{Arrival, Departures, Endpoint, Flow, JournalSeq, Owner, Sent, SocketId};
+use roger::packet::{
+    Arrival, Departures, Endpoint, Flow, JournalSeq, Owner, Sent, SocketId, Transport,
+};
 use roger::store::HashKey;
 use roger::time::Instant;
 
@@ -43,8 +47,11 @@ pub(crate) fn setup() -> Setup {
         own_endpoints: Box::new([endpoint(OWN)]),
         own_hosts: Box::new([("roger.example".into(), 5060)]),
         sent_by: Box::new([OWN.into()]),
-        request_socket_v4: Some(SocketId(0)),
-        request_socket_v6: None,
+        transports: Box::new([Transport::Udp]),
+        request_sockets: RequestSockets {
+            udp: Families { v4: Some(SocketId(0)), v6: None },
+            ..RequestSockets::default()
+        },
         next_servers: Box::new([endpoint(IM)]),
         timers: Timers::RFC_3261,
         gateway: Gateway::default(),

@@ -68,7 +68,7 @@ impl Rig {
         setup.next_servers = setup.peers[1].addresses.clone();
         setup.own_endpoints = Box::new([Endpoint::from(engine)]);
         setup.sent_by = Box::new([engine.to_string().into()]);
-        setup.request_socket_v6 = setup.request_socket_v4;
+        setup.request_sockets.udp.v6 = setup.request_sockets.udp.v4;
         change(&mut setup);
         let tally = Arc::new(Tally::new(setup.peers.len()));
         let worker = start(Plan {

@@ -36,7 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("io", &["id", "limits", "metrics", "packet", "session", "store", "time"]),
-    ("config", &["delivery", "engine", "handover", "id", "io", "limits", "time", "wire"]),
+    ("config", &["delivery", "engine", "handover", "id", "io", "limits", "packet", "time", "wire"]),
     (
         "worker",
         &[

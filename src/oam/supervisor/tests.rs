@@ -59,7 +59,12 @@ impl Rig {
             steered: Vec::new(),
         };
         let start = |(neighbours, socket): (Neighbours, &UdpSocket)| {
-            let local = Local { address: at(socket), advertise: None, requests: true };
+            let local = Local {
+                transport: crate::packet::Transport::Udp,
+                address: at(socket),
+                advertise: None,
+                requests: true,
+            };
             let locals = [local];
             let own = Own::of(locals.iter());
             let mut setup = setup(&config, neighbours.own(), &locals, &own, &identity, true);

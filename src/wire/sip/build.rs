@@ -11,7 +11,7 @@ use super::fields::ASSERTED_KEPT;
 use super::header::{self, Name};
 use super::start_line::STATUS_AT;
 use super::uri::host_address;
-use super::{Fields, Request, Response, Span};
+use super::{Fields, Request, Response, Span, Transport};
 use crate::wire::writer::Writer;
 
 /// Where a datagram came from, IPv4 in its IPv4-mapped form.
@@ -26,6 +26,8 @@ pub struct Source {
 /// What changes in a request on its way through.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'a> {
+    /// How it leaves. In a stream it has a Content-Length (RFC 3261 section 18.3).
+    pub transport: Transport,
     /// Host and port of our Via value.
     pub sent_by: &'a [u8],
     /// The branch of our Via value with its cookie.
@@ -87,7 +89,11 @@ pub fn forward_request(
     edits.add(
         fields.via_field.at,
         0,
-        With::Via { sent_by: forward.sent_by, branch: forward.branch },
+        With::Via {
+            transport: forward.transport,
+            sent_by: forward.sent_by,
+            branch: forward.branch,
+        },
     );
     amend_via(&mut edits, request, forward.source);
     if fields.max_forwards.is_some() {
@@ -96,6 +102,9 @@ pub fn forward_request(
     } else {
         let max_forwards = With::MaxForwards(u32::from(forward.max_forwards));
         edits.add(fields.via_field.end(), 0, max_forwards);
+    }
+    if forward.transport != Transport::Udp {
+        frame(&mut edits, fields);
     }
     if forward.pop_route {
         edits.remove_first(fields.route_field, fields.route, fields.route_next);
@@ -106,15 +115,20 @@ pub fn forward_request(
 
 /// Writes a response as it is passed back (RFC 3261 section 16.7): without its topmost Via value,
 /// with another status code and reason phrase if so told, and without P-Asserted-Identity if so
-/// told (RFC 3325 section 5 says it of requests and responses).
+/// told (RFC 3325 section 5 says it of requests and responses). What may leave in a stream, now or
+/// when it is repeated, `needs_length` (RFC 3261 section 18.3).
 pub fn forward_response(
     response: &Response<'_>,
     to_status: Option<(u16, &'static str)>,
     strip_asserted: bool,
+    needs_length: bool,
     to: &mut [u8],
 ) -> Option<usize> {
     let fields = &response.fields;
     let mut edits = Edits::default();
+    if needs_length {
+        frame(&mut edits, fields);
+    }
     if let Some((status, reason)) = to_status {
         let at = Span::between(STATUS_AT, STATUS_AT).at;
         let len = response.reason.end().saturating_sub(at);
@@ -191,6 +205,15 @@ fn put_vias(request: &Request<'_>, source: Source, writer: &mut Writer<'_>) -> O
     Some(())
 }
 
+/// Says how long the body is where nobody has: in a datagram that is how much is left of it, in a
+/// stream nobody could tell where the next message begins.
+fn frame(edits: &mut Edits<'_>, fields: &Fields) {
+    if !fields.has_content_length {
+        let length = With::ContentLength(u32::from(fields.body.len));
+        edits.add(fields.via_field.end(), 0, length);
+    }
+}
+
 /// The topmost Via says where the request came from: `received` if the host of `sent-by` is not
 /// that address (RFC 3261 section 18.2.1) or `rport` asks for it (RFC 3581 section 4), the port if
 /// `rport` asks for it. What a sender wrote there itself is overwritten.
@@ -214,6 +237,7 @@ enum With<'a> {
     #[default]
     Nothing,
     Via {
+        transport: Transport,
         sent_by: &'a [u8],
         branch: &'a [u8],
     },
@@ -221,6 +245,7 @@ enum With<'a> {
     Rport(u16),
     Number(u32),
     MaxForwards(u32),
+    ContentLength(u32),
     Status {
         status: u16,
         reason: &'a str,
@@ -235,10 +260,10 @@ struct Edit<'a> {
     with: With<'a>,
 }
 
-/// The changes to one message: our Via, two in the Via below it, Max-Forwards, Route.
+/// The changes to one message: our Via, two in the Via below it, Max-Forwards, Content-Length, Route.
 #[derive(Clone, Copy, Debug, Default)]
 struct Edits<'a> {
-    edits: [Edit<'a>; 5],
+    edits: [Edit<'a>; 6],
     count: usize,
 }
 
@@ -354,8 +379,8 @@ impl Writer<'_> {
     fn put_instead(&mut self, with: With<'_>) -> Option<()> {
         match with {
             With::Nothing => Some(()),
-            With::Via { sent_by, branch } => {
-                self.put(b"Via: SIP/2.0/UDP ")?;
+            With::Via { transport, sent_by, branch } => {
+                self.put(transport.via()?)?;
                 self.put(sent_by)?;
                 self.put(b";branch=")?;
                 self.put(branch)?;
@@ -372,6 +397,11 @@ impl Writer<'_> {
             With::Number(number) => self.put_number(number),
             With::MaxForwards(number) => {
                 self.put(b"Max-Forwards: ")?;
+                self.put_number(number)?;
+                self.put(b"\r\n")
+            }
+            With::ContentLength(number) => {
+                self.put(b"Content-Length: ")?;
                 self.put_number(number)?;
                 self.put(b"\r\n")
             }

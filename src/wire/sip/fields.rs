@@ -64,6 +64,8 @@ pub struct Fields {
     pub header_count: u16,
     /// Header fields other than Via, From, To, Call-ID, CSeq and Content-Length.
     pub extra_count: u16,
+    /// Whether there is a Content-Length.
+    pub has_content_length: bool,
     /// The seconds of Retry-After; what is no number there is ignored.
     pub retry_after: Option<u32>,
     /// The value of Timestamp.
@@ -421,6 +423,7 @@ impl Reader<'_> {
         }
         // Section 18.3: octets behind the body are cut off; a body that is cut off is an error.
         let mut body_end = end;
+        self.section.fields.has_content_length = self.content_length.is_some();
         if let Some((len, at)) = self.content_length {
             match usize::try_from(len).ok().and_then(|len| body_at.checked_add(len)) {
                 Some(said) if said <= end => body_end = said,

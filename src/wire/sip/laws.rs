@@ -144,6 +144,7 @@ fn has_room(octets: &[u8], fields: &Fields) -> bool {
 
 fn forwards(request: &Request<'_>, pop_route: bool, strip_asserted: bool, slot: &mut [u8]) {
     let forward = Forward {
+        transport: Transport::Udp,
         sent_by: b"[2001:db8::1]:5060",
         branch: b"z9hG4bK0123456789abcdef",
         source: SOURCE,
@@ -242,7 +243,7 @@ fn answers(request: &Request<'_>, status: u16, slot: &mut [u8]) {
 
 fn passes_back(response: &Response<'_>, slot: &mut [u8]) {
     let (before, fields) = (response.octets, &response.fields);
-    let written = forward_response(response, None, false, slot);
+    let written = forward_response(response, None, false, false, slot);
     assert!(written.is_some());
     let out = slot.get(..written.unwrap_or_default()).unwrap_or_default();
     assert!(out.len() < before.len());
@@ -263,7 +264,7 @@ fn passes_back(response: &Response<'_>, slot: &mut [u8]) {
             assert_eq!(is.value.of(out), was.value.of(before));
         }
     }
-    let written = forward_response(response, Some((500, reason_phrase(500))), false, slot);
+    let written = forward_response(response, Some((500, reason_phrase(500))), false, true, slot);
     let out = slot.get(..written.unwrap_or_default()).unwrap_or_default();
     let told = matches!(parse(out), Ok(Message::Response(sent)) if sent.status == 500);
     assert!(told);

@@ -1,6 +1,7 @@
 //! MESSAGE requests of our own, as a user agent client writes them (RFC 3261 section 8.1.1, RFC
 //! 3428 section 4).
 
+use super::Transport;
 use crate::wire::writer::Writer;
 
 /// What a MESSAGE of ours says.
@@ -8,6 +9,8 @@ use crate::wire::writer::Writer;
 pub struct Originate<'a> {
     /// The Request-URI.
     pub uri: &'a [u8],
+    /// How it leaves, as our Via value says.
+    pub transport: Transport,
     /// Host and port of our Via value.
     pub sent_by: &'a [u8],
     /// The branch of our Via value with its cookie.
@@ -39,7 +42,8 @@ impl Originate<'_> {
         let of_fields = sum(&[
             REQUEST,
             self.uri,
-            VIA,
+            VERSION,
+            self.transport.via().unwrap_or_default(),
             self.sent_by,
             BRANCH,
             self.branch,
@@ -66,7 +70,7 @@ impl Originate<'_> {
 
 const CRLF: &[u8] = b"\r\n";
 const REQUEST: &[u8] = b"MESSAGE ";
-const VIA: &[u8] = b" SIP/2.0\r\nVia: SIP/2.0/UDP ";
+const VERSION: &[u8] = b" SIP/2.0\r\n";
 const BRANCH: &[u8] = b";branch=";
 /// RFC 3581: the response comes back the way the request went.
 const RPORT: &[u8] = b";rport\r\nMax-Forwards: 70\r\n";
@@ -84,7 +88,11 @@ fn digits(number: u32) -> usize {
 /// Writes the request. Returns how many octets it has, or `None` if they do not fit.
 pub fn originate(message: &Originate<'_>, to: &mut [u8]) -> Option<usize> {
     let mut writer = Writer::new(to);
-    for piece in [REQUEST, message.uri, VIA, message.sent_by, BRANCH, message.branch, RPORT] {
+    let via = message.transport.via()?;
+    for piece in [REQUEST, message.uri, VERSION, via, message.sent_by] {
+        writer.put(piece)?;
+    }
+    for piece in [BRANCH, message.branch, RPORT] {
         writer.put(piece)?;
     }
     if !message.route.is_empty() {
@@ -123,6 +131,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let message = Originate {
             uri: b"sip:+15551230002@im.example;user=phone",
+            transport: Transport::Tcp,
             sent_by: b"10.0.0.5:5060",
             branch: b"z9hG4bK1",
             route: b"<sip:s-cscf.example;lr>",
@@ -146,6 +155,7 @@ mod tests {
         assert_eq!(request.fault, None);
         assert_eq!((request.method, fields.cseq), (Method::Message, 2));
         assert_eq!(request.uri.of(octets), message.uri);
+        assert_eq!(fields.via.transport, Transport::Tcp);
         assert_eq!(fields.from_uri.of(octets), b"sip:roger.example");
         assert_eq!(fields.from_tag.of(octets), b"00000000000000ab");
         assert_eq!(fields.to_uri.of(octets), message.to);

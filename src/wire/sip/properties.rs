@@ -406,6 +406,7 @@ fn forwarding_changes_nothing_else() {
         let octets = author.request();
         let Ok(Message::Request(request)) = parse(&octets) else { panic!("{seed}") };
         let forward = Forward {
+            transport: Transport::Udp,
             sent_by: b"ours.example:5060",
             branch: b"z9hG4bKours",
             source: SOURCE,
@@ -455,7 +456,7 @@ fn passing_back_removes_one_via_value_and_nothing_else() {
             panic!("{seed}\n{:?}\n{}", parse(&octets), latin(&octets))
         };
         let mut slot = [0; 9_000];
-        let len = forward_response(&response, None, strip_asserted, &mut slot).unwrap();
+        let len = forward_response(&response, None, strip_asserted, false, &mut slot).unwrap();
         let sent = &slot[..len];
         let shown = format!("{seed}\n{}\n{}", latin(&octets), latin(sent));
         let (start_line, expected, body) = naive(&octets);

@@ -80,6 +80,7 @@ fn a_message_is_read_whole() {
 #[test]
 fn a_request_is_forwarded() {
     let forward = Forward {
+        transport: Transport::Udp,
         sent_by: b"192.0.2.1:5060",
         branch: b"z9hG4bKours",
         source: SOURCE,
@@ -106,6 +107,43 @@ fn a_request_is_forwarded() {
         let mut short = [0; 9_000];
         assert_eq!(forward_request(&request(MESSAGE), &forward, &mut short[..len]), None);
     }
+}
+
+#[test]
+fn what_leaves_in_a_stream_says_so_and_how_long_it_is() {
+    let without = MESSAGE.replace("Content-Length: 18\r\n", "");
+    assert_ne!(without, MESSAGE);
+    let with = |transport, pop_route| Forward {
+        transport,
+        sent_by: b"192.0.2.1:5060",
+        branch: b"z9hG4bKours",
+        source: SOURCE,
+        max_forwards: 69,
+        pop_route,
+        strip_asserted: false,
+    };
+    for (transport, name) in [(Transport::Tcp, "TCP"), (Transport::Tls, "TLS")] {
+        for (written, pop_route) in [(&without[..], true), (MESSAGE, false)] {
+            let forward = with(transport, pop_route);
+            let sent = built(|slot| forward_request(&request(written), &forward, slot));
+            let read = request(&sent);
+            assert!(sent.contains(&format!("Via: SIP/2.0/{name} 192.0.2.1:5060;branch")), "{sent}");
+            assert_eq!(sent.matches("Content-Length: 18\r\n").count(), 1, "{sent}");
+            let whole = stream::Frame::Whole { len: sent.len() };
+            assert_eq!((read.fault, stream::frame(sent.as_bytes())), (None, whole), "{sent}");
+        }
+    }
+    let forward = with(Transport::Udp, false);
+    let sent = built(|slot| forward_request(&request(&without), &forward, slot));
+    assert!(!sent.contains("Content-Length"), "a datagram says how long it is");
+    let none = with(Transport::Sctp, false);
+    assert_eq!(forward_request(&request(MESSAGE), &none, &mut [0; 9_000]), None);
+
+    let said = "SIP/2.0 486 Busy\r\nVia: SIP/2.0/TCP a;branch=z9hG4bK1\r\nv: SIP/2.0/TCP b\r\n\
+                f: <sip:a@b>;tag=1\r\nt: <sip:b@c>;tag=2\r\ni: 1\r\nCSeq: 1 MESSAGE\r\n\r\nbody";
+    let sent = built(|slot| forward_response(&response(said), None, false, true, slot));
+    assert_eq!(sent.matches("Content-Length: 4\r\n").count(), 1, "{sent}");
+    assert_eq!(stream::frame(sent.as_bytes()), stream::Frame::Whole { len: sent.len() });
 }
 
 #[test]
@@ -141,15 +179,16 @@ fn a_response_is_passed_back_without_its_topmost_via() {
         v: SIP/2.0/UDP ours;branch=z9hG4bKours;rport\r\n , SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
         Via: SIP/2.0/UDP b\r\n\
         f: <sip:a@b>;tag=1\r\nt: <sip:c@d>;tag=2\r\ni: x\r\nCSeq: 1 MESSAGE\r\nl: 0\r\n\r\n";
-    let once =
-        built(|slot| forward_response(&response(answer), Some((500, "Failed")), false, slot));
+    let once = built(|slot| {
+        forward_response(&response(answer), Some((500, "Failed")), false, false, slot)
+    });
     assert_eq!(
         once,
         answer
             .replace("503 Service Unavailable", "500 Failed")
             .replace("SIP/2.0/UDP ours;branch=z9hG4bKours;rport\r\n , ", "")
     );
-    let twice = built(|slot| forward_response(&response(&once), None, false, slot));
+    let twice = built(|slot| forward_response(&response(&once), None, false, false, slot));
     assert_eq!(twice, once.replace("v: SIP/2.0/UDP a;branch=z9hG4bK1\r\n", ""));
     assert_eq!(response(&twice).fields.via_count, 1);
 }

@@ -20,7 +20,18 @@ pub enum Transport {
 }
 
 impl Transport {
-    const fn of(name: &[u8]) -> Self {
+    /// A Via header field of ours up to the host. `None` for what nothing of ours leaves by.
+    pub(super) const fn via(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Udp => Some(b"Via: SIP/2.0/UDP "),
+            Self::Tcp => Some(b"Via: SIP/2.0/TCP "),
+            Self::Tls => Some(b"Via: SIP/2.0/TLS "),
+            Self::Sctp | Self::Other => None,
+        }
+    }
+
+    /// The transport of this name, which has no case (RFC 3261 section 7.3.1).
+    pub const fn of(name: &[u8]) -> Self {
         if name.eq_ignore_ascii_case(b"UDP") {
             Self::Udp
         } else if name.eq_ignore_ascii_case(b"TCP") {

@@ -76,7 +76,7 @@ impl Boundary {
         }
         let (engines, common) = engines(&setup, tallies, 0, swarm);
         Self {
-            request_socket: setup.request_socket_v4.unwrap_or_default(),
+            request_socket: setup.request_sockets.udp.v4.unwrap_or_default(),
             engines,
             common,
             setup,

@@ -1,9 +1,11 @@
 //! The settings of the engine in this world.
 
 use roger::delivery::Role;
-use roger::engine::{Content, Credentials, Gateway, Host, Peer, Setup, Strangers, Timers};
+use roger::engine::{
+    Content, Credentials, Families, Gateway, Host, Peer, RequestSockets, Setup, Strangers, Timers,
+};
 use roger::id::WorkerId;
-use roger::packet::SocketId;
+use roger::packet::{SocketId, Transport};
 use roger::store::HashKey;
 
 use crate::authentication::{PASSWORD, USERNAME};
@@ -47,8 +49,14 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
         own_endpoints: places.sockets.clone().into(),
         own_hosts: [("relay.example".into(), 5060)].into(),
         sent_by: sent_by(swarm, 0),
-        request_socket_v4: Some(SocketId(request_sockets[0])),
-        request_socket_v6: Some(SocketId(request_sockets[1])),
+        transports: [Transport::Udp; 4].into(),
+        request_sockets: RequestSockets {
+            udp: Families {
+                v4: Some(SocketId(request_sockets[0])),
+                v6: Some(SocketId(request_sockets[1])),
+            },
+            ..RequestSockets::default()
+        },
         next_servers: if swarm.route_by_uri {
             [].into()
         } else {
