@@ -183,6 +183,8 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
             (Counter::RequestsAbsorbed, "retransmitted requests absorbed"),
             (Counter::Retransmissions, "our own retransmissions (timer E)"),
             (Counter::NextServer, "sent to the next server: nothing had left, or 503"),
+            (Counter::SizeToTcp, "sent over TCP: longer than 1300 octets"),
+            (Counter::TcpToUdp, "of these, back over UDP: there was no connection"),
             (Counter::ServersAvoided, "servers left alone for their Retry-After"),
             (Counter::Authorized, "challenges answered with credentials"),
             (Counter::ProvisionalIn, "provisional responses received"),
@@ -196,6 +198,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
             (Counter::RefusedNoRoom, "503: no room left"),
             (Counter::RefusedDraining, "503: draining"),
             (Counter::RefusedLost, "503: the worker that it belongs to is lost"),
+            (Counter::RefusedHandover, "503: on a connection, and no room on the way to its home"),
             (Counter::RefusedMalformed, "400: malformed"),
             (Counter::RefusedMethod, "405, 501: method not served"),
             (Counter::RefusedLoop, "482, 483: loop, or too many hops"),
@@ -256,6 +259,14 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
         &[
             (Counter::WorkersLost, "stuck or dead"),
             (Counter::HandedOver, "handed over to the worker that it concerns"),
+            (
+                Counter::ResponsesHandedOver,
+                "responses handed over to the worker that has the connection",
+            ),
+            (
+                Counter::ResponsesElsewhere,
+                "responses on another connection: no room on the way to theirs",
+            ),
             (
                 Counter::AnsweredForHome,
                 "retransmissions answered by another worker than their home",

@@ -8,6 +8,7 @@ mod bench;
 mod breaker;
 mod config_check;
 mod config_peer;
+mod config_transports;
 mod config_workers;
 mod cut_through;
 mod decode;
