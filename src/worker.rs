@@ -3,7 +3,6 @@
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
-use std::net::UdpSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -16,7 +15,7 @@ use crossbeam::utils::CachePadded;
 use crate::delivery::Account;
 use crate::engine::{Engine, Footprint, Neighbours, Remains, Serving, Setup};
 use crate::id::WorkerId;
-use crate::io::{Choice, Driver, Event, Kind, Polling, Waker};
+use crate::io::{Choice, Driver, Event, Kind, Polling, Sockets, Waker};
 use crate::limits::{ACCOUNTS_MAX, ACCOUNTS_PATIENCE_MS, BURST_SIZE, TIMERS_PER_TURN_MAX};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Departures, JournalSeq, Purse};
@@ -31,7 +30,7 @@ pub struct Plan {
     /// The other workers.
     pub neighbours: Neighbours,
     /// Its sockets, in the order that `setup` numbers them.
-    pub sockets: Vec<UdpSocket>,
+    pub sockets: Sockets,
     /// How octets are moved.
     pub driver: Choice,
     /// What it does when there is nothing to do.

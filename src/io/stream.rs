@@ -59,6 +59,14 @@ pub enum StreamSocket {
 }
 
 impl StreamSocket {
+    /// Who accepts, where that is done here.
+    pub const fn listener(&self) -> Option<&TcpListener> {
+        match self {
+            Self::Tcp { listener, .. } => listener.as_ref(),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// How it carries.
     pub const fn transport(&self) -> Transport {
         match self {

@@ -21,7 +21,7 @@ use crate::metrics::{Counter, Tally, Total};
 use crate::oam::clock::TimeOfDay;
 use crate::oam::identity::{Identity, IdentityError};
 use crate::oam::setup::{Own, next_servers, setup};
-use crate::oam::sockets::{Bound, bound};
+use crate::oam::sockets::{Bound, bound, rules};
 use crate::oam::status::{PeerState, Snapshot, WorkerState, counters};
 use crate::oam::supervisor::{Charge, Loss, Supervisor};
 use crate::oam::verdicts::role_name;
@@ -110,6 +110,8 @@ impl Service {
         let identity = Identity::open(directory).map_err(StartError::Identity)?;
         let bound = bound(config, count)?;
         let steered = steered(config, &bound).map_err(StartError::Steering)?;
+        let doors = bound.iter().map(Bound::doors).collect::<io::Result<Vec<_>>>();
+        let doors = doors.map_err(StartError::Steering)?;
         let (listening, requests) = (addresses(&bound, false), addresses(&bound, true));
         // The last one is the supervisor's own.
         let total = Total::of((0..=count).map(|_| Arc::new(Tally::new(config.peers.len()))));
@@ -127,6 +129,7 @@ impl Service {
             rules: config.peers.iter().map(|peer| peer.recipient).collect(),
             lost_after_ms: config.workers.lost_after_ms,
             steered,
+            doors,
         };
         let supervisor = match Supervisor::start(charge) {
             Ok(supervisor) => supervisor,
@@ -313,7 +316,7 @@ impl Beginning<'_> {
         crew: &Crew,
     ) -> Result<(Vec<Worker>, Arc<Common>), StartError> {
         let Self { config, identity, total, accounts } = *self;
-        let own = Own::of(bound.iter().flat_map(|bound| &bound.locals));
+        let own = Own::of(bound.iter().flat_map(Bound::locals));
         let servers = next_servers(config).count();
         let neighbours = Neighbours::group(bound.len(), servers);
         let Some(common) = neighbours.first().map(Neighbours::common) else {
@@ -321,17 +324,18 @@ impl Beginning<'_> {
         };
         let mut workers = Vec::with_capacity(bound.len());
         for (index, (neighbours, bound)) in neighbours.into_iter().zip(bound).enumerate() {
+            let rules = rules(config, neighbours.own());
             let plan = Plan {
                 setup: setup(
                     config,
                     neighbours.own(),
-                    &bound.locals,
+                    bound.locals(),
                     &own,
                     identity,
                     accounts.is_some(),
                 ),
                 neighbours,
-                sockets: bound.sockets,
+                sockets: bound.sockets(rules),
                 driver: choice(config.workers.driver),
                 polling: polling(config.workers.polling),
                 cpu: config.workers.cpus.get(index).copied().flatten(),
@@ -430,7 +434,7 @@ fn steered(config: &Config, bound: &[Bound]) -> io::Result<Vec<UdpSocket>> {
     }
     let Some(first) = bound.first() else { return Ok(Vec::new()) };
     let workers = u8::try_from(bound.len()).unwrap_or(u8::MAX);
-    let listeners = first.sockets.iter().take(config.listeners.len());
+    let listeners = first.shared();
     listeners
         .map(|socket| {
             steer(socket, workers)?;
@@ -443,7 +447,7 @@ fn steered(config: &Config, bound: &[Bound]) -> io::Result<Vec<UdpSocket>> {
 /// requests.
 fn addresses(bound: &[Bound], requests: bool) -> Box<[SocketAddr]> {
     let mut found: Vec<SocketAddr> = Vec::new();
-    for local in bound.iter().flat_map(|bound| &bound.locals) {
+    for local in bound.iter().flat_map(Bound::listeners) {
         if (!requests || local.requests) && !found.contains(&local.address) {
             found.push(local.address);
         }

@@ -62,10 +62,10 @@ impl Own {
 }
 
 /// What the engine of a worker is told, whose sockets are `locals`.
-pub(super) fn setup(
+pub(super) fn setup<'a>(
     config: &Config,
     worker: WorkerId,
-    locals: &[Local],
+    locals: impl Iterator<Item = &'a Local> + Clone,
     own: &Own,
     identity: &Identity,
     accounts: bool,
@@ -77,7 +77,7 @@ pub(super) fn setup(
                 && local.address.is_ipv4() == v4
                 && (local.requests || transport.is_reliable())
         };
-        Some(SocketId(u8::try_from(locals.iter().position(leaves)?).ok()?))
+        Some(SocketId(u8::try_from(locals.clone().position(leaves)?).ok()?))
     };
     let families = |transport| Families {
         v4: request_socket(transport, true),
@@ -91,8 +91,8 @@ pub(super) fn setup(
         peers: config.peers.iter().map(|one| peer(one, config)).collect(),
         own_endpoints: own.endpoints.as_slice().into(),
         own_hosts: own.hosts.as_slice().into(),
-        sent_by: locals.iter().map(|local| local.sent_by().into()).collect(),
-        transports: locals.iter().map(|local| local.transport).collect(),
+        sent_by: locals.clone().map(|local| local.sent_by().into()).collect(),
+        transports: locals.clone().map(|local| local.transport).collect(),
         request_sockets: RequestSockets {
             udp: families(Transport::Udp),
             tcp: families(Transport::Tcp),
@@ -222,7 +222,7 @@ mod tests {
         let sources = Sources { name: "x", text: TEXT, overrides: &[], machine: &machine };
         let config = examine(sources, &mut Hosts).config.unwrap();
         let identity = Identity::unlocked(HashKey([1, 2]), 7);
-        setup(&config, WorkerId(0), locals, &Own::of(locals.iter()), &identity, true)
+        setup(&config, WorkerId(0), locals.iter(), &Own::of(locals.iter()), &identity, true)
     }
 
     fn endpoint(text: &str) -> Endpoint {

@@ -1,26 +1,33 @@
 //! The sockets of all workers, bound before any of them starts.
 //!
 //! Every worker has the same list in the same order, so that a socket has one number everywhere:
-//! first the listeners, which the workers share by SO_REUSEPORT, then sockets of its own for its
-//! requests, where they do not leave from the listeners.
+//! first the listeners for datagrams, which the workers share by SO_REUSEPORT, then sockets of its own
+//! for its requests, where they do not leave from the listeners, then the listeners for connections,
+//! which are shared alike.
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 
-use crate::config::{Config, HostPort, Requests};
-use crate::io::{SocketSpec, bind, bind_in};
-use crate::limits::SOCKET_BUFFER_SIZE;
+use crate::config::{self, Config, HostPort, Requests, Strangers};
+use crate::id::WorkerId;
+use crate::io::{SocketSpec, Sockets, StreamSocket, bind, bind_in, listen};
+use crate::limits::{SOCKET_BUFFER_SIZE, STREAM_IDLE_MS};
 use crate::oam::service::StartError;
 use crate::oam::setup::Local;
-use crate::packet::Transport;
+use crate::packet::{Endpoint, Transport};
+use crate::session::stream::Rules;
 
 /// The sockets of one worker and what is said about them.
 #[derive(Debug, Default)]
 pub(super) struct Bound {
-    pub(super) sockets: Vec<UdpSocket>,
-    pub(super) locals: Vec<Local>,
+    /// Of datagrams: the listeners, then those of own requests.
+    pub(super) datagrams: Vec<UdpSocket>,
+    pub(super) streams: Vec<StreamSocket>,
+    listening: Vec<Local>,
+    own: Vec<Local>,
+    connecting: Vec<Local>,
 }
 
 /// Binds everything for `workers` workers, in their order.
@@ -32,12 +39,15 @@ pub(super) fn bound(config: &Config, workers: usize) -> Result<Vec<Bound>, Start
     let mut all: Vec<Bound> = (0..workers).map(|_| Bound::default()).collect();
     let single_port = config.requests == Requests::SinglePort;
     for listener in &config.listeners {
+        let groups =
+            groups(listener, workers).map_err(|error| StartError::Bind(listener.address, error))?;
         let v4 = listener.address.is_ipv4();
-        let sockets = group(listener.address, workers)
-            .map_err(|error| StartError::Bind(listener.address, error))?;
-        for (bound, socket) in all.iter_mut().zip(sockets) {
+        for (bound, socket) in all.iter_mut().zip(groups.datagrams) {
             let requests = single_port && bound.first_of(v4).is_none();
-            bound.add(socket, listener.address, listener.advertise.clone(), requests)?;
+            bound.listen_to(socket, listener, requests)?;
+        }
+        for (bound, socket) in all.iter_mut().zip(groups.connections) {
+            bound.accept_from(socket, listener)?;
         }
     }
     if let Requests::Ports(range) = config.requests {
@@ -52,6 +62,74 @@ pub(super) fn bound(config: &Config, workers: usize) -> Result<Vec<Bound>, Start
         }
     }
     Ok(all)
+}
+
+/// What holds for the connections of a worker.
+pub(super) fn rules(config: &Config, worker: WorkerId) -> Rules {
+    let places = config.peers.iter().flat_map(|peer| &peer.places);
+    let mut known: Vec<[u8; 16]> =
+        places.flat_map(|place| &place.addresses).map(|at| Endpoint::from(*at).ip).collect();
+    known.sort_unstable();
+    known.dedup();
+    Rules {
+        worker,
+        connections_max: config.capacity.connections,
+        per_source_max: config.capacity.connections_per_source,
+        known: known.into(),
+        strangers: config.strangers == Strangers::Forbid,
+        idle_ms: STREAM_IDLE_MS,
+    }
+}
+
+/// One socket for each worker at the same address, for datagrams and for connections.
+#[derive(Debug, Default)]
+struct Groups {
+    datagrams: Vec<UdpSocket>,
+    connections: Vec<TcpListener>,
+}
+
+fn groups(listener: &config::Listener, workers: usize) -> io::Result<Groups> {
+    let listens = |transport| listener.transports.contains(&transport);
+    let mut tries = 0;
+    loop {
+        let mut groups = Groups::default();
+        let mut address = listener.address;
+        if listens(Transport::Udp) {
+            groups.datagrams = group(address, workers)?;
+            address = groups.datagrams[0].local_addr()?;
+        }
+        if !listens(Transport::Tcp) {
+            return Ok(groups);
+        }
+        match accepting(address, workers) {
+            Ok(connections) => return Ok(Groups { connections, ..groups }),
+            // A port that is free for datagrams need not be for connections; another one may be.
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && listener.address.port() == 0
+                    && tries < PORT_TRIES =>
+            {
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+const PORT_TRIES: u32 = 16;
+
+/// One listener for each worker at the same address, which nobody else has.
+fn accepting(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+    let alone = match address.port() {
+        0 => listen(address, false)?,
+        _ => patiently(|| listen(address, false))?,
+    };
+    if workers == 1 {
+        return Ok(Vec::from([alone]));
+    }
+    let address = alone.local_addr()?;
+    drop(alone);
+    (0..workers).map(|_| patiently(|| listen(address, true))).collect()
 }
 
 /// One socket for each worker at the same address.
@@ -96,21 +174,60 @@ const fn spec(address: SocketAddr, reuse_port: bool) -> SocketSpec {
 }
 
 impl Bound {
-    /// The first listener of a family, which own requests share or whose address they have.
-    fn first_of(&self, v4: bool) -> Option<&Local> {
-        self.locals.iter().find(|local| local.address.is_ipv4() == v4)
+    /// All of them in the order in which they are numbered.
+    pub(super) fn locals(&self) -> impl Iterator<Item = &Local> + Clone {
+        self.listening.iter().chain(&self.own).chain(&self.connecting)
     }
 
-    fn add(
+    /// Those that are listened on, and then those of own requests.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = &Local> {
+        self.listening.iter().chain(&self.connecting).chain(&self.own)
+    }
+
+    /// The sockets on which datagrams are listened for.
+    pub(super) fn shared(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.datagrams.iter().take(self.listening.len())
+    }
+
+    /// As the worker takes them over.
+    pub(super) fn sockets(self, rules: Rules) -> Sockets {
+        Sockets { datagrams: self.datagrams, streams: self.streams, rules }
+    }
+
+    /// Listeners for connections, through which nobody connects any more once they are shut down.
+    pub(super) fn doors(&self) -> io::Result<Vec<TcpListener>> {
+        let doors = self.streams.iter().filter_map(StreamSocket::listener);
+        doors.map(TcpListener::try_clone).collect()
+    }
+
+    /// The first listener of a family, which own requests share or whose address they have.
+    fn first_of(&self, v4: bool) -> Option<&Local> {
+        self.listening.iter().find(|local| local.address.is_ipv4() == v4)
+    }
+
+    fn listen_to(
         &mut self,
         socket: UdpSocket,
-        wanted: SocketAddr,
-        advertise: Option<HostPort>,
+        listener: &config::Listener,
         requests: bool,
     ) -> Result<(), StartError> {
-        let address = socket.local_addr().map_err(|error| StartError::Bind(wanted, error))?;
-        self.sockets.push(socket);
-        self.locals.push(Local { transport: Transport::Udp, address, advertise, requests });
+        let address = at(socket.local_addr(), listener.address)?;
+        self.datagrams.push(socket);
+        let advertise = listener.advertise.clone();
+        self.listening.push(Local { transport: Transport::Udp, address, advertise, requests });
+        Ok(())
+    }
+
+    fn accept_from(
+        &mut self,
+        listener: TcpListener,
+        configured: &config::Listener,
+    ) -> Result<(), StartError> {
+        let address = at(listener.local_addr(), configured.address)?;
+        self.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
+        let advertise = configured.advertise.clone();
+        let transport = Transport::Tcp;
+        self.connecting.push(Local { transport, address, advertise, requests: false });
         Ok(())
     }
 
@@ -121,10 +238,17 @@ impl Bound {
         wanted: SocketAddr,
         host: Option<String>,
     ) -> Result<(), StartError> {
-        let port = socket.local_addr().map_err(|error| StartError::Bind(wanted, error))?.port();
-        let advertise = host.map(|host| HostPort { host, port });
-        self.add(socket, wanted, advertise, true)
+        let address = at(socket.local_addr(), wanted)?;
+        let advertise = host.map(|host| HostPort { host, port: address.port() });
+        self.datagrams.push(socket);
+        self.own.push(Local { transport: Transport::Udp, address, advertise, requests: true });
+        Ok(())
     }
+}
+
+/// Where a socket was bound that was wanted there.
+fn at(bound: io::Result<SocketAddr>, wanted: SocketAddr) -> Result<SocketAddr, StartError> {
+    bound.map_err(|error| StartError::Bind(wanted, error))
 }
 
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{Shutdown, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{self, Receiver, Sender};
 use crossbeam::queue::ArrayQueue;
+
+use socket2::SockRef;
 
 use crate::delivery::Account;
 use crate::engine::{Common, Recipient};
@@ -35,6 +37,8 @@ pub(super) struct Charge {
     pub(super) lost_after_ms: u32,
     /// One socket of each group that is steered: a lost worker is led around.
     pub(super) steered: Vec<UdpSocket>,
+    /// The listeners for connections of each worker: nobody connects to a lost one.
+    pub(super) doors: Vec<Vec<TcpListener>>,
 }
 
 /// A worker was lost.
@@ -187,6 +191,12 @@ impl Rounds {
         let lost: Vec<u8> = (0..64).filter(|worker| lost & 1 << worker != 0).collect();
         if lost.len() == workers {
             return;
+        }
+        for door in lost.iter().filter_map(|worker| self.charge.doors.get(usize::from(*worker))) {
+            for listener in door {
+                // It leaves its group: whoever connects now is accepted by another worker.
+                let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+            }
         }
         for socket in &self.charge.steered {
             // Where it cannot be had, a part of what arrives is not heard, as before.

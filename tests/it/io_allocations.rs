@@ -31,7 +31,7 @@ impl Scene {
         };
         let socket = bind(&spec).unwrap();
         let ours = SocketAddr::new([127, 0, 0, 2].into(), socket.local_addr().unwrap().port());
-        let driver = Driver::open([socket].into(), choice, tally).ok()?;
+        let driver = Driver::open(Vec::from([socket]), choice, tally).ok()?;
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
         // It listens to itself only: whatever else comes is unreachable.
         let dead = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -74,7 +74,7 @@ impl Rig {
         let worker = start(Plan {
             neighbours: Neighbours::none(setup.next_servers.len()),
             setup,
-            sockets: Vec::from([listener]),
+            sockets: Vec::from([listener]).into(),
             driver,
             polling: Polling::Adaptive,
             cpu: None,

@@ -14,6 +14,7 @@ fn rounds(accounts: Option<Arc<ArrayQueue<Account>>>) -> (Rounds, Receiver<Loss>
         rules: Box::new([]),
         lost_after_ms: 500,
         steered: Vec::new(),
+        doors: Vec::new(),
     };
     let watches = Box::new([(Watch::default(), 0)]);
     (Rounds { charge, watches, lost: Arc::default(), tell }, losses)

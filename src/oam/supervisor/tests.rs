@@ -57,6 +57,7 @@ impl Rig {
             rules: config.peers.iter().map(|peer| peer.recipient).collect(),
             lost_after_ms: 60_000,
             steered: Vec::new(),
+            doors: Vec::new(),
         };
         let start = |(neighbours, socket): (Neighbours, &UdpSocket)| {
             let local = Local {
@@ -67,14 +68,14 @@ impl Rig {
             };
             let locals = [local];
             let own = Own::of(locals.iter());
-            let mut setup = setup(&config, neighbours.own(), &locals, &own, &identity, true);
+            let mut setup = setup(&config, neighbours.own(), locals.iter(), &own, &identity, true);
             if neighbours.own() == WorkerId(0) {
                 setup.sent_by = Box::new(["x".repeat(SLOT_SIZE - 1_100).into()]);
             }
             let plan = Plan {
                 setup,
                 neighbours,
-                sockets: Vec::from([socket.try_clone().unwrap()]),
+                sockets: Vec::from([socket.try_clone().unwrap()]).into(),
                 driver: Choice::Auto,
                 polling: Polling::Wait,
                 cpu: None,
