@@ -89,7 +89,9 @@ fn reachable(reader: &mut Reader, draft: &Draft, peer: &DraftPeer, places: &[Pla
                 .address
                 .as_ref()
                 .is_none_or(|bound| bound.value.ip().to_canonical().is_ipv4() == address.is_ipv4());
-            family && (!listener.transports.sound || transports(listener).contains(&setting.value))
+            let named = transports(listener);
+            let is_clear = listener.transports.sound && !named.is_empty();
+            family && (!is_clear || named.contains(&setting.value))
         })
     };
     if draft.listeners.is_empty() {
@@ -102,10 +104,10 @@ fn reachable(reader: &mut Reader, draft: &Draft, peer: &DraftPeer, places: &[Pla
         }
         let (family, wildcard) =
             if address.is_ipv4() { ("IPv4", "0.0.0.0") } else { ("IPv6", "[::]") };
-        let (name, upper, port) = match setting.value {
-            Transport::Udp => ("udp", "UDP", 5060),
-            Transport::Tcp => ("tcp", "TCP", 5060),
-            Transport::Tls => ("tls", "TLS", 5061),
+        let (name, upper) = match setting.value {
+            Transport::Udp => ("udp", "UDP"),
+            Transport::Tcp => ("tcp", "TCP"),
+            Transport::Tls => ("tls", "TLS"),
         };
         let mut diagnosis = Diagnosis::error(
             format!("`{}` needs {upper} over {family}, and no listener has it", at.place.written),
@@ -120,10 +122,14 @@ fn reachable(reader: &mut Reader, draft: &Draft, peer: &DraftPeer, places: &[Pla
                 .because(
                     "our requests to it leave from the socket of a listener, whose name they bear",
                 )
-                .suggest(format!(
-                    "add a section [[listen]] with address = \"{wildcard}:{port}\" and\n\
-                     transports = [\"{name}\"], or add \"{name}\" to one that is there",
-                )),
+                .suggest(if setting.value == Transport::Tls {
+                    format!(
+                        "add a section [[listen]] with address = \"{wildcard}:5061\" and\n\
+                         transports = [\"tls\"]",
+                    )
+                } else {
+                    format!("add \"{name}\" to the transports of a listener with {family}")
+                }),
         );
         // Once for a peer: what is true of one of its addresses is true of its family.
         return;

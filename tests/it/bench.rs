@@ -69,6 +69,7 @@ pub(crate) struct Left {
     pub(crate) to: SocketAddr,
     pub(crate) text: String,
     pub(crate) octets: Vec<u8>,
+    pub(crate) flow: Flow,
     pub(crate) owner: Option<Owner>,
 }
 
@@ -133,8 +134,10 @@ impl Bench {
     }
 
     pub(crate) fn give_octets(&mut self, from: &str, octets: &[u8], truncated: bool) -> Vec<Left> {
-        let flow =
-            Flow { remote: endpoint(from), local: [0; 16], socket: SocketId(0), connection: None };
+        self.give_by(Flow::to(endpoint(from), SocketId(0)), octets, truncated)
+    }
+
+    pub(crate) fn give_by(&mut self, flow: Flow, octets: &[u8], truncated: bool) -> Vec<Left> {
         let arrival = Arrival { flow, at: self.now, octets, truncated };
         self.engine.on_burst(&[arrival], &mut self.out);
         self.leave()
@@ -164,6 +167,7 @@ impl Bench {
                 to: departure.flow.remote.to_socket_addr(),
                 text: String::from_utf8_lossy(&octets).into_owned(),
                 octets,
+                flow: departure.flow,
                 owner: departure.owner,
             });
         }

@@ -31,6 +31,7 @@ mod snapshot;
 mod sockets;
 mod status_render;
 mod status_socket;
+mod streams;
 mod stuck;
 mod tidy;
 mod workers;
