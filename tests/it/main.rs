@@ -32,6 +32,7 @@ mod sockets;
 mod status_render;
 mod status_socket;
 mod streams;
+mod streams_workers;
 mod stuck;
 mod tidy;
 mod workers;
