@@ -113,6 +113,10 @@ pub const CONNECTIONS_MAX: u16 = 60_000;
 /// Of the connections of a worker one in so many is kept for those that it opens itself.
 pub const CONNECTIONS_OWN_SHARE: u16 = 10;
 
+/// Connections that a worker opens to one address: more than any peer has ports to listen at, and
+/// few enough that whoever asks for an answer somewhere else each time cannot take all places.
+pub const CONNECTIONS_TO_ONE_MAX: usize = 16;
+
 /// Octets that each connection has for the beginning of a message that has not come whole: what a
 /// pager MESSAGE takes (RFC 3428 section 8), so that only large messages need more.
 pub const STREAM_TAIL_SIZE: usize = 2_048;
@@ -126,8 +130,12 @@ pub const STREAM_HEADER_MS: u32 = 10_000;
 /// How long a connection may be silent, in milliseconds.
 pub const STREAM_IDLE_MS: u32 = 120_000;
 
-/// How long the other end may take nothing of what waits for it, in milliseconds.
+/// How long something may wait for the other end to take it, in milliseconds: whoever takes an octet
+/// now and then does not keep an outbox by that.
 pub const STREAM_STALLED_MS: u32 = 10_000;
+
+/// The same, when only [`OUTBOXES_SPARE`] outboxes are left, in milliseconds.
+pub const STREAM_SLOW_MS: u32 = 1_000;
 
 /// How long connecting may take, in milliseconds: the second SYN has left after one second.
 pub const STREAM_CONNECT_MS: u32 = 2_000;
@@ -141,6 +149,9 @@ pub const OUTBOX_SIZE: usize = 128 << 10;
 
 /// Connections of one worker that may have something waiting at the same time.
 pub const OUTBOXES: usize = 64;
+
+/// Outboxes that slow connections have to leave to others.
+pub const OUTBOXES_SPARE: usize = OUTBOXES / 4;
 
 /// Departures in one outbox whose owners are told.
 pub const OUTBOX_OWNERS: usize = 512;

@@ -335,10 +335,10 @@ pub(super) const fn lowest_below(octets: u64, bound: u64) -> Option<usize> {
 
 /// Counts work in octets, in tests only.
 #[cfg(not(test))]
-pub(super) const fn visited(_count: usize) {}
+pub(crate) const fn visited(_count: usize) {}
 
 #[cfg(test)]
-pub(super) use counting::{count_visits, visited};
+pub(crate) use counting::{count_visits, visited};
 
 #[cfg(test)]
 mod counting {

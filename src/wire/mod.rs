@@ -21,7 +21,7 @@
 )]
 
 pub mod cpim;
-mod cursor;
+pub(crate) mod cursor;
 pub mod rp;
 pub mod sip;
 pub mod tpdu;

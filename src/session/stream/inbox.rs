@@ -9,6 +9,7 @@ use memchr::memmem;
 
 use crate::limits::{DATAGRAM_SIZE_MAX, STREAM_TAIL_SIZE, STREAM_TAILS_LARGE};
 use crate::store::{Buffer, Pool};
+use crate::wire::cursor::visited;
 use crate::wire::sip::stream::{Frame, frame};
 
 /// The beginning of a message that has not come whole, for each connection.
@@ -50,6 +51,11 @@ impl Tails {
             self.large.give(buffer);
         }
         (inbox.len, inbox.searched, inbox.wanted) = (0, 0, None);
+    }
+
+    #[cfg(test)]
+    pub(super) const fn large_free(&self) -> usize {
+        self.large.free()
     }
 
     pub(super) fn size(&self) -> usize {
@@ -104,9 +110,14 @@ pub(super) enum Found {
 }
 
 impl Inbox {
-    /// Whether a message has begun and not ended.
-    pub(super) const fn is_in_message(&self) -> bool {
-        self.len > 0 || self.skip > 0
+    /// Whether the tail holds something.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.len > 0
+    }
+
+    /// Whether more of a message that is not taken whole is to come.
+    pub(super) const fn is_skipping(&self) -> bool {
+        self.skip > 0
     }
 
     /// Whether the tail is one of the few large ones.
@@ -136,6 +147,12 @@ impl Inbox {
             return Found::Nothing;
         }
         let begun = match frame(rest) {
+            // Cut anywhere else, its header section would not be found.
+            Frame::Whole { len: wanted } | Frame::Partial { wanted }
+                if wanted > DATAGRAM_SIZE_MAX && !is_header_held(rest) =>
+            {
+                return Found::Unframed;
+            }
             Frame::Whole { len } => {
                 let found = Found::Here {
                     at: *at,
@@ -168,23 +185,32 @@ impl Inbox {
         (read, at): (&[u8], &mut usize),
     ) -> Found {
         loop {
-            let wanted = self.wanted.unwrap_or(DATAGRAM_SIZE_MAX).min(DATAGRAM_SIZE_MAX);
+            // The header section of most messages ends before the small tail does.
+            let likely = if self.len < STREAM_TAIL_SIZE { STREAM_TAIL_SIZE } else { DATAGRAM_SIZE_MAX };
+            let wanted = self.wanted.unwrap_or(likely).min(DATAGRAM_SIZE_MAX);
             let rest = &read[*at..];
             let more = rest.len().min(wanted - self.len);
             if !self.make_room(tails, index, self.len + more) {
                 return Found::NoTail;
             }
             let tail = tails.octets_mut(index, self);
+            visited(more);
             tail[self.len..self.len + more].copy_from_slice(&rest[..more]);
             self.len += more;
             *at += more;
             let tail = &tail[..self.len];
             if self.wanted.is_none() {
                 let from = self.searched.saturating_sub(HEADER_END.len() - 1);
+                visited(tail.len() - from);
                 let Some(end) = memmem::find(&tail[from..], HEADER_END) else {
                     self.searched = self.len;
-                    let full = self.len == DATAGRAM_SIZE_MAX;
-                    return if full { Found::Unframed } else { Found::Nothing };
+                    if self.len == DATAGRAM_SIZE_MAX {
+                        return Found::Unframed;
+                    }
+                    if *at == read.len() {
+                        return Found::Nothing;
+                    }
+                    continue;
                 };
                 let end = from + end + HEADER_END.len();
                 *at -= self.len - end;
@@ -249,6 +275,13 @@ impl Inbox {
         self.large = Some(buffer);
         true
     }
+}
+
+/// Whether the header section ends within what is held of a message.
+fn is_header_held(message: &[u8]) -> bool {
+    let held = message.len().min(DATAGRAM_SIZE_MAX);
+    visited(held);
+    memmem::find(&message[..held], HEADER_END).is_some()
 }
 
 const HEADER_END: &[u8] = b"\r\n\r\n";

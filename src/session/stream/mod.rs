@@ -12,7 +12,8 @@
 //! ```
 //!
 //! What was read before the end of the input is taken before the connection is closed (hazard H28:
-//! a 200 and the FIN in one segment), and what was put into its outbox before is written.
+//! a 200 and the FIN in one segment), and what was put into its outbox before is written. When
+//! writing fails, what has come may still be read: the kernel keeps it beyond a reset.
 //!
 //! # Whose octets
 //!
@@ -36,8 +37,8 @@ use self::inbox::{Found, Inbox, Tails};
 use self::outbox::Outbox;
 pub use self::rules::Rules;
 use crate::limits::{
-    OUTBOX_OWNERS, OUTBOXES, STREAM_CONNECT_MS, STREAM_HEADER_MS, STREAM_RETRY_MS,
-    STREAM_STALLED_MS,
+    CONNECTIONS_TO_ONE_MAX, OUTBOX_OWNERS, OUTBOXES, OUTBOXES_SPARE, SLOTS_MAX, STREAM_CONNECT_MS,
+    STREAM_HEADER_MS, STREAM_RETRY_MS, STREAM_SLOW_MS, STREAM_STALLED_MS,
 };
 use crate::metrics::{Counter, Tally};
 use crate::packet::{ConnectionId, Endpoint, Flow, Owner, SendError, Sent, SocketId};
@@ -99,7 +100,7 @@ enum State {
     Free,
     Connecting,
     Open,
-    /// The other end sends nothing more.
+    /// The other end sends nothing more, or takes nothing more.
     Ended,
     Closing,
 }
@@ -140,7 +141,7 @@ struct Connection {
     heard: Instant,
     /// Since when a message has begun and not ended.
     in_message: Option<Instant>,
-    /// Since when there is something to write and nothing was written.
+    /// Since when something waits that has not been written.
     stalled: Option<Instant>,
     /// When its timer fires.
     due: Instant,
@@ -163,6 +164,8 @@ pub struct Streams {
     tails: Tails,
     outboxes: Box<[Outbox]>,
     outboxes_free: Vec<usize>,
+    /// Whose outbox each of them is, or was last.
+    holders: Box<[u16]>,
     orders: VecDeque<Order>,
     /// Owners of departures that were written, or will not be.
     told: VecDeque<(Owner, Sent)>,
@@ -174,6 +177,9 @@ pub struct Streams {
 
 /// The deadline of a timer that does not run.
 const NEVER: Instant = Instant(u64::MAX);
+
+/// How long a connection is left alone whose timer has fired for nothing.
+const TIMER_PAUSE_MS: u32 = 8;
 
 /// How many places are remembered where connecting has failed.
 const FAILED_MAX: usize = 64;
@@ -205,8 +211,9 @@ impl Streams {
             stalled: None,
             due: NEVER,
         };
-        // A connection has each order waiting once at most, and each outbox each of its owners.
-        let owners = OUTBOXES * OUTBOX_OWNERS;
+        // A connection has each order waiting once at most. Told are the owners in all outboxes, and
+        // those whose departures find no connection.
+        let owners = OUTBOXES * OUTBOX_OWNERS + SLOTS_MAX;
         let mut told: VecDeque<_> = core::iter::repeat_n((Owner(0), Ok(())), owners).collect();
         told.clear();
         Self {
@@ -219,6 +226,7 @@ impl Streams {
             tails: Tails::new(connections),
             outboxes: core::iter::repeat_with(Outbox::new).take(OUTBOXES).collect(),
             outboxes_free: (0..OUTBOXES).collect(),
+            holders: core::iter::repeat_n(0, OUTBOXES).collect(),
             orders: VecDeque::with_capacity(5 * places),
             told,
             touched: Vec::with_capacity(places),
@@ -367,11 +375,18 @@ impl Streams {
         }
         let mut pings = 0;
         let Connection { inbox, is_lent, .. } = connection;
+        let was_skipping = inbox.is_skipping();
         let found = inbox.next(tails, index, (read, at), *is_lent, &mut pings);
-        let is_in_message = inbox.is_in_message() && !*is_lent;
-        if !is_in_message {
+        let has_ended = was_skipping && !inbox.is_skipping();
+        let is_in_message = match found {
+            Found::InTail { .. } => inbox.is_skipping(),
+            _ => inbox.is_skipping() || (inbox.has_begun() && !*is_lent),
+        };
+        // The next message has a time of its own.
+        if !is_in_message || has_ended {
             connection.in_message = None;
-        } else if connection.in_message.is_none() {
+        }
+        if is_in_message && connection.in_message.is_none() {
             connection.in_message = Some(now);
             self.schedule(index);
         }
@@ -388,7 +403,6 @@ impl Streams {
                 self.count_message(truncated);
                 let connection = self.connection(index);
                 connection.is_lent = true;
-                connection.in_message = None;
                 self.touched.push(index);
                 message(Place::Tail, truncated)
             }
@@ -403,11 +417,11 @@ impl Streams {
                 self.used_up(index)
             }
             Found::NoTail => {
-                // Whoever has kept a message unfinished for longest makes room, be it this one.
+                // Whoever has kept a message unfinished for longest makes room.
                 let oldest = self.oldest_in_message().unwrap_or(index);
                 self.count(Counter::ClosedNoRoom);
                 self.shut(oldest);
-                if oldest == index { self.used_up(index) } else { Next::Later }
+                if oldest == index { self.used_up(index) } else { self.next(index, read, at, now) }
             }
         }
     }
@@ -437,11 +451,10 @@ impl Streams {
             }
             (State::Open, Err(_)) => {
                 self.count(Counter::ConnectionsReset);
-                self.shut(index);
+                self.break_off(index);
             }
-            (State::Ended | State::Connecting | State::Closing | State::Free, _) => {
-                self.wind_up(index);
-            }
+            (State::Ended, _) => self.end(index),
+            (State::Connecting | State::Closing | State::Free, _) => self.wind_up(index),
         }
     }
 
@@ -449,7 +462,10 @@ impl Streams {
     pub fn read_paused(&mut self, index: u16) {
         let connection = self.connection(index);
         connection.running.read = false;
-        if connection.state == State::Open { self.order_read(index) } else { self.wind_up(index) }
+        match connection.state {
+            State::Open | State::Ended => self.order_read(index),
+            State::Free | State::Connecting | State::Closing => self.wind_up(index),
+        }
     }
 
     /// How a write went: how many octets, or an errno and none.
@@ -461,7 +477,9 @@ impl Streams {
             let outbox = &mut outboxes[outbox];
             outbox.write(len);
             connection.heard = now;
-            connection.stalled = None;
+            if outbox.is_marked_written() {
+                connection.stalled = None;
+            }
             while let Some(owner) = outbox.pop_written() {
                 told.push_back((owner, Ok(())));
             }
@@ -473,7 +491,11 @@ impl Streams {
             }
             (State::Open | State::Ended, Err(_)) => {
                 self.count(Counter::ConnectionsReset);
-                self.shut(index);
+                self.empty_outbox(index);
+                // Reading ends by itself now, but is not waited for without end.
+                self.connection(index).stalled = Some(now);
+                self.schedule(index);
+                self.break_off(index);
             }
             (State::Connecting | State::Closing | State::Free, _) => self.wind_up(index),
         }
@@ -495,7 +517,7 @@ impl Streams {
                     self.count(why);
                     self.shut(index);
                 }
-                None => self.schedule(index),
+                None => self.reschedule(index, now),
             }
         }
         expired
@@ -569,6 +591,11 @@ impl Streams {
         if flow.remote.port == 0 || self.failed.iter().any(has_failed) {
             return Err(SendError::NoConnection);
         }
+        // Where answers go is up to whoever has asked, who must not take all places.
+        let same = self.opened.iter().filter(|(remote, _, _)| remote.ip == flow.remote.ip);
+        if same.count() >= CONNECTIONS_TO_ONE_MAX {
+            return Err(SendError::NoConnection);
+        }
         let index = self.free.pop_front().ok_or(SendError::NoConnection)?;
         self.begin(index, Flow::to(flow.remote, flow.socket), State::Connecting, now);
         self.opened.push((flow.remote, flow.socket, index));
@@ -584,13 +611,13 @@ impl Streams {
         owner: Option<Owner>,
         now: Instant,
     ) -> Result<(), SendError> {
-        let Self { connections, outboxes, outboxes_free, .. } = self;
-        let connection = &mut connections[usize::from(index)];
-        if connection.outbox.is_none() {
-            connection.outbox = outboxes_free.pop();
-        }
-        let is_put = connection.outbox.is_some_and(|outbox| outboxes[outbox].put(octets, owner));
-        if is_put {
+        let Some(outbox) = self.outbox(index, now) else {
+            // An answer that gets lost would never be missed as long as the connection is there.
+            self.count(Counter::ClosedNoRoom);
+            self.shut(index);
+            return Err(SendError::NotWritten);
+        };
+        if self.outboxes[outbox].put(octets, owner) {
             self.order_write(index, now);
             return Ok(());
         }
@@ -600,10 +627,44 @@ impl Streams {
         Err(SendError::NotWritten)
     }
 
-    fn answer_ping(&mut self, index: u16, now: Instant) {
-        if self.connection(index).state == State::Open
-            && self.put(index, b"\r\n", None, now).is_ok()
+    /// The outbox of a connection, which gets one if it has none.
+    fn outbox(&mut self, index: u16, now: Instant) -> Option<usize> {
+        if let Some(outbox) = self.connection(index).outbox {
+            return Some(outbox);
+        }
+        if self.outboxes_free.len() < OUTBOXES_SPARE {
+            self.regain_outbox(now);
+        }
+        let outbox = self.outboxes_free.pop()?;
+        self.holders[outbox] = index;
+        self.connection(index).outbox = Some(outbox);
+        Some(outbox)
+    }
+
+    /// Closes the connection whose outbox has not been emptied for longest, if that is long.
+    fn regain_outbox(&mut self, now: Instant) {
+        let slowest = (0..)
+            .zip(&self.holders)
+            .filter_map(|(outbox, index)| {
+                let connection = &self.connections[usize::from(*index)];
+                let is_held = connection.outbox == Some(outbox);
+                let since = connection.stalled.unwrap_or(connection.heard);
+                (is_held && connection.state != State::Closing).then_some((since, *index))
+            })
+            .min();
+        if let Some((since, index)) = slowest
+            && since.plus_ms(STREAM_SLOW_MS) <= now
         {
+            self.count(Counter::ClosedNoRoom);
+            self.shut(index);
+        }
+    }
+
+    fn answer_ping(&mut self, index: u16, now: Instant) {
+        let Connection { state, outbox, .. } = self.connections[usize::from(index)];
+        // Whose keep-alive stays without an answer asks again.
+        let has_room = outbox.is_some() || self.outboxes_free.len() > OUTBOXES_SPARE;
+        if state == State::Open && has_room && self.put(index, b"\r\n", None, now).is_ok() {
             self.count(Counter::KeepAlivesAnswered);
         }
     }
@@ -631,6 +692,7 @@ impl Streams {
         orders.push_back(Order::Write(index));
         if connection.stalled.is_none() {
             connection.stalled = Some(now);
+            outboxes[outbox].mark();
             self.schedule(index);
         }
     }
@@ -644,13 +706,24 @@ impl Streams {
         Next::UsedUp
     }
 
-    /// Closes a connection whose input has ended, when everything was taken and written.
+    /// Closes a connection that has ended, when everything was taken and written.
     fn end(&mut self, index: u16) {
         let connection = self.connection(index);
-        if connection.state == State::Ended && connection.parked == 0 && connection.outbox.is_none()
-        {
+        let uses = connection.running.read || connection.parked > 0 || connection.outbox.is_some();
+        if connection.state == State::Ended && !uses {
             self.shut(index);
         }
+    }
+
+    /// After an error nothing is put into a connection any more, but what has come is taken.
+    fn break_off(&mut self, index: u16) {
+        let connection = self.connection(index);
+        if connection.parked == 0 && !connection.running.read {
+            return self.shut(index);
+        }
+        connection.state = State::Ended;
+        self.forget_opened(index);
+        self.end(index);
     }
 
     /// Connecting has failed.
@@ -667,11 +740,18 @@ impl Streams {
     /// Begins to close a connection. Nothing is taken from it or put into it any more.
     fn shut(&mut self, index: u16) {
         self.forget_opened(index);
-        let connection = self.connection(index);
+        let Self { connections, tails, orders, .. } = self;
+        let connection = &mut connections[usize::from(index)];
+        if matches!(connection.state, State::Closing | State::Free) {
+            return;
+        }
         connection.state = State::Closing;
         connection.due = NEVER;
         if connection.running.any() {
-            self.orders.push_back(Order::Shut(index));
+            orders.push_back(Order::Shut(index));
+        }
+        if !connection.is_lent {
+            tails.clear(&mut connection.inbox);
         }
         self.wheel.stop(u32::from(index));
         self.wind_up(index);
@@ -679,23 +759,14 @@ impl Streams {
 
     /// Frees the place of a connection that is closing, when nothing uses it any more.
     fn wind_up(&mut self, index: u16) {
-        let Self { connections, outboxes, outboxes_free, told, tails, .. } = self;
-        let connection = &mut connections[usize::from(index)];
+        let connection = self.connection(index);
         let uses = connection.running.any() || connection.parked > 0 || connection.is_lent;
         if connection.state != State::Closing || uses {
             return;
         }
-        if let Some(outbox) = connection.outbox.take() {
-            let never = match connection.was_open {
-                true => SendError::NotWritten,
-                false => SendError::NoConnection,
-            };
-            while let Some(left) = outboxes[outbox].pop_unwritten(never) {
-                told.push_back(left);
-            }
-            outboxes[outbox].clear();
-            outboxes_free.push(outbox);
-        }
+        self.empty_outbox(index);
+        let Self { connections, tails, .. } = self;
+        let connection = &mut connections[usize::from(index)];
         tails.clear(&mut connection.inbox);
         connection.inbox = Inbox::default();
         connection.state = State::Free;
@@ -707,6 +778,22 @@ impl Streams {
             self.sources[source] -= 1;
         }
         self.orders.push_back(Order::Close(index));
+    }
+
+    /// Tells the owners of what will not be written any more.
+    fn empty_outbox(&mut self, index: u16) {
+        let Self { connections, outboxes, outboxes_free, told, .. } = self;
+        let connection = &mut connections[usize::from(index)];
+        let Some(outbox) = connection.outbox.take() else { return };
+        let never = match connection.was_open {
+            true => SendError::NotWritten,
+            false => SendError::NoConnection,
+        };
+        while let Some(left) = outboxes[outbox].pop_unwritten(never) {
+            told.push_back(left);
+        }
+        outboxes[outbox].clear();
+        outboxes_free.push(outbox);
     }
 
     fn forget_opened(&mut self, index: u16) {
@@ -721,7 +808,6 @@ impl Streams {
         (0..)
             .zip(&self.connections)
             .filter(|(_, connection)| connection.inbox.has_large() && !connection.is_lent)
-            .filter(|(_, connection)| connection.state != State::Closing)
             .min_by_key(|(_, connection)| connection.in_message)
             .map(|(index, _)| index)
     }
@@ -748,6 +834,11 @@ impl Streams {
 
     /// Starts the timer of a connection, unless it fires early enough.
     fn schedule(&mut self, index: u16) {
+        self.reschedule(index, Instant(0));
+    }
+
+    /// The same, not to fire until after `earliest`.
+    fn reschedule(&mut self, index: u16, earliest: Instant) {
         let idle_ms = self.rules.idle_ms;
         let connection = &mut self.connections[usize::from(index)];
         let due = if connection.state == State::Connecting {
@@ -758,6 +849,8 @@ impl Streams {
             let idle = connection.heard.plus_ms(idle_ms);
             [message, stalled].into_iter().flatten().fold(idle, Ord::min)
         };
+        // A timer that fires at once would keep the others from being looked at.
+        let due = due.max(earliest.plus_ms(TIMER_PAUSE_MS));
         if due < connection.due {
             connection.due = due;
             self.wheel.start(u32::from(index), due);

@@ -13,6 +13,8 @@ pub(super) struct Outbox {
     written: u64,
     /// Octets put in since then.
     put: u64,
+    /// What `put` was when it was marked.
+    marked: u64,
     owners: VecDeque<Entry>,
 }
 
@@ -32,12 +34,22 @@ impl Outbox {
         let nobody = Entry { start: 0, end: 0, owner: Owner(0) };
         let mut owners: VecDeque<_> = core::iter::repeat_n(nobody, OUTBOX_OWNERS).collect();
         owners.clear();
-        Self { octets, written: 0, put: 0, owners }
+        Self { octets, written: 0, put: 0, marked: 0, owners }
     }
 
     /// Whether all was written.
     pub(super) const fn is_empty(&self) -> bool {
         self.written == self.put
+    }
+
+    /// Remembers where the end is now.
+    pub(super) const fn mark(&mut self) {
+        self.marked = self.put;
+    }
+
+    /// Whether everything was written that was there when it was marked.
+    pub(super) const fn is_marked_written(&self) -> bool {
+        self.written >= self.marked
     }
 
     /// Puts octets behind the others; `false` if there is no room.
@@ -90,7 +102,7 @@ impl Outbox {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.owners.clear();
-        (self.written, self.put) = (0, 0);
+        (self.written, self.put, self.marked) = (0, 0, 0);
     }
 
     /// Octets of one.
