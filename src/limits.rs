@@ -106,7 +106,7 @@ pub const SIP_STREAM_MESSAGE_SIZE_MAX: usize = 65_535;
 /// were not yet thrown away (RFC 5626 section 4.4.1).
 pub const SIP_STREAM_EMPTY_MAX: usize = 1_024;
 
-/// Connections of one worker at most: what a [`crate::packet::ConnectionId`] can name, and far from
+/// Connections of one worker at most: what 16 bits can name, and far from
 /// what a process may have open.
 pub const CONNECTIONS_MAX: u16 = 60_000;
 

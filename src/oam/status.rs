@@ -122,7 +122,7 @@ pub struct PeerState {
 }
 
 /// The groups, and in plain words what each counter means.
-const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
+const GROUPS: [(&str, &[(Counter, &str)]); 9] = [
     (
         "messages",
         &[
@@ -233,6 +233,28 @@ const GROUPS: [(&str, &[(Counter, &str)]); 8] = [
             (Counter::DroppedResponseVia, "response: no Via below ours"),
             (Counter::DroppedResponseRepeated, "response: repeated after the end"),
             (Counter::KernelDrops, "by the kernel: socket buffer full"),
+        ],
+    ),
+    (
+        "connections",
+        &[
+            (Counter::ConnectionsOpen, "connections now"),
+            (Counter::ConnectionsAccepted, "accepted"),
+            (Counter::ConnectionsOpened, "opened by us"),
+            (Counter::ConnectionsFailed, "could not be opened"),
+            (Counter::ConnectionsRefused, "not wanted: from strangers, or too many"),
+            (Counter::AcceptErrors, "could not be accepted: no descriptors or memory"),
+            (Counter::StreamMessagesIn, "messages received"),
+            (Counter::StreamMessagesOut, "messages sent"),
+            (Counter::StreamMessagesCut, "messages longer than what is held, cut"),
+            (Counter::KeepAlivesAnswered, "keep-alives answered"),
+            (Counter::ConnectionsEnded, "ended by the other end"),
+            (Counter::ConnectionsReset, "ended with an error"),
+            (Counter::ClosedIdle, "closed: nothing came for long"),
+            (Counter::ClosedSlow, "closed: a message did not come to its end"),
+            (Counter::ClosedUnframed, "closed: no messages can be told apart"),
+            (Counter::ClosedUnread, "closed: what was sent was not read"),
+            (Counter::ClosedNoRoom, "closed: no room for unfinished messages"),
         ],
     ),
     (

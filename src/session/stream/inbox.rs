@@ -186,7 +186,8 @@ impl Inbox {
     ) -> Found {
         loop {
             // The header section of most messages ends before the small tail does.
-            let likely = if self.len < STREAM_TAIL_SIZE { STREAM_TAIL_SIZE } else { DATAGRAM_SIZE_MAX };
+            let likely =
+                if self.len < STREAM_TAIL_SIZE { STREAM_TAIL_SIZE } else { DATAGRAM_SIZE_MAX };
             let wanted = self.wanted.unwrap_or(likely).min(DATAGRAM_SIZE_MAX);
             let rest = &read[*at..];
             let more = rest.len().min(wanted - self.len);

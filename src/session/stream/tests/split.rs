@@ -24,7 +24,10 @@ fn said(stream: &[u8]) -> (Vec<Taken>, bool) {
                     }
                     if has_header && held.len() >= len.min(DATAGRAM_SIZE_MAX) {
                         let truncated = len > DATAGRAM_SIZE_MAX;
-                        taken.push(Taken { octets: rest[..held.len().min(len)].to_vec(), truncated });
+                        taken.push(Taken {
+                            octets: rest[..held.len().min(len)].to_vec(),
+                            truncated,
+                        });
                     }
                     match rest.get(len..) {
                         Some(after) => after,
@@ -178,7 +181,8 @@ fn sizes_around_the_limits() {
     let header = message(1, 1_000).len() - 1_000;
     for size in [STREAM_TAIL_SIZE, DATAGRAM_SIZE_MAX, 2 * DATAGRAM_SIZE_MAX] {
         for body in size - header - 2..size - header + 3 {
-            let stream = [message(1, body), message(2, 5), message(3, body), message(4, 0)].concat();
+            let stream =
+                [message(1, body), message(2, 5), message(3, body), message(4, 0)].concat();
             let (taken, is_closed) = said(&stream);
             assert_eq!((taken.len(), is_closed), (4, false));
             assert_eq!(taken[0].truncated, header + body > DATAGRAM_SIZE_MAX);

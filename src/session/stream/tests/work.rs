@@ -54,7 +54,9 @@ fn keep_alives() {
 #[test]
 fn header_bombs() {
     let start = b"MESSAGE sip:a@b SIP/2.0\r\n";
-    for piece in [&b"a: b\r\n"[..], b"X:\r\n y\r\n", b" \t", b"\r\n ", b"\r\n\t\r\n ", b"\"", b"\\\"", b"("] {
+    for piece in
+        [&b"a: b\r\n"[..], b"X:\r\n y\r\n", b" \t", b"\r\n ", b"\r\n\t\r\n ", b"\"", b"\\\"", b"("]
+    {
         let of = |size: usize| {
             let mut octets = [&start[..], b"A: a"].concat();
             octets.extend(piece.iter().cycle().take(size));
