@@ -278,11 +278,10 @@ impl Handover {
     fn parcel(&self, to: WorkerId, kind: Kind, len: usize) -> Option<(&Ring, Parcel)> {
         let lane = self.to[usize::from(to.0)].as_ref();
         let Some(lane) = lane else { unreachable!("nobody hands over to themselves") };
-        let ring = match len {
-            0..=REQUEST_SMALL_SIZE => &lane.small,
-            0..=DATAGRAM_SIZE_MAX => &lane.large,
-            _ => return None,
-        };
+        let ring = if len <= REQUEST_SMALL_SIZE { &lane.small } else { &lane.large };
+        if len > DATAGRAM_SIZE_MAX {
+            return None;
+        }
         let reserved = match kind {
             Kind::Request => ring.empty.capacity() / HANDOVER_RESERVED_SHARE,
             Kind::Departure { .. } => ring.empty.capacity() / HANDOVER_PROOF_SHARE,

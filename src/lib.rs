@@ -83,7 +83,8 @@
 //! itself (the recipient of a request, the branch of a response) and, where that is another worker,
 //! copies it into a [`handover`] parcel: one hop, bounded, never waited for. A retransmission whose
 //! answer is a function of its own octets is answered where it arrives, out of the home's shard of the
-//! [`store::Directory`]. So steering ([`io::steer`]) only spreads load; no verdict depends on it.
+//! [`store::Directory`]. A connection is of the worker that has accepted or opened it: a response to
+//! what came on it is handed back to that worker. So steering ([`io::steer`]) only spreads load; no verdict depends on it.
 //!
 //! A worker that stands still or breaks is *lost*: its word is taken from it for good
 //! ([`store::Gate`]), what was open on it is told as unknown by the supervisor, and nobody accepts

@@ -271,8 +271,7 @@ impl Engine {
     ) {
         let source = asked.arrival.flow.remote;
         let source = Source { ip: source.ip, port: source.port };
-        let len_max = asked.request.octets.len() + FORWARD_GROWTH_MAX;
-        let to = Back::to(self.reply_flow(asked), purse, len_max);
+        let to = Back::to(self.reply_flow(asked), purse, answer_len_max(asked.request));
         let answer = Answer { answer, extra, source };
         self.respond_to(asked.request, asked.fingerprint, answer, to, out);
     }
@@ -309,6 +308,11 @@ pub(super) struct Answer<'a> {
     pub answer: Refusal,
     pub extra: Extra<'a>,
     pub source: Source,
+}
+
+/// Octets of an answer of our own at most: it has no body.
+pub(super) fn answer_len_max(request: &Request<'_>) -> usize {
+    request.octets.len() - usize::from(request.fields.body.len) + FORWARD_GROWTH_MAX
 }
 
 /// Sets the hash of a To tag apart from every other use of the same key.

@@ -50,7 +50,9 @@ impl Engine {
         let via = &asked.request.fields.via;
         flow.remote.port = match flow.connection {
             None => via.reply_port(flow.remote.port),
-            Some(_) => via.port.unwrap_or(default_port(self.setup.transport_of(flow.socket))),
+            Some(_) => {
+                via.port.unwrap_or_else(|| default_port(self.setup.transport_of(flow.socket)))
+            }
         };
         flow
     }

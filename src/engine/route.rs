@@ -55,8 +55,7 @@ impl Engine {
         let mut pop_route = false;
         if let Some(first) = &route {
             let uri = uri::parse(first.uri.of(octets)).map_err(|_| BAD_ROUTE)?;
-            let port =
-                uri.port.unwrap_or(default_port(named(&uri).ok().flatten().unwrap_or_default()));
+            let port = port_of(&uri, named(&uri).ok().flatten());
             pop_route = self.is_own(uri.host, port);
         }
         if pop_route {
@@ -98,7 +97,7 @@ impl Engine {
             return Err(Refusal::new(400, "Bad Request-URI"));
         };
         let wanted = named(&uri)?;
-        let port = uri.port.unwrap_or(default_port(wanted.unwrap_or_default()));
+        let port = port_of(&uri, wanted);
         if self.is_own(uri.host, port) {
             return Err(Refusal::new(404, "No Such User Here"));
         }
@@ -108,7 +107,7 @@ impl Engine {
     /// The hop that a Route or a Request-URI names, by the transport that it asks for.
     fn hop_of(&self, uri: &Uri<'_>, pop_route: bool) -> Result<Hop, Refusal> {
         let wanted = named(uri)?;
-        let port = uri.port.unwrap_or(default_port(wanted.unwrap_or_default()));
+        let port = port_of(uri, wanted);
         match self.resolve(uri.host, port, wanted) {
             Some(endpoint) => self.hop_to(endpoint, wanted, pop_route, None),
             None => Err(NOT_ALLOWED),
@@ -216,6 +215,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn port_of(uri: &Uri<'_>, wanted: Option<Transport>) -> u16 {
+    uri.port.unwrap_or_else(|| default_port(wanted.unwrap_or_default()))
 }
 
 /// Whether a URI asks for encryption on every hop.

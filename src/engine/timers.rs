@@ -1,12 +1,11 @@
 //! What happens when nothing arrives.
 
 use crate::delivery::{Asked, Evidence, Report, Verdict};
-use crate::engine::answer::Answer;
+use crate::engine::answer::{Answer, answer_len_max};
 use crate::engine::back::{Back, Leaves};
 use crate::engine::record::{self, Errand, Record, Towards};
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
-use crate::limits::FORWARD_GROWTH_MAX;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departures, Owner, Purse};
 use crate::time::Instant;
@@ -170,8 +169,8 @@ impl Engine {
         let Some(record) = self.records.get(handle) else { return Leaves::Here };
         let Some(request) = self.stored(handle, record) else { return Leaves::Here };
         let source = Source { ip: record.sms.remote.ip, port: record.source_port };
-        let len_max = request.octets.len() + FORWARD_GROWTH_MAX;
-        let to = Back { owner, ..Back::to(record.sms, Purse::Evidence, len_max) };
+        let to = Back::to(record.sms, Purse::Evidence, answer_len_max(&request));
+        let to = Back { owner, ..to };
         let answer = Answer { answer, extra: Extra::None, source };
         self.respond_to(&request, record.fingerprint, answer, to, out)
     }
