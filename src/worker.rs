@@ -170,6 +170,8 @@ pub struct Worker {
     pub refusal: Option<String>,
     /// What its tables take.
     pub footprint: Footprint,
+    /// Octets that its connections take, used or not.
+    pub connections_size: usize,
     /// Its thread.
     pub thread: JoinHandle<()>,
 }
@@ -178,6 +180,7 @@ struct Ready {
     kind: Kind,
     refusal: Option<String>,
     footprint: Footprint,
+    connections_size: usize,
 }
 
 /// Starts a worker, and returns when everything it needs is allocated and its sockets are armed. It
@@ -203,8 +206,8 @@ pub fn start(plan: Plan) -> io::Result<Worker> {
         Err(error) => drop(tell.send(Err(error))),
     })?;
     match told.recv() {
-        Ok(Ok(Ready { kind, refusal, footprint })) => {
-            Ok(Worker { kind, refusal, footprint, thread })
+        Ok(Ok(Ready { kind, refusal, footprint, connections_size })) => {
+            Ok(Worker { kind, refusal, footprint, connections_size, thread })
         }
         Ok(Err(error)) => Err(error),
         Err(channel::RecvError) => Err(io::Error::other("the worker ended while it started")),
@@ -250,6 +253,7 @@ impl Turner {
             kind: driver.kind(),
             refusal: driver.refusal().map(ToString::to_string),
             footprint: engine.footprint(),
+            connections_size: driver.connections_size(),
         };
         let turner = Self {
             driver,

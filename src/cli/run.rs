@@ -23,6 +23,7 @@ use crate::oam::socket::Server;
 use crate::oam::status::duration;
 use crate::oam::verdicts::{self, Context, Writer, role_name};
 use crate::oam::{self, IdentityError, Loss, Service, StartError, Stopped};
+use crate::packet::Transport;
 
 /// How often a drain is looked after.
 const DRAIN_PAUSE: Duration = Duration::from_millis(20);
@@ -353,6 +354,12 @@ fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> 
         memory.finished_transaction,
         memory.total >> 20,
     ));
+    lines.push(format!(
+        "  streams   {} connections a worker, {} of one source at most, {} MiB",
+        capacity.connections,
+        capacity.connections_per_source,
+        service.connections_size() >> 20,
+    ));
     lines.push(match &config.state_directory {
         Some(path) => format!("  state     {}", path.display()),
         None => "  state     none: a new secret at each start".to_owned(),
@@ -403,8 +410,20 @@ fn uses(
     let listener = config.listeners.get(index);
     let advertise = listener.and_then(|listener: &Listener| listener.advertise.as_ref());
     let mut uses = advertise.map_or_else(String::new, |advertise| format!(" as {advertise}"));
+    for transport in listener.iter().flat_map(|listener| &listener.transports) {
+        uses.push(' ');
+        uses.push_str(transport_name(*transport));
+    }
     if service.request_addresses().contains(&address) {
         uses.push_str(if listener.is_some() { ", own requests too" } else { ", own requests" });
     }
     uses
+}
+
+const fn transport_name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+    }
 }

@@ -163,6 +163,14 @@ impl Driver {
         self.refusal.as_ref()
     }
 
+    /// Octets that connections take, whether they are used or not; 0 where there can be none.
+    pub fn connections_size(&self) -> usize {
+        match &self.backend {
+            Backend::Uring(uring) => uring.connections_size(),
+            Backend::Mmsg(mmsg) => mmsg.connections_size(),
+        }
+    }
+
     /// The time.
     pub fn now(&self) -> Instant {
         clock::now()

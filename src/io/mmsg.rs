@@ -198,6 +198,10 @@ impl Mmsg {
         }
     }
 
+    pub(super) fn connections_size(&self) -> usize {
+        self.lines.as_ref().map_or(0, Lines::size)
+    }
+
     /// A moment before which nothing is due by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.lines.as_ref().and_then(Lines::next_deadline)

@@ -17,7 +17,8 @@ use super::socket::set;
 use super::touched;
 use crate::id::WorkerId;
 use crate::limits::{
-    BURST_SIZE, STREAM_READS, STREAM_SOCKETS_MAX, STREAM_STALLED_MS, STREAM_TIMERS_PER_TURN_MAX,
+    BURST_SIZE, STREAM_READ_SIZE, STREAM_READS, STREAM_SOCKETS_MAX, STREAM_STALLED_MS,
+    STREAM_TIMERS_PER_TURN_MAX,
 };
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Arrival, Departures, Endpoint, Slot, SocketId, Transport, ip_octets};
@@ -387,6 +388,11 @@ impl Connections {
         };
         let flow = self.streams.flow(message.index);
         Arrival { flow, at, octets, truncated: message.truncated }
+    }
+
+    /// Octets of everything that is kept for connections and for what is read from them.
+    pub(super) fn size(&self) -> usize {
+        self.streams.size() + size_of_val(&*self.files) + STREAM_READS * STREAM_READ_SIZE
     }
 
     /// How many connections there may be.

@@ -544,6 +544,10 @@ impl Uring {
         taken
     }
 
+    pub(super) fn connections_size(&self) -> usize {
+        self.lines.as_ref().map_or(0, |lines| lines.connections.size())
+    }
+
     /// A moment before which nothing is due by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.lines.as_ref().and_then(|lines| lines.connections.streams.next_deadline())

@@ -162,6 +162,11 @@ impl Service {
         &self.listening
     }
 
+    /// Octets that connections take in all workers, used or not.
+    pub fn connections_size(&self) -> usize {
+        self.workers.iter().map(|worker| worker.connections_size).sum()
+    }
+
     /// Where own requests leave from.
     pub fn request_addresses(&self) -> &[SocketAddr] {
         &self.requests
@@ -443,12 +448,13 @@ fn steered(config: &Config, bound: &[Bound]) -> io::Result<Vec<UdpSocket>> {
         .collect()
 }
 
-/// Where sockets are bound: listeners once, for all workers have the same, and then those of own
-/// requests.
+/// Where sockets are bound that own requests leave from, and all others before them if wanted:
+/// listeners once, for all workers have the same.
 fn addresses(bound: &[Bound], requests: bool) -> Box<[SocketAddr]> {
-    let mut found: Vec<SocketAddr> = Vec::new();
-    for local in bound.iter().flat_map(Bound::listeners) {
-        if (!requests || local.requests) && !found.contains(&local.address) {
+    let listeners = bound.first().filter(|_| !requests).map_or(&[][..], Bound::places);
+    let mut found = Vec::from(listeners);
+    for local in bound.iter().flat_map(Bound::locals).filter(|local| local.requests) {
+        if !found.contains(&local.address) {
             found.push(local.address);
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Bound {
     /// Of datagrams: the listeners, then those of own requests.
     pub(super) datagrams: Vec<UdpSocket>,
     pub(super) streams: Vec<StreamSocket>,
+    /// Where each listener of the configuration was bound.
+    places: Vec<SocketAddr>,
     listening: Vec<Local>,
     own: Vec<Local>,
     connecting: Vec<Local>,
@@ -42,12 +44,16 @@ pub(super) fn bound(config: &Config, workers: usize) -> Result<Vec<Bound>, Start
         let groups =
             groups(listener, workers).map_err(|error| StartError::Bind(listener.address, error))?;
         let v4 = listener.address.is_ipv4();
+        let address = groups.address;
         for (bound, socket) in all.iter_mut().zip(groups.datagrams) {
             let requests = single_port && bound.first_of(v4).is_none();
             bound.listen_to(socket, listener, requests)?;
         }
         for (bound, socket) in all.iter_mut().zip(groups.connections) {
             bound.accept_from(socket, listener)?;
+        }
+        for bound in &mut all {
+            bound.places.push(address);
         }
     }
     if let Requests::Ports(range) = config.requests {
@@ -82,8 +88,9 @@ pub(super) fn rules(config: &Config, worker: WorkerId) -> Rules {
 }
 
 /// One socket for each worker at the same address, for datagrams and for connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Groups {
+    address: SocketAddr,
     datagrams: Vec<UdpSocket>,
     connections: Vec<TcpListener>,
 }
@@ -92,17 +99,20 @@ fn groups(listener: &config::Listener, workers: usize) -> io::Result<Groups> {
     let listens = |transport| listener.transports.contains(&transport);
     let mut tries = 0;
     loop {
-        let mut groups = Groups::default();
+        let mut datagrams = Vec::new();
         let mut address = listener.address;
         if listens(Transport::Udp) {
-            groups.datagrams = group(address, workers)?;
-            address = groups.datagrams[0].local_addr()?;
+            datagrams = group(address, workers)?;
+            address = datagrams[0].local_addr()?;
         }
         if !listens(Transport::Tcp) {
-            return Ok(groups);
+            return Ok(Groups { address, datagrams, connections: Vec::new() });
         }
         match accepting(address, workers) {
-            Ok(connections) => return Ok(Groups { connections, ..groups }),
+            Ok(connections) => {
+                let address = connections[0].local_addr()?;
+                return Ok(Groups { address, datagrams, connections });
+            }
             // A port that is free for datagrams need not be for connections; another one may be.
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse
@@ -179,9 +189,9 @@ impl Bound {
         self.listening.iter().chain(&self.own).chain(&self.connecting)
     }
 
-    /// Those that are listened on, and then those of own requests.
-    pub(super) fn listeners(&self) -> impl Iterator<Item = &Local> {
-        self.listening.iter().chain(&self.connecting).chain(&self.own)
+    /// Where each listener of the configuration was bound.
+    pub(super) fn places(&self) -> &[SocketAddr] {
+        &self.places
     }
 
     /// The sockets on which datagrams are listened for.

@@ -68,6 +68,10 @@ impl Lines {
         Ok(lines)
     }
 
+    pub(super) fn size(&self) -> usize {
+        self.connections.size()
+    }
+
     pub(super) fn epoll(&self) -> RawFd {
         self.epoll.as_raw_fd()
     }
