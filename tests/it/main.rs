@@ -35,6 +35,7 @@ mod streams;
 mod streams_workers;
 mod stuck;
 mod tidy;
+mod trunk;
 mod workers;
 mod workers_breaker;
 
