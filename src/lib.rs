@@ -84,11 +84,36 @@
 //! copies it into a [`handover`] parcel: one hop, bounded, never waited for. A retransmission whose
 //! answer is a function of its own octets is answered where it arrives, out of the home's shard of the
 //! [`store::Directory`]. A connection is of the worker that has accepted or opened it: a response to
-//! what came on it is handed back to that worker. So steering ([`io::steer`]) only spreads load; no verdict depends on it.
+//! what came on it is handed back to that worker. So steering ([`io::steer`]) only spreads load; no
+//! verdict depends on it.
 //!
 //! A worker that stands still or breaks is *lost*: its word is taken from it for good
 //! ([`store::Gate`]), what was open on it is told as unknown by the supervisor, and nobody accepts
 //! anew what is at home there.
+//!
+//! # Connections
+//!
+//! ```text
+//!   kernel -read-> parked reads --+                            +--> outboxes -write-> kernel
+//!                  (the driver's) |  session::stream::Streams  |    (the connection's)
+//!                    tails -------+--> frame -> Arrival        |
+//!                                      engine ... Departure ---+
+//! ```
+//!
+//! Over TCP the same messages take the same way: [`session::stream`] divides what is read into messages
+//! in place, copying only what is torn off at the end of a read, and collects what a turn sends to one
+//! connection for one write. So a *trunk* between us and an SBC costs one read and one write for many
+//! messages. It knows no system call; [`io`] carries out what it orders on io_uring or epoll, and the
+//! simulator over a network of its own.
+//!
+//! * What cannot be divided ends the connection: nothing behind a doubtful length is ever taken for a
+//!   message.
+//! * A response leaves on the connection of its request, else on a new one to the address of its Via
+//!   (RFC 3261 section 18.2.2). A request leaves on the connection that we opened to its next hop.
+//! * A message that was written proves nothing more when its connection ends: the answer may come on
+//!   another one, until timer F. One of which no octet was written goes to the next server.
+//! * Whoever does not read, does not finish what he begins, or is silent for long, is disconnected;
+//!   each of that has a limit and a counter, and none of it holds a slot.
 //!
 //! # What holds everywhere
 //!

@@ -162,7 +162,9 @@ fn explained(error: StartError) -> Failure {
         | StartError::Ports(..)
         | StartError::Steering(_)
         | StartError::Worker(..)
-        | StartError::Supervisor(_) => Exit::Os,
+        | StartError::Supervisor(_)
+        | StartError::Files(_)
+        | StartError::FewFiles { .. } => Exit::Os,
     };
     let hint = match &error {
         StartError::Bind(address, error)
@@ -175,7 +177,9 @@ fn explained(error: StartError) -> Failure {
         | StartError::Identity(_)
         | StartError::Steering(_)
         | StartError::Worker(..)
-        | StartError::Supervisor(_) => "",
+        | StartError::Supervisor(_)
+        | StartError::Files(_)
+        | StartError::FewFiles { .. } => "",
     };
     Failure(exit, format!("{error}{hint}"))
 }

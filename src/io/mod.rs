@@ -54,7 +54,7 @@ use std::collections::VecDeque;
 pub use self::carrier::{Carried, Carrier, Wanted};
 pub(crate) use self::clock::now;
 pub use self::driver::{Choice, Driver, Event, Kind, Polling};
-pub use self::socket::{SocketSpec, bind, bind_in};
+pub use self::socket::{SocketSpec, bind, bind_in, raise_files};
 pub use self::steering::{steer, steer_around};
 pub use self::stream::{Sockets, StreamSocket, listen};
 pub use self::waker::Waker;

@@ -79,6 +79,32 @@ pub fn bind_in(spec: &SocketSpec, ports: RangeInclusive<u16>) -> io::Result<UdpS
     Err(io::ErrorKind::AddrInUse.into())
 }
 
+/// Lets the process have as many files open as it needs, as far as the system allows. Returns how many
+/// that are.
+///
+/// # Errors
+///
+/// Returns what the kernel answered.
+pub fn raise_files(wanted: u64) -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is written within the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if limit.rlim_cur >= wanted {
+        return Ok(limit.rlim_cur);
+    }
+    // More than the hard limit needs a capability: where it is not to be had, as much as there is.
+    for hard in [wanted.max(limit.rlim_max), limit.rlim_max] {
+        let raised = libc::rlimit { rlim_cur: wanted.min(hard), rlim_max: hard };
+        // SAFETY: `raised` is read within the call.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+            return Ok(raised.rlim_cur);
+        }
+    }
+    Err(io::Error::last_os_error())
+}
+
 fn set_buffers(socket: &Socket, spec: &SocketSpec) -> io::Result<()> {
     if spec.receive_buffer > 0 {
         let size = i32::try_from(spec.receive_buffer).unwrap_or(i32::MAX);

@@ -15,7 +15,7 @@ use crate::config::{self, Config};
 use crate::delivery::Account;
 use crate::engine::{Common, Footprint, Neighbours, Serving};
 use crate::handover;
-use crate::io::{Choice, Kind, Polling, now, steer};
+use crate::io::{Choice, Kind, Polling, now, raise_files, steer};
 use crate::limits::ACCOUNTS_WAITING_MAX;
 use crate::metrics::{Counter, Tally, Total};
 use crate::oam::clock::TimeOfDay;
@@ -48,6 +48,15 @@ pub struct Service {
 /// Why a service did not start.
 #[derive(Debug)]
 pub enum StartError {
+    /// The system does not say how many files may be open.
+    Files(io::Error),
+    /// All connections together need more files than may be open.
+    FewFiles {
+        /// Needed.
+        wanted: u64,
+        /// Allowed (RLIMIT_NOFILE).
+        allowed: u64,
+    },
     /// A socket could not be bound.
     Bind(SocketAddr, io::Error),
     /// No port of the range could be bound for own requests.
@@ -65,6 +74,12 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Files(error) => write!(f, "cannot ask for open files: {error}"),
+            Self::FewFiles { wanted, allowed } => write!(
+                f,
+                "{wanted} files may be needed, and {allowed} may be open: raise RLIMIT_NOFILE \
+                 (LimitNOFILE= of the unit), or lower `connections`"
+            ),
             Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
             Self::Ports(range, error) => {
                 write!(f, "no port of {}-{} can be bound: {error}", range.first, range.last)
@@ -90,6 +105,12 @@ pub struct Stopped {
     pub losses: Vec<Loss>,
 }
 
+/// Sockets, ring and waker of a worker.
+const FILES_PER_WORKER: u64 = 48;
+
+/// What the process has open beside its workers.
+const FILES_BESIDE: u64 = 64;
+
 /// How long a worker that ends, and is not lost, is waited for beyond what it may wait itself.
 const ENDING_PATIENCE_MS: u32 = 10_000;
 
@@ -108,6 +129,13 @@ impl Service {
         // First of all: where listeners are shared, a second process must not even bind them.
         let directory = config.state_directory.as_deref();
         let identity = Identity::open(directory).map_err(StartError::Identity)?;
+        let connections = u64::from(config.capacity.connections) * count as u64;
+        let wanted = connections + count as u64 * FILES_PER_WORKER + FILES_BESIDE;
+        match raise_files(wanted) {
+            Ok(allowed) if allowed >= wanted => {}
+            Ok(allowed) => return Err(StartError::FewFiles { wanted, allowed }),
+            Err(error) => return Err(StartError::Files(error)),
+        }
         let bound = bound(config, count)?;
         let steered = steered(config, &bound).map_err(StartError::Steering)?;
         let doors = bound.iter().map(Bound::doors).collect::<io::Result<Vec<_>>>();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use roger::config::Config;
 use roger::delivery::{Account, Report, Verdict};
 use roger::metrics::Counter;
-use roger::oam::Service;
+use roger::oam::{Service, StartError};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -313,4 +313,21 @@ fn strangers_are_not_let_in_and_peers_only_so_often() {
     line.send(&message(1, own, "hello").replace("MESSAGE", "OPTIONS"));
     assert!(line.message().starts_with("SIP/2.0 200 OK\r\n"));
     service.stop();
+}
+
+#[test]
+fn more_connections_than_files_are_refused_at_the_start() {
+    let (sms, im) = (listener(SMS), listener(IM));
+    let text = format!(
+        "[workers]\ncount = 64\ncpus = \"any\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
+         [[peer]]\nname = \"s\"\nside = \"sms\"\naddress = \"{}\"\n\
+         [[peer]]\nname = \"i\"\nside = \"im\"\nrole = \"endpoint\"\naddress = \"{}\"\n\
+         [capacity]\nrate = 1000\nopen = 1024\nconnections = 60000\n",
+        sms.local_addr().unwrap(),
+        im.local_addr().unwrap()
+    );
+    let config = Config::parse(&text, "test").unwrap();
+    let error = Service::start(&config, false).unwrap_err();
+    assert!(matches!(error, StartError::FewFiles { wanted: 3_840_000.., .. }), "{error:?}");
+    assert!(error.to_string().contains("raise RLIMIT_NOFILE"));
 }
