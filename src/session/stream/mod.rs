@@ -819,12 +819,13 @@ impl Streams {
         if connection.state == State::Connecting {
             return over(connection.heard, STREAM_CONNECT_MS).then_some(Counter::ConnectionsFailed);
         }
-        if connection.stalled.is_some_and(|since| over(since, STREAM_STALLED_MS)) {
-            return Some(Counter::ClosedUnread);
-        }
+        let is_stalled = connection.stalled.is_some_and(|since| over(since, STREAM_STALLED_MS));
         // What is parked here is not the other end's delay.
-        if connection.parked > 0 {
+        if connection.parked > 0 && (connection.outbox.is_none() || !is_stalled) {
             return None;
+        }
+        if is_stalled {
+            return Some(Counter::ClosedUnread);
         }
         if connection.in_message.is_some_and(|since| over(since, STREAM_HEADER_MS)) {
             return Some(Counter::ClosedSlow);

@@ -71,7 +71,7 @@ fn assert_says(
     close(streams, index);
 }
 
-fn close(streams: &mut Streams, index: u16) {
+pub(super) fn close(streams: &mut Streams, index: u16) {
     streams.read_ended(index, Ok(()));
     while streams.is_busy() {
         match streams.order() {
@@ -142,7 +142,9 @@ fn every_vector_cut_at_every_octet() {
         assert_said(&stream, &mut streams, &every, 1);
         // In two pieces, cut at every octet of the vector and around it.
         let from = stream.len() - behind.len() - 2 - vector.len() - 4;
-        for cut in from..stream.len() {
+        // The few long ones would take most of the time; each octet of them ends a read above.
+        let step = if vector.len() > 4_000 { 11 } else { 1 };
+        for cut in (from..stream.len()).step_by(step) {
             assert_says(&stream, &expected, &mut streams, &[cut], 1);
         }
     }
