@@ -378,10 +378,8 @@ impl Streams {
         let was_skipping = inbox.is_skipping();
         let found = inbox.next(tails, index, (read, at), *is_lent, &mut pings);
         let has_ended = was_skipping && !inbox.is_skipping();
-        let is_in_message = match found {
-            Found::InTail { .. } => inbox.is_skipping(),
-            _ => inbox.is_skipping() || (inbox.has_begun() && !*is_lent),
-        };
+        let is_whole = matches!(found, Found::InTail { .. }) || *is_lent;
+        let is_in_message = inbox.is_skipping() || (inbox.has_begun() && !is_whole);
         // The next message has a time of its own.
         if !is_in_message || has_ended {
             connection.in_message = None;

@@ -1,5 +1,12 @@
 //! A driver that does what it is told, for one connection or many, and what all tests share.
 
+#![expect(
+    clippy::disallowed_macros,
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests may allocate, and their numbers are small"
+)]
+
 mod attack;
 mod deadlines;
 mod limits;

@@ -146,7 +146,8 @@ fn a_tail_is_kept_until_it_was_looked_at() {
     let rest = [&first[50..], &message(2, 0)[..20]].concat();
     streams.read(index, START);
     let mut at = 0;
-    let Next::Message(Message { place: Place::Tail, .. }) = streams.next(index, &rest, &mut at, START)
+    let Next::Message(Message { place: Place::Tail, .. }) =
+        streams.next(index, &rest, &mut at, START)
     else {
         panic!("it is complete")
     };

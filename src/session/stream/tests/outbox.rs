@@ -62,8 +62,10 @@ fn every_cut_of_a_partly_written_outbox() {
         let index = half_written(&mut streams, written);
         streams.read_ended(index, Err(libc::ECONNRESET));
         assert_eq!(orders(&mut streams), [Order::Shut(index)]);
-        let before: Vec<_> =
-            certain(written, SendError::NotWritten).into_iter().filter(|(_, sent)| sent.is_ok()).collect();
+        let before: Vec<_> = certain(written, SendError::NotWritten)
+            .into_iter()
+            .filter(|(_, sent)| sent.is_ok())
+            .collect();
         assert_eq!(told(&mut streams), before, "it may still be being written");
         let more = (len - written).min(5);
         streams.written(index, Ok(more), START);

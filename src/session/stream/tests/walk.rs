@@ -43,7 +43,8 @@ struct World {
 
 /// Three octets of an owner, two of a length, and the rest is the owner's as well.
 fn departure(owner: usize, len: usize) -> Vec<u8> {
-    let head = [b'D', (owner >> 16) as u8, (owner >> 8) as u8, owner as u8, (len >> 8) as u8, len as u8];
+    let head =
+        [b'D', (owner >> 16) as u8, (owner >> 8) as u8, owner as u8, (len >> 8) as u8, len as u8];
     let mut octets = head.to_vec();
     octets.resize(len.max(head.len()), owner as u8 ^ 0x55);
     octets
@@ -138,7 +139,9 @@ impl World {
     }
 
     fn speak(&mut self) {
-        let Some(index) = self.any(|link| link.end.is_none() && link.stream.len() < 60_000) else { return };
+        let Some(index) = self.any(|link| link.end.is_none() && link.stream.len() < 60_000) else {
+            return;
+        };
         self.serial += 1;
         let size = if self.chance.one_in(10) { self.chance.below(12_000) } else { 40 };
         let (is_bad, is_ping) = (self.chance.one_in(200), self.chance.one_in(4));
@@ -204,7 +207,11 @@ impl World {
         let result = if link.is_gone || fails || (link.is_shut && part % 2 == 0) {
             Err(if link.is_shut { libc::ECANCELED } else { libc::EPIPE })
         } else {
-            let len = if is_short { 1 + (part % unwritten.len() as u64) as usize } else { unwritten.len() };
+            let len = if is_short {
+                1 + (part % unwritten.len() as u64) as usize
+            } else {
+                unwritten.len()
+            };
             link.came.extend_from_slice(&unwritten[..len]);
             Ok(len)
         };
@@ -373,7 +380,9 @@ fn a_random_walk() {
         ] {
             assert!(tally(counter) > 0, "{counter:?}");
         }
-        let told = |kind: fn(&super::Sent) -> bool| world.sent.iter().any(|sent| kind(&sent.told.unwrap()));
+        let told = |kind: fn(&super::Sent) -> bool| {
+            world.sent.iter().any(|sent| kind(&sent.told.unwrap()))
+        };
         assert!(told(|sent| sent.is_ok()));
         assert!(told(|sent| *sent == Err(SendError::NotWritten)));
         assert!(told(|sent| *sent == Err(SendError::NoConnection)));
