@@ -9,6 +9,7 @@ pub mod check;
 pub mod decode;
 pub mod demo;
 pub mod explain;
+pub mod load;
 pub mod run;
 pub mod status;
 
@@ -40,6 +41,8 @@ enum Verb {
     Run(run::Arguments),
     /// Say everything that is wrong with a configuration, and what it comes to
     Check(check::Arguments),
+    /// Load any SIP system with messages and measure what comes of them
+    Load(load::Arguments),
     /// Ask a running process for its counters and peers
     Status(status::Arguments),
     /// Say what octets mean, as JSON: a message of a capture, or many
@@ -68,6 +71,10 @@ pub enum Exit {
     Temporary = 75,
     /// The configuration is wrong.
     Config = 78,
+    /// It ended without any message.
+    Nothing = 99,
+    /// It was interrupted.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -91,6 +98,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Demo(arguments) => demo::main(&arguments, terminal).into(),
         Verb::Run(arguments) => run::main(&arguments, terminal).into(),
         Verb::Check(arguments) => check::main(&arguments, terminal).into(),
+        Verb::Load(arguments) => load::main(&arguments, terminal).into(),
         Verb::Status(arguments) => status::main(&arguments, terminal).into(),
         Verb::Decode(arguments) => decode::main(&arguments).into(),
         Verb::Explain(arguments) => explain::main(&arguments, terminal).into(),

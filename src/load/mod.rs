@@ -11,6 +11,7 @@
 //! the right verdict for each outcome stands in a table of its own ([`truth`]), so that a mistake
 //! of the engine cannot excuse itself.
 
+pub mod generator;
 pub mod im;
 pub mod judge;
 #[cfg(test)]

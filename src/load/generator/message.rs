@@ -1,0 +1,290 @@
+//! The messages: composed once, with the number of each written into its places.
+//!
+//! ```text
+//!   branch   z9hG4bK1a2b3c4d-00000007        text   roger: 1a2b3c4d-00000007 ...
+//!   Call-ID  1a2b3c4d-00000007@host                        run      number
+//! ```
+//! The number begins at the seventeenth septet of the text, so that in the GSM 7 bit packing its
+//! eight digits are seven whole octets (TS 23.038 section 6.1.2.1).
+
+#![expect(clippy::disallowed_macros, reason = "what is composed once is cold code")]
+
+use core::fmt;
+use std::net::SocketAddr;
+
+use memchr::memmem;
+
+use crate::load::generator::plan::{Plan, Profile};
+use crate::load::short::octets::{Kind, rp_data};
+use crate::packet::Transport;
+
+/// Digits of a run, and of a number.
+const DIGITS: usize = 8;
+
+/// Octets of what names a message: both, and a hyphen between them.
+pub const NAME_SIZE: usize = 2 * DIGITS + 1;
+
+/// Begins every text.
+const GREETING: &str = "roger: ";
+
+/// Octets of the shortest text, which has the greeting and the name of its message.
+pub const TEXT_SIZE_MIN: usize = GREETING.len() + NAME_SIZE;
+
+/// Septets of the longest text of one short message.
+pub const SMS_SIZE_MAX: usize = 160;
+
+/// Octets of the longest text of a pager message: RFC 3428 section 8 bounds the whole request to 1300.
+pub const PAGER_SIZE_MAX: usize = 800;
+
+/// What the rest of a text says, as often as it takes.
+const FILLER: &str = "The tide is in at a quarter past six, bring the boat round to the north side \
+                      and do not forget the lamp. ";
+
+/// Begins every branch (RFC 3261 section 8.1.1.7).
+const COOKIE: &str = "z9hG4bK";
+
+/// One run, in eight hexadecimal digits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RunId(pub u32);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl RunId {
+    /// The number in the name of a message of this run, which is all of `name`.
+    pub fn number_of(self, name: &[u8]) -> Option<u32> {
+        let name: &[u8; NAME_SIZE] = name.try_into().ok()?;
+        let (run, rest) = name.split_first_chunk::<DIGITS>()?;
+        let (hyphen, number) = rest.split_first()?;
+        let number = hex(number.first_chunk()?)?;
+        (hex(run)? == self.0 && *hyphen == b'-').then_some(number)
+    }
+}
+
+/// The eight lower-case digits of a number.
+pub const fn digits_of(number: u32) -> [u8; DIGITS] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let octets = number.to_be_bytes();
+    let mut digits = [0; DIGITS];
+    let mut at = 0;
+    while at < octets.len() {
+        digits[2 * at] = HEX[(octets[at] >> 4) as usize];
+        digits[2 * at + 1] = HEX[(octets[at] & 15) as usize];
+        at += 1;
+    }
+    digits
+}
+
+/// The number of eight lower-case digits.
+pub fn hex(digits: &[u8; DIGITS]) -> Option<u32> {
+    digits.iter().try_fold(0_u32, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u32::from(value))
+    })
+}
+
+/// Finds the name of a message in octets of which only the text is known.
+#[derive(Debug)]
+pub struct Search {
+    run: RunId,
+    finder: memmem::Finder<'static>,
+    /// From the name to the end of the body, where nothing is added behind the text.
+    from_end: usize,
+}
+
+impl Search {
+    /// For the messages of `plan`.
+    pub fn new(plan: &Plan) -> Self {
+        let needle = format!("{GREETING}{}-", plan.run);
+        Self {
+            run: plan.run,
+            finder: memmem::Finder::new(needle.as_bytes()).into_owned(),
+            from_end: plan.text_size - GREETING.len(),
+        }
+    }
+
+    /// The number of the message whose text stands in `body`.
+    pub fn number_in(&self, body: &[u8]) -> Option<u32> {
+        let usual = body.len().checked_sub(self.from_end);
+        let name = usual.and_then(|at| body.get(at..at + NAME_SIZE));
+        if let Some(number) = name.and_then(|name| self.run.number_of(name)) {
+            return Some(number);
+        }
+        let at = self.finder.find(body)? + GREETING.len();
+        self.run.number_of(body.get(at..at + NAME_SIZE)?)
+    }
+}
+
+/// What leaves: a message with zeros where each one has its number.
+#[derive(Debug)]
+pub struct Template {
+    octets: Box<[u8]>,
+    /// Where its number stands in hexadecimal digits.
+    numbers: Box<[usize]>,
+    /// Where a digit of its number stands, the lowest first in each recipient.
+    digits: Box<[Box<[usize]>]>,
+    /// Where its number stands in septets.
+    septets: Option<usize>,
+    /// Where RP-MR stands.
+    reference: Option<usize>,
+}
+
+impl Template {
+    /// The messages of `plan`, sent from `sent_by`.
+    pub fn new(plan: &Plan, sent_by: SocketAddr) -> Self {
+        let text = text(plan);
+        let (body, media_type) = match plan.profile {
+            Profile::Pager => (text.clone().into_bytes(), "text/plain"),
+            Profile::Sms => (rp_data(0, Kind::Gsm7, &text), "application/vnd.3gpp.sms"),
+        };
+        let head = head(plan, sent_by, media_type, body.len());
+        let head_len = head.len();
+        let mut octets = head.into_bytes();
+        octets.extend(&body);
+        let name = format!("{}-{}", plan.run, "0".repeat(DIGITS));
+        let numbers =
+            memmem::find_iter(&octets, name.as_bytes()).map(|at| at + DIGITS + 1).collect();
+        let number_at = GREETING.len() + DIGITS + 1;
+        let is_sms = plan.profile == Profile::Sms;
+        let user_data = octets.len() - (text.len() * 7).div_ceil(8);
+        Self {
+            digits: digits(&octets[..head_len], &plan.recipient),
+            numbers,
+            septets: is_sms.then(|| user_data + number_at * 7 / 8),
+            reference: is_sms.then_some(head_len + 1),
+            octets: octets.into(),
+        }
+        .with_zeros()
+    }
+
+    /// Writes message `number`; returns how many octets it has, which are as many for each.
+    pub fn write(&self, number: u32, to: &mut [u8]) -> usize {
+        let len = self.octets.len();
+        let to = &mut to[..len];
+        to.copy_from_slice(&self.octets);
+        let name = digits_of(number);
+        for &at in &self.numbers {
+            to[at..at + DIGITS].copy_from_slice(&name);
+        }
+        for places in &self.digits {
+            let mut rest = number;
+            for &at in places {
+                to[at] = b'0' + (rest % 10).to_le_bytes()[0];
+                rest /= 10;
+            }
+        }
+        if let Some(at) = self.septets {
+            to[at..at + 7].copy_from_slice(&packed(name));
+        }
+        if let Some(at) = self.reference {
+            to[at] = reference(number);
+        }
+        len
+    }
+
+    /// Octets of each message.
+    pub fn size(&self) -> usize {
+        self.octets.len()
+    }
+
+    fn with_zeros(mut self) -> Self {
+        for places in &self.digits {
+            places.iter().for_each(|&at| self.octets[at] = b'0');
+        }
+        self
+    }
+}
+
+/// RP-MR of message `number`.
+pub const fn reference(number: u32) -> u8 {
+    number.to_le_bytes()[0]
+}
+
+/// Eight septets in seven octets, the least significant bit first.
+fn packed(septets: [u8; DIGITS]) -> [u8; 7] {
+    let all = septets.iter().rev().fold(0_u64, |all, septet| all << 7 | u64::from(septet & 0x7F));
+    let [octets @ .., _] = all.to_le_bytes();
+    octets
+}
+
+fn text(plan: &Plan) -> String {
+    let mut text = format!("{GREETING}{}-{} ", plan.run, "0".repeat(DIGITS));
+    while text.len() < plan.text_size {
+        text.push_str(FILLER);
+    }
+    text.truncate(plan.text_size);
+    text
+}
+
+/// The positions of each `#` of the pattern, wherever it stands in `head`.
+fn digits(head: &[u8], pattern: &str) -> Box<[Box<[usize]>]> {
+    let places = |at: usize| -> Box<[usize]> {
+        let hashes = pattern.bytes().enumerate().filter(|(_, octet)| *octet == b'#');
+        let mut places: Box<[usize]> = hashes.map(|(offset, _)| at + offset).collect();
+        places.reverse();
+        places
+    };
+    if !pattern.contains('#') {
+        return Box::default();
+    }
+    memmem::find_iter(head, pattern.as_bytes()).map(places).collect()
+}
+
+/// The header section (RFC 3261 section 8.1.1, RFC 3428 section 4; TS 24.341 section 5.3.3.4.2 for
+/// short messages).
+fn head(plan: &Plan, sent_by: SocketAddr, media_type: &str, len: usize) -> String {
+    let Plan { run, recipient, domain, .. } = plan;
+    let uri = format!("sip:{recipient}@{domain}");
+    let transport = match plan.transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+        Transport::Tls => "TLS",
+    };
+    let zeros = "0".repeat(DIGITS);
+    let own = format!("sip:load@{sent_by}");
+    let identities = match plan.profile {
+        Profile::Pager => String::new(),
+        Profile::Sms => format!(
+            "P-Asserted-Identity: <{own}>\r\n\
+             P-Called-Party-ID: <{uri}>\r\n\
+             Accept-Contact: *;+g.3gpp.smsip;require;explicit\r\n\
+             Request-Disposition: no-fork\r\n"
+        ),
+    };
+    format!(
+        "MESSAGE {uri} SIP/2.0\r\n\
+         Via: SIP/2.0/{transport} {sent_by};branch={COOKIE}{run}-{zeros};rport\r\n\
+         Max-Forwards: 70\r\n\
+         From: <{own}>;tag={run}-{zeros}\r\n\
+         To: <{uri}>\r\n\
+         Call-ID: {run}-{zeros}@{host}\r\n\
+         CSeq: 1 MESSAGE\r\n\
+         {identities}\
+         Content-Type: {media_type}\r\n\
+         Content-Length: {len}\r\n\r\n",
+        host = sent_by.ip(),
+    )
+}
+
+/// What our own Via begins with, up to the number, behind the CRLF of the status line.
+pub fn own_via(plan: &Plan, sent_by: SocketAddr) -> Box<[u8]> {
+    let transport = match plan.transport {
+        Transport::Udp => "UDP",
+        Transport::Tcp => "TCP",
+        Transport::Tls => "TLS",
+    };
+    let via = format!("Via: SIP/2.0/{transport} {sent_by};branch={COOKIE}{}-", plan.run);
+    via.into_bytes().into()
+}
+
+/// The part of a branch behind its cookie.
+pub fn of_branch(branch: &[u8]) -> Option<&[u8]> {
+    branch.strip_prefix(COOKIE.as_bytes())
+}
