@@ -65,6 +65,7 @@ pub fn main(arguments: &Arguments, terminal: Terminal) -> Exit {
 fn run(arguments: &RunArguments, terminal: Terminal) -> Result<Exit, Failure> {
     let (plan, whole_ns) = arguments.plan().map_err(|error| Failure(Exit::Usage, error))?;
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    #[expect(clippy::disallowed_methods, reason = "the date of the results")]
     let started = SystemTime::now();
     #[expect(clippy::cast_precision_loss, reason = "a rate is below 2^53")]
     let rate = plan.pace.rate_mhz as f64 / 1_000.0;
@@ -234,12 +235,15 @@ fn exit(summary: &Summary, records: &Records, stop: Stop) -> Exit {
         Some(_) => summary.messages == 0,
         None => answered == 0,
     };
-    match stop {
-        // Whoever only answers is ended by a signal unless he was told for how long.
-        Stop::Soft | Stop::Now if records.sender.is_some() => Exit::Interrupted,
-        _ if nothing => Exit::Nothing,
-        _ if summary.ok => Exit::Ok,
-        _ => Exit::Failed,
+    // Whoever only answers is ended by a signal unless he was told for how long.
+    if stop != Stop::No && records.sender.is_some() {
+        Exit::Interrupted
+    } else if nothing {
+        Exit::Nothing
+    } else if summary.ok {
+        Exit::Ok
+    } else {
+        Exit::Failed
     }
 }
 

@@ -19,6 +19,7 @@ mod gateway_breaker;
 mod handed;
 mod identity;
 mod io_allocations;
+mod load_run;
 mod requirements;
 mod restart;
 mod run_process;

@@ -86,7 +86,7 @@ impl Screen {
             at if at < self.whole_ns => "measuring",
             _ => "last answers",
         };
-        let filled = if self.whole_ns == 0 { CELLS } else { CELLS * done_ns / self.whole_ns };
+        let filled = (CELLS * done_ns).checked_div(self.whole_ns).unwrap_or(CELLS);
         let bar: String = (0..CELLS).map(|cell| if cell < filled { '█' } else { ' ' }).collect();
         let _ = write!(
             line,

@@ -57,16 +57,17 @@ pub(super) enum Target {
     },
 }
 
-/// `sip:host:port;transport=udp`, or `self`.
+/// `sip:host:port;transport=tcp`, or `self`.
 pub(super) fn target(text: &str) -> Result<Target, String> {
     const FORM: &str =
-        "must look like sip:192.0.2.1:5060 or sip:sbc.example;transport=udp, or be 'self'";
+        "must look like sip:192.0.2.1:5060 or sip:sbc.example;transport=tcp, or be 'self'";
     let (base, parameters) = text.split_once(';').unwrap_or((text, ""));
     let full = if text.starts_with("sip:") { text.to_owned() } else { ["sip:", text].concat() };
     let uri = uri::parse(full.as_bytes()).map_err(|_| FORM.to_owned())?;
     let transport = match uri.param(b"transport").map(<[u8]>::to_ascii_lowercase).as_deref() {
         None | Some(b"udp") => Transport::Udp,
-        Some(_) => return Err("transport can be udp".to_owned()),
+        Some(b"tcp") => Transport::Tcp,
+        Some(_) => return Err("transport can be udp or tcp".to_owned()),
     };
     let known = parameters.is_empty() || parameters.to_ascii_lowercase().starts_with("transport=");
     if !known || parameters.contains(';') {
@@ -125,6 +126,7 @@ mod tests {
             ("sip:[::1]:5062", system("[::1]:5062", "[::1]:5062")),
             ("sip:127.0.0.1;transport=UDP", system("127.0.0.1", "127.0.0.1:5060")),
             ("self", Target::Myself { transport: Transport::Udp }),
+            ("self;transport=tcp", Target::Myself { transport: Transport::Tcp }),
         ] {
             assert_eq!(target(text), Ok(expected), "{text}");
         }

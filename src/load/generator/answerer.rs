@@ -2,18 +2,18 @@
 //! really have.
 
 use std::io;
-use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::io::{Driver, Event, Polling};
+use crate::io::{Driver, Event, Polling, Sockets};
 use crate::limits::BURST_SIZE;
 use crate::load::generator::message::Search;
 use crate::load::generator::mix::Answer;
 use crate::load::generator::plan::Plan;
 use crate::load::generator::record::Seen;
-use crate::load::generator::reply;
+use crate::load::generator::reply::{self, Said};
 use crate::load::generator::thread::{Cost, Meter, Opened, Orders, Ready, Stop, pin};
+use crate::load::generator::window::Window;
 use crate::metrics::Tally;
 use crate::packet::{Arrival, Departures, JournalSeq, Purse};
 use crate::time::Instant;
@@ -63,7 +63,7 @@ pub struct Told {
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) plan: Plan,
-    pub(super) socket: UdpSocket,
+    pub(super) sockets: Sockets,
     pub(super) cpu: Option<usize>,
     pub(super) orders: Arc<Orders>,
     pub(super) watch: Arc<Watch>,
@@ -100,14 +100,15 @@ struct State {
     search: Search,
     seen: Box<[Seen]>,
     counts: Counts,
+    window: Window,
 }
 
 impl Answerer {
     fn new(task: Task) -> io::Result<Self> {
-        let Task { plan, socket, cpu, orders, watch } = task;
+        let Task { plan, sockets, cpu, orders, watch } = task;
         pin(cpu)?;
         let tally = Arc::new(Tally::new(0));
-        let driver = Driver::open(Vec::from([socket]), plan.driver, Arc::clone(&tally))?;
+        let driver = Driver::open(sockets, plan.driver, Arc::clone(&tally))?;
         let messages = if plan.plays_both() { plan.messages } else { 0 };
         let messages = usize::try_from(messages).map_err(io::Error::other)?;
         let state = State {
@@ -117,6 +118,7 @@ impl Answerer {
                 responses: core::iter::repeat_n(0, 700).collect(),
                 ..Counts::default()
             },
+            window: Window::default(),
             plan,
         };
         let polling = state.plan.polling;
@@ -149,12 +151,17 @@ impl Answerer {
     fn take(&mut self) -> usize {
         let Self { driver, out, state, .. } = self;
         let room = out.free(Purse::Evidence).min(BURST_SIZE);
-        let work = driver.reap(out, room, &mut |event, out| {
-            if let Event::Burst(arrivals) = event {
+        let room = if state.window.is_open() { room } else { 0 };
+        let work = driver.reap(out, room, &mut |event, out| match event {
+            Event::Burst(arrivals) => {
                 for arrival in arrivals {
                     state.on_arrival(arrival, out);
                 }
             }
+            Event::Sent { owner, .. } => {
+                state.window.take(owner);
+            }
+            Event::Unreachable { .. } => {}
         });
         self.watch.requests.store(state.counts.requests, Ordering::Relaxed);
         work + driver.submit(out, JournalSeq::NOW)
@@ -177,12 +184,13 @@ impl State {
 
     fn on_request(&mut self, request: &Request<'_>, arrival: &Arrival<'_>, out: &mut Departures) {
         if request.method != Method::Message {
-            reply::answer_other(request, arrival, out);
+            reply::answer_other(request, arrival, (&mut self.window, out));
             return;
         }
         if let Some(fault) = request.fault {
             self.counts.malformed += 1;
-            reply::answer(request, (fault.status, fault.reason, Extra::None), arrival, out);
+            let said = Said { status: fault.status, reason: fault.reason, extra: Extra::None };
+            reply::answer(request, said, arrival, (&mut self.window, out));
             return;
         }
         let mark = reply::mark_of(request);
@@ -197,14 +205,16 @@ impl State {
                 if let Some(count) = self.counts.responses.get_mut(usize::from(status)) {
                     *count += 1;
                 }
-                let said = (status, sip::reason_phrase(status), Extra::None);
-                reply::answer(request, said, arrival, out);
+                let reason = sip::reason_phrase(status);
+                let said = Said { status, reason, extra: Extra::None };
+                reply::answer(request, said, arrival, (&mut self.window, out));
             }
             Some(Answer::Silence) => self.counts.silent += 1,
             None => {
                 self.counts.stray_requests += 1;
-                let said = (404, "Not a Message of This Run", Extra::None);
-                reply::answer(request, said, arrival, out);
+                let reason = "Not a Message of This Run";
+                let said = Said { status: 404, reason, extra: Extra::None };
+                reply::answer(request, said, arrival, (&mut self.window, out));
             }
         }
     }

@@ -288,3 +288,148 @@ pub fn own_via(plan: &Plan, sent_by: SocketAddr) -> Box<[u8]> {
 pub fn of_branch(branch: &[u8]) -> Option<&[u8]> {
     branch.strip_prefix(COOKIE.as_bytes())
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::io::{Choice, Polling};
+    use crate::load::generator::mix::Mix;
+    use crate::load::generator::plan::{Pace, Timers};
+    use crate::wire::rp::{self, Direction};
+    use crate::wire::sip::{self, Method};
+    use crate::wire::tpdu::{self, Tpdu, UserData};
+
+    const RUN: RunId = RunId(0xbeef_0001);
+
+    pub(in crate::load::generator) fn plan(profile: Profile) -> Plan {
+        Plan {
+            run: RUN,
+            seed: 1,
+            profile,
+            target: "10.0.0.1:5060".parse().unwrap(),
+            transport: Transport::Udp,
+            sender: None,
+            answerer: None,
+            pace: Pace::new(1_000),
+            messages: 1_000,
+            warmup: 0,
+            mix: Mix::read("200").unwrap(),
+            timers: Timers::RFC_3261,
+            recipient: String::from("+1555#######"),
+            domain: String::from("im.example:5070"),
+            text_size: 140,
+            driver: Choice::Auto,
+            polling: Polling::Adaptive,
+        }
+    }
+
+    fn own() -> SocketAddr {
+        "10.0.0.9:5080".parse().unwrap()
+    }
+
+    fn written(plan: &Plan, number: u32) -> Vec<u8> {
+        let mut octets = [0xFF; 2_000];
+        let len = Template::new(plan, own()).write(number, &mut octets);
+        octets[..len].to_vec()
+    }
+
+    fn request(octets: &[u8]) -> sip::Request<'_> {
+        let Ok(sip::Message::Request(request)) = sip::parse(octets) else { panic!() };
+        assert_eq!((request.fault, request.method), (None, Method::Message));
+        request
+    }
+
+    #[test]
+    fn a_message_has_its_number_wherever_it_is_looked_for() {
+        for profile in [Profile::Pager, Profile::Sms] {
+            let plan = plan(profile);
+            for number in [0, 7, 0x89ab_cdef] {
+                let octets = written(&plan, number);
+                let request = request(&octets);
+                let fields = request.fields;
+                let name = of_branch(fields.via.branch.of(&octets)).unwrap();
+                assert_eq!(RUN.number_of(name), Some(number));
+                let call_id = fields.call_id.of(&octets).strip_suffix(b"@10.0.0.9").unwrap();
+                assert_eq!(RUN.number_of(call_id), Some(number));
+                assert_eq!(RUN.number_of(fields.from_tag.of(&octets)), Some(number));
+                let user = format!("sip:+1555{:07}@im.example:5070", number % 10_000_000);
+                assert_eq!(request.uri.of(&octets), user.as_bytes());
+                assert_eq!(fields.to_uri.of(&octets), user.as_bytes());
+                assert!(octets.len() <= 1_300);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_names_its_message() {
+        let plan = plan(Profile::Pager);
+        let search = Search::new(&plan);
+        for number in [0, 7, u32::MAX] {
+            let octets = written(&plan, number);
+            let body = request(&octets).fields.body.of(&octets);
+            assert_eq!(body.len(), 140);
+            assert_eq!(search.number_in(body), Some(number));
+            // What a gateway puts around it, and what it cuts off, does not matter.
+            let wrapped = [b"From: <x>\r\n\r\n".as_slice(), body, b"\r\n"].concat();
+            assert_eq!(search.number_in(&wrapped), Some(number));
+            assert_eq!(search.number_in(&body[..TEXT_SIZE_MIN]), Some(number));
+            assert_eq!(search.number_in(&body[..TEXT_SIZE_MIN - 1]), None);
+        }
+        let other = Search::new(&Plan { run: RunId(1), ..plan.clone() });
+        assert_eq!(other.number_in(&written(&plan, 7)), None);
+        assert_eq!(search.number_in(b""), None);
+    }
+
+    #[test]
+    fn a_short_message_says_the_same_in_septets() {
+        for text_size in [TEXT_SIZE_MIN, 140, SMS_SIZE_MAX] {
+            let plan = Plan { text_size, ..plan(Profile::Sms) };
+            let octets = written(&plan, 0x1234_abcd);
+            let body = request(&octets).fields.body.of(&octets);
+            let Ok(rp::Message::Data(data)) = rp::parse(body) else { panic!() };
+            assert_eq!((data.reference, data.direction), (0xcd, Direction::NetworkToMs));
+            let read = tpdu::parse(data.tpdu, Direction::NetworkToMs, tpdu::Answer::Ack);
+            let Ok(Tpdu::Deliver(deliver)) = read else { panic!() };
+            let mut text = [0; UserData::TEXT_SIZE_MAX];
+            let len = deliver.user_data.text(&mut text).unwrap();
+            assert!(text.starts_with(b"roger: beef0001-1234abcd"));
+            assert_eq!(
+                (len, Search::new(&plan).number_in(&text[..len])),
+                (text_size, Some(0x1234_abcd))
+            );
+        }
+    }
+
+    #[test]
+    fn recipients_may_be_few_or_one() {
+        let one = Plan { recipient: String::from("alice"), ..plan(Profile::Pager) };
+        assert_eq!(
+            request(&written(&one, 77)).uri.of(&written(&one, 77)),
+            b"sip:alice@im.example:5070"
+        );
+        let ten = Plan { recipient: String::from("u#"), ..plan(Profile::Pager) };
+        assert_eq!(
+            request(&written(&ten, 78)).uri.of(&written(&ten, 78)),
+            b"sip:u8@im.example:5070"
+        );
+    }
+
+    #[test]
+    fn names_of_other_runs_and_broken_ones_are_none() {
+        assert_eq!(RUN.number_of(b"beef0001-0000000a"), Some(10));
+        let others: [&[u8]; 6] = [
+            b"beef0002-0000000a",
+            b"beef0001-0000000A",
+            b"beef0001+0000000a",
+            b"beef0001-0000000",
+            b"beef0001-0000000aa",
+            b"",
+        ];
+        for other in others {
+            assert_eq!(RUN.number_of(other), None);
+        }
+        for number in [0, 1, 0xffff_fffe, 0x0123_4567] {
+            assert_eq!(hex(&digits_of(number)), Some(number));
+        }
+    }
+}

@@ -36,3 +36,4 @@ pub mod summary;
 pub mod thread;
 pub mod threshold;
 mod timers;
+mod window;

@@ -74,20 +74,19 @@ pub struct Pace {
     /// Messages per second, times 1000.
     pub rate_mhz: u64,
     /// From one message to the next, in nanoseconds times 2^32.
-    step: u64,
+    step: u128,
 }
 
 impl Pace {
     /// `rate_mhz` thousandths of a message per second, of which there is at least one.
     pub fn new(rate_mhz: u64) -> Self {
         let rate_mhz = rate_mhz.max(1);
-        let step = (1_000_000_000_000_u128 << 32) / u128::from(rate_mhz);
-        Self { rate_mhz, step: u64::try_from(step).unwrap_or(u64::MAX) }
+        Self { rate_mhz, step: (1_000_000_000_000_u128 << 32) / u128::from(rate_mhz) }
     }
 
     /// When message `number` is due, in nanoseconds after the first.
     pub fn due_ns(self, number: u32) -> u64 {
-        let due = (u128::from(number) * u128::from(self.step)) >> 32;
+        let due = (u128::from(number) * self.step) >> 32;
         u64::try_from(due).unwrap_or(u64::MAX)
     }
 

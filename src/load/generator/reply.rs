@@ -1,6 +1,7 @@
 //! How both ends answer what comes to them.
 
-use crate::packet::{Arrival, Departure, Departures, Endpoint, Flow, Purse};
+use crate::load::generator::window::{Owned, Window};
+use crate::packet::{Arrival, Departure, Departures, Endpoint, Flow, Purse, Transport};
 use crate::store::HashKey;
 use crate::wire::sip::{self, Extra, Method, Reply, Request, Source};
 
@@ -23,18 +24,30 @@ pub(super) const fn short(mark: u64) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// Answers `request` with `status`. The caller has seen that there is a slot for evidence.
+/// What a request is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'a> {
+    pub(super) status: u16,
+    pub(super) reason: &'a str,
+    pub(super) extra: Extra<'a>,
+}
+
+/// Answers `request`. The caller has seen that there is a slot for evidence.
 pub(super) fn answer(
     request: &Request<'_>,
-    (status, reason, extra): (u16, &str, Extra<'_>),
+    said: Said<'_>,
     arrival: &Arrival<'_>,
-    out: &mut Departures,
+    (window, out): (&mut Window, &mut Departures),
 ) {
     let flow = flow_of(request, arrival);
+    let transport = if flow.connection.is_some() { Transport::Tcp } else { Transport::Udp };
+    // A response without a body is hardly longer than its request.
+    let owner = window.give(Owned::Answer, transport, request.octets.len());
     let source = Source { ip: arrival.flow.remote.ip, port: arrival.flow.remote.port };
+    let Said { status, reason, extra } = said;
     let reply = Reply { status, reason, to_tag: mark_of(request), source, extra };
-    out.push(Purse::Evidence, Departure { flow, ..Departure::default() }, |slot| {
-        // The response is hardly longer than the request; one that did not fit would leave empty.
+    out.push(Purse::Evidence, Departure { flow, owner, ..Departure::default() }, |slot| {
+        // A slot has room for more than the longest request and what a response adds to it.
         sip::respond(request, &reply, slot).unwrap_or(0)
     });
 }
@@ -53,11 +66,19 @@ fn flow_of(request: &Request<'_>, arrival: &Arrival<'_>) -> Flow {
 
 /// Answers a request that is not the kind one waits for: probes get their 200, other methods are not
 /// allowed, ACK is never answered.
-pub(super) fn answer_other(request: &Request<'_>, arrival: &Arrival<'_>, out: &mut Departures) {
-    let said = match request.method {
-        Method::Ack => return,
-        Method::Options => (200, "OK", Extra::Capabilities),
-        _ => (405, "Method Not Allowed", Extra::Allow),
+pub(super) fn answer_other(
+    request: &Request<'_>,
+    arrival: &Arrival<'_>,
+    out: (&mut Window, &mut Departures),
+) {
+    if request.method == Method::Ack {
+        return;
+    }
+    let (status, reason, extra) = if request.method == Method::Options {
+        (200, "OK", Extra::Capabilities)
+    } else {
+        (405, "Method Not Allowed", Extra::Allow)
     };
+    let said = Said { status, reason, extra };
     answer(request, said, arrival, out);
 }

@@ -1,23 +1,27 @@
 //! The sending end: a non-INVITE client (RFC 3261 section 17.1.2) that submits on schedule, and the
 //! service centre that reports come back to.
 
+use std::collections::VecDeque;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::io::{Driver, Event, Polling};
-use crate::limits::BURST_SIZE;
+use crate::io::{Driver, Event, Polling, Sockets};
+use crate::limits::{BURST_SIZE, OUTBOX_OWNERS, SLOTS_MAX};
 use crate::load::generator::interval::{INTERVAL_NS, Interval, Round};
 use crate::load::generator::message::{Template, own_via, reference};
 use crate::load::generator::plan::{LINGER_NS, Plan, Profile};
 use crate::load::generator::record::{Flags, Report, Sent};
-use crate::load::generator::reply;
+use crate::load::generator::reply::{self, Said};
 use crate::load::generator::response::{Heard, Reader};
 use crate::load::generator::thread::{Cost, Meter, Opened, Orders, Ready, Stop, pin};
 use crate::load::generator::timers::{ClientTimers, Expired};
+use crate::load::generator::window::{Owned, Window};
 use crate::metrics::Tally;
-use crate::packet::{Arrival, Departure, Departures, Endpoint, Flow, JournalSeq, Purse, SocketId};
+use crate::packet::{
+    Arrival, Departure, Departures, Endpoint, Flow, JournalSeq, Owner, Purse, SendError, SocketId,
+};
 use crate::time::Instant;
 use crate::wire::rp;
 use crate::wire::sip::{Extra, Method, Request};
@@ -28,6 +32,9 @@ const WATCHFUL_NS: u64 = 120_000;
 
 /// The thread sleeps no longer than this, in nanoseconds, so that timers expire in time.
 const SLEEP_MAX_NS: u64 = 5_000_000;
+
+/// After how long a message is tried again that found no connection, in nanoseconds.
+const AGAIN_NS: u64 = 20_000_000;
 
 /// What can be seen of the sending end while it runs.
 #[derive(Debug, Default)]
@@ -59,6 +66,8 @@ pub struct Counts {
     pub malformed: u64,
     /// ICMP errors about what was sent.
     pub unreachable: u64,
+    /// Messages that could not be written to a connection; they are tried again.
+    pub unwritten: u64,
 }
 
 /// What the sending end has to tell when it ends.
@@ -82,7 +91,7 @@ pub struct Told {
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) plan: Plan,
-    pub(super) socket: UdpSocket,
+    pub(super) sockets: Sockets,
     pub(super) address: SocketAddr,
     pub(super) cpu: Option<usize>,
     pub(super) orders: Arc<Orders>,
@@ -136,6 +145,12 @@ struct State {
     /// How many will leave.
     messages: u32,
     open: u32,
+    /// What waits to be written to a connection.
+    window: Window,
+    /// Messages of which no octet could be written to a connection.
+    again: VecDeque<u32>,
+    /// When they are tried again.
+    again_ns: u64,
     resolved: u64,
     failed: u64,
     start_ns: u64,
@@ -148,10 +163,10 @@ struct State {
 
 impl Sender {
     fn new(task: Task) -> io::Result<Self> {
-        let Task { plan, socket, address, cpu, orders, watch, round } = task;
+        let Task { plan, sockets, address, cpu, orders, watch, round } = task;
         pin(cpu)?;
         let tally = Arc::new(Tally::new(0));
-        let driver = Driver::open(Vec::from([socket]), plan.driver, Arc::clone(&tally))?;
+        let driver = Driver::open(sockets, plan.driver, Arc::clone(&tally))?;
         let messages = usize::try_from(plan.messages).map_err(io::Error::other)?;
         let per_second = plan.pace.rate_mhz / 1_000 + 1;
         let repeats = !plan.transport.is_reliable();
@@ -170,6 +185,9 @@ impl Sender {
             noted: 0,
             messages: plan.messages,
             open: 0,
+            window: Window::default(),
+            again: VecDeque::with_capacity(SLOTS_MAX + OUTBOX_OWNERS),
+            again_ns: 0,
             resolved: 0,
             failed: 0,
             start_ns: 0,
@@ -218,11 +236,13 @@ impl Sender {
         let first = state.next;
         state.submit_what_is_due(now_ns, out);
         state.expire_timers(now_ns, out);
+        state.submit_again(now_ns, out);
         if state.next > first {
             state.note_sent(first, driver.now().0);
         }
         let mut work = driver.submit(out, JournalSeq::NOW);
         let room = out.free(Purse::Evidence).min(BURST_SIZE);
+        let room = if state.window.is_open() { room } else { 0 };
         work += driver.reap(out, room, &mut |event, out| state.on_event(&event, out));
         if state.is_done(now_ns) {
             return false;
@@ -270,7 +290,7 @@ impl State {
         let room = out.free(Purse::Work).min(BURST_SIZE);
         for _ in 0..room {
             match self.next_due_ns() {
-                Some(due_ns) if due_ns <= now_ns => {}
+                Some(due_ns) if due_ns <= now_ns && self.window.is_open() => {}
                 _ => return,
             }
             self.push(Purse::Work, self.next, out);
@@ -296,8 +316,27 @@ impl State {
         self.interval.sent += u64::from(self.next - first);
     }
 
-    fn push(&self, purse: Purse, number: u32, out: &mut Departures) {
-        let departure = Departure { flow: self.flow, ..Departure::default() };
+    /// Messages that found no connection, once more. Timer F ends that.
+    fn submit_again(&mut self, now_ns: u64, out: &mut Departures) {
+        if now_ns < self.again_ns {
+            return;
+        }
+        while self.window.is_open()
+            && out.free(Purse::Evidence) > 0
+            && let Some(number) = self.again.pop_front()
+        {
+            let over =
+                message(&mut self.sent, number).is_none_or(|sent| sent.flags.has(Flags::RESOLVED));
+            if !over {
+                self.push(Purse::Evidence, number, out);
+            }
+        }
+    }
+
+    fn push(&mut self, purse: Purse, number: u32, out: &mut Departures) {
+        let len = self.template.size();
+        let owner = self.window.give(Owned::Message(number), self.plan.transport, len);
+        let departure = Departure { flow: self.flow, owner, ..Departure::default() };
         out.push(purse, departure, |slot| self.template.write(number, slot));
     }
 
@@ -341,8 +380,18 @@ impl State {
                 }
             }
             Event::Unreachable { .. } => self.counts.unreachable += 1,
-            // Nothing that leaves has an owner.
-            Event::Sent { .. } => {}
+            Event::Sent { owner, sent, at } => self.on_sent(*owner, *sent, at.0),
+        }
+    }
+
+    /// Only what leaves on a connection has an owner. What was not written to it is not lost yet.
+    fn on_sent(&mut self, owner: Owner, sent: Result<(), SendError>, at_ns: u64) {
+        if let (Owned::Message(number), Err(error)) = (self.window.take(owner), sent) {
+            self.counts.unwritten += 1;
+            if error.nothing_left() {
+                self.again.push_back(number);
+                self.again_ns = at_ns + AGAIN_NS;
+            }
         }
     }
 
@@ -389,7 +438,7 @@ impl State {
 
     fn on_request(&mut self, request: &Request<'_>, arrival: &Arrival<'_>, out: &mut Departures) {
         if request.method != Method::Message {
-            reply::answer_other(request, arrival, out);
+            reply::answer_other(request, arrival, (&mut self.window, out));
             return;
         }
         let said = match request.fault {
@@ -399,7 +448,8 @@ impl State {
             }
             None => self.on_report(request, arrival.at.0),
         };
-        reply::answer(request, (said.0, said.1, Extra::None), arrival, out);
+        let said = Said { status: said.0, reason: said.1, extra: Extra::None };
+        reply::answer(request, said, arrival, (&mut self.window, out));
     }
 
     /// RP-ACK or RP-ERROR about a message of ours, which In-Reply-To names (TS 24.341 section

@@ -8,16 +8,23 @@ use std::time::Duration;
 
 use crossbeam::channel;
 
-use crate::io::{SocketSpec, bind, now};
+use crate::io::{SocketSpec, Sockets, StreamSocket, bind, listen, now};
 use crate::load::generator::interval::Round;
 use crate::load::generator::plan::{LEAD_IN_NS, Plan, SOCKET_BUFFER_SIZE};
 use crate::load::generator::thread::{Opened, Orders};
 use crate::load::generator::{answerer, sender};
+use crate::packet::Transport;
 
 pub use crate::load::generator::thread::Stop;
 
 /// How long an end may take to get ready: it touches the records of up to a hundred million messages.
 const READY_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Connections of an end: those of a large system under test, each with its own for every worker.
+const CONNECTIONS_MAX: u16 = 1_024;
+
+/// How often another port is tried that may be free for both UDP and TCP.
+const PORT_TRIES: u32 = 32;
 
 /// A run whose ends are ready.
 #[derive(Debug)]
@@ -77,15 +84,14 @@ impl Stage {
         // The answering end first: where the sender speaks to it directly, its port must be known.
         let answerer = match plan.answerer {
             Some(end) => {
-                let socket = socket(end.address)?;
-                let address = socket.local_addr()?;
+                let (sockets, address) = answering(end.address)?;
                 if plan.target.port() == 0 {
                     plan.target = address;
                 }
                 let watch = Arc::new(answerer::Watch::default());
                 let task = answerer::Task {
                     plan: plan.clone(),
-                    socket,
+                    sockets,
                     cpu: end.cpu,
                     orders: Arc::clone(&orders),
                     watch: Arc::clone(&watch),
@@ -96,12 +102,12 @@ impl Stage {
         };
         let sender = match plan.sender {
             Some(end) => {
-                let socket = socket(local(end.address, plan.target)?)?;
-                let address = socket.local_addr()?;
+                let own = local(end.address, plan.target)?;
+                let (sockets, address) = sending(own, plan.transport)?;
                 let watch = Arc::new(sender::Watch::default());
                 let task = sender::Task {
                     plan: plan.clone(),
-                    socket,
+                    sockets,
                     address,
                     cpu: end.cpu,
                     orders: Arc::clone(&orders),
@@ -207,20 +213,61 @@ fn start<W, T: Send + 'static>(
     Ok(Running { address, opened, watch, thread })
 }
 
-fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+/// One socket to send from and to get reports at. Over a stream answers may come on new connections,
+/// to the address that Via has.
+fn sending(address: SocketAddr, transport: Transport) -> io::Result<(Sockets, SocketAddr)> {
+    if !transport.is_reliable() {
+        let socket = datagrams(address).map_err(|error| explained(address, &error))?;
+        let address = socket.local_addr()?;
+        return Ok((Sockets::from(Vec::from([socket])), address));
+    }
+    let listener = listen(address, false).map_err(|error| explained(address, &error))?;
+    let address = listener.local_addr()?;
+    let mut sockets = open_to_all(Vec::new());
+    sockets.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
+    Ok((sockets, address))
+}
+
+/// A user agent server is reached over UDP and over TCP (RFC 3261 section 18.2.1), at the same port.
+fn answering(wanted: SocketAddr) -> io::Result<(Sockets, SocketAddr)> {
+    let mut tries = if wanted.port() == 0 { PORT_TRIES } else { 1 };
+    loop {
+        let socket = datagrams(wanted).map_err(|error| explained(wanted, &error))?;
+        let address = socket.local_addr()?;
+        tries -= 1;
+        match listen(address, false) {
+            Ok(listener) => {
+                let mut sockets = open_to_all(Vec::from([socket]));
+                sockets.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
+                return Ok((sockets, address));
+            }
+            Err(error) if tries == 0 => return Err(explained(address, &error)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whoever is tested may open as many connections as he likes.
+fn open_to_all(datagrams: Vec<UdpSocket>) -> Sockets {
+    let mut sockets = Sockets::from(datagrams);
+    sockets.rules.strangers = true;
+    sockets.rules.connections_max = CONNECTIONS_MAX;
+    sockets.rules.per_source_max = CONNECTIONS_MAX;
+    sockets
+}
+
+fn datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
     bind(&SocketSpec {
         address,
         reuse_port: false,
         receive_buffer: SOCKET_BUFFER_SIZE,
         send_buffer: SOCKET_BUFFER_SIZE,
     })
-    .map_err(|error| {
-        let mut message = String::from("cannot listen on ");
-        message.push_str(&address.to_string());
-        message.push_str(": ");
-        message.push_str(&error.to_string());
-        io::Error::new(error.kind(), message)
-    })
+}
+
+fn explained(address: SocketAddr, error: &io::Error) -> io::Error {
+    let words = ["cannot listen on ", &address.to_string(), ": ", &error.to_string()];
+    io::Error::new(error.kind(), words.concat())
 }
 
 /// The address to send from: what stands in Via and From must be one that answers can reach.

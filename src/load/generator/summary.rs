@@ -94,6 +94,8 @@ pub struct SenderSide {
     pub malformed: u64,
     /// ICMP errors.
     pub unreachable: u64,
+    /// Messages that could not be written to a connection at first.
+    pub unwritten: u64,
     /// What it cost.
     pub cost: Cost,
 }
@@ -452,6 +454,11 @@ impl Summary {
             let said = format!("ICMP said {count} times that {} is unreachable", self.target);
             let _ = writeln!(text, "{}", paint.bad(&said));
         }
+        if let Some(sender) = self.sender.as_ref().filter(|sender| sender.unwritten > 0) {
+            let count = grouped(sender.unwritten);
+            let said = format!("{count} times a message could not be written to a connection");
+            let _ = writeln!(text, "{}", paint.bad(&said));
+        }
         let mut costs = Vec::new();
         if let Some(sender) = &self.sender {
             costs.push(cost("sender", &sender.cost, self.messages));
@@ -500,6 +507,7 @@ fn sender_side(told: &crate::load::generator::sender::Told) -> SenderSide {
         reports_repeated: counts.reports_repeated,
         malformed: counts.malformed,
         unreachable: counts.unreachable,
+        unwritten: counts.unwritten,
         cost: told.cost,
     }
 }

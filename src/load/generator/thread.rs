@@ -86,14 +86,15 @@ impl Opened {
     }
 }
 
-/// Pins this thread.
+/// Pins this thread to a core that it may use.
 pub(super) fn pin(cpu: Option<usize>) -> io::Result<()> {
-    match cpu {
-        Some(id) if !core_affinity::set_for_current(CoreId { id }) => {
-            Err(io::Error::other("there is no such cpu, or it may not be used"))
-        }
-        _ => Ok(()),
+    let Some(id) = cpu else { return Ok(()) };
+    let allowed = core_affinity::get_core_ids().unwrap_or_default();
+    // A core far beyond those that there are is more than a set of cores can hold.
+    if allowed.contains(&CoreId { id }) && core_affinity::set_for_current(CoreId { id }) {
+        return Ok(());
     }
+    Err(io::Error::other("there is no such cpu, or it may not be used"))
 }
 
 /// What a thread had used when it began to be measured.
@@ -118,8 +119,8 @@ impl Meter {
             cpu_ns: cpu_ns.saturating_sub(self.cpu_ns),
             involuntary_switches: involuntary.saturating_sub(self.involuntary),
             allocations,
-            datagrams_in: count(Counter::DatagramsIn),
-            datagrams_out: count(Counter::DatagramsOut),
+            messages_in: count(Counter::DatagramsIn) + count(Counter::StreamMessagesIn),
+            messages_out: count(Counter::DatagramsOut) + count(Counter::StreamMessagesOut),
             socket_drops: count(Counter::KernelDrops),
             sends_refused: count(Counter::SendRefused),
         }
@@ -136,9 +137,9 @@ pub struct Cost {
     /// Allocations of its thread while it ran, where they are counted.
     pub allocations: Option<u64>,
     /// Datagrams, or messages of a stream, that it took.
-    pub datagrams_in: u64,
+    pub messages_in: u64,
     /// Datagrams, or messages of a stream, that left it.
-    pub datagrams_out: u64,
+    pub messages_out: u64,
     /// Datagrams that the kernel dropped because it did not take them.
     pub socket_drops: u64,
     /// Sends that the kernel refused.

@@ -26,6 +26,14 @@ struct Queue {
     started: VecDeque<Started>,
 }
 
+impl Queue {
+    /// The first message whose timer has expired, and how long that ran.
+    fn pop(&mut self, now_ns: u64) -> Option<(u32, u64)> {
+        let first = self.started.pop_front_if(|first| first.at_ns <= now_ns)?;
+        Some((first.number, self.length_ns))
+    }
+}
+
 /// What has expired for a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Expired {
@@ -96,19 +104,13 @@ impl ClientTimers {
             }
         }
         for index in 0..self.queues.len() {
-            let queue = &mut self.queues[index];
-            while let Some(first) = queue.started.front()
-                && first.at_ns <= now_ns
-            {
-                let (number, length_ns) = (first.number, queue.length_ns);
-                queue.started.pop_front();
+            while let Some((number, length_ns)) = self.queues[index].pop(now_ns) {
                 if let Some(message) = at(sent, number)
                     && self.fires(now_ns, message)
                 {
                     self.start(now_ns, number, message, length_ns);
                     return Some(number);
                 }
-                break;
             }
         }
         None
@@ -245,6 +247,18 @@ mod tests {
             }
         };
         assert!(play(false, true, reported).is_empty());
+    }
+
+    #[test]
+    fn what_was_answered_meanwhile_holds_up_nobody() {
+        let mut timers = ClientTimers::new(Timers::RFC_3261, true, false, 10);
+        let mut messages = [sent(1_000); 20];
+        let mut expire = |ms: u64, messages: &[Sent]| {
+            core::iter::from_fn(|| timers.expire(ms * MS, messages)).count()
+        };
+        assert_eq!(expire(1_500, &messages), 20);
+        messages[..19].iter_mut().for_each(|message| message.status = 200);
+        assert_eq!(expire(2_500, &messages), 1);
     }
 
     #[test]
