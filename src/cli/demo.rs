@@ -4,6 +4,7 @@
 //! of RFC 3261's, so that even silence has come to its end when the table appears.
 
 mod screen;
+mod trunk;
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -15,6 +16,7 @@ use clap::{Args, ValueEnum};
 use crossbeam::queue::ArrayQueue;
 
 use crate::cli::demo::screen::Progress;
+use crate::cli::demo::trunk::{Places, Share, Trunk};
 use crate::cli::{Exit, Terminal, finish, tell};
 
 pub use self::screen::Screen;
@@ -30,6 +32,7 @@ use crate::load::short::user::{Proofs, Users};
 use crate::load::sms::Sms;
 use crate::load::summary::{Records, Summary};
 use crate::load::table::{Paint, grouped};
+use crate::load::trunk::TrunkRecords;
 use crate::load::{bind, short};
 use crate::metrics::{Counter, Total};
 use crate::oam::Service;
@@ -137,7 +140,7 @@ fn show(summary: &Summary, json: bool, terminal: Terminal) -> io::Result<()> {
 /// When the engine does not start, or the system refuses sockets or threads.
 pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary> {
     let sockets = Sockets::bind()?;
-    let ends = sockets.addresses()?;
+    let ends = sockets.addresses(Places::find()?)?;
     let text = config_text(arguments, &ends);
     let config = Config::parse(&text, "demo").map_err(|diagnoses| {
         let lines: Vec<String> = diagnoses.iter().map(ToString::to_string).collect();
@@ -149,14 +152,16 @@ pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary
         return Err(io::Error::other("the engine listens nowhere"));
     };
     screen.head(arguments, &service, server, &ends)?;
-    let (run, short) = runs(arguments)?;
+    let Parts { run, short, share } = parts(arguments)?;
     let clock = Clock::start();
     let proofs = Proofs::new(short.messages);
     let im = Im::start(run, clock, sockets.im)?;
     let users = Users::start(short, clock, sockets.users, proofs.clone())?;
     let sms = Sms::start(run, clock, sockets.sms, server, ends.im)?;
     let sc = Sc::start(short, clock, sockets.sc, (server, ends.users), proofs)?;
+    let trunk = Trunk::start(ends.trunk, server, share)?;
     let mut stage = Stage {
+        trunk,
         run,
         short,
         clock,
@@ -177,8 +182,16 @@ pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary
     summary
 }
 
-/// A third of the messages are short messages in RP-DATA; the others are passed through.
-fn runs(arguments: &Arguments) -> io::Result<(Run, Run)> {
+/// What goes which way.
+struct Parts {
+    run: Run,
+    short: Run,
+    share: Share,
+}
+
+/// Of four messages one is a short message in RP-DATA and one goes over a connection; the others are
+/// passed through in datagrams.
+fn parts(arguments: &Arguments) -> io::Result<Parts> {
     let rate_mhz = u64::from(arguments.rate) * 1_000;
     let messages = u64::from(arguments.rate) * u64::from(arguments.seconds);
     let run = |rate_mhz, messages| {
@@ -190,8 +203,15 @@ fn runs(arguments: &Arguments) -> io::Result<(Run, Run)> {
             timers: Timers::SHORT,
         })
     };
-    let short = run(rate_mhz / 3, messages / 3)?;
-    Ok((run(rate_mhz - rate_mhz / 3, messages - messages / 3)?, short))
+    let share = Share {
+        rate_mhz: rate_mhz / 4,
+        messages: u32::try_from(messages / 4).map_err(io::Error::other)?.max(1),
+        seed: arguments.seed,
+        t1_ms: Timers::SHORT.t1_ms,
+    };
+    let short = run(rate_mhz / 4, messages / 4)?;
+    let run = run(rate_mhz - rate_mhz / 4 * 2, messages - messages / 4 * 2)?;
+    Ok(Parts { run, short, share })
 }
 
 /// What the actors hear and speak with.
@@ -208,9 +228,9 @@ impl Sockets {
         Ok(Self { sms: bind(any)?, sc: bind(any)?, im: bind(any)?, users: bind(any)? })
     }
 
-    fn addresses(&self) -> io::Result<Ends> {
+    fn addresses(&self, trunk: Places) -> io::Result<Ends> {
         let (sms, sc) = (self.sms.local_addr()?, self.sc.local_addr()?);
-        Ok(Ends { sms, sc, im: self.im.local_addr()?, users: self.users.local_addr()? })
+        Ok(Ends { sms, sc, im: self.im.local_addr()?, users: self.users.local_addr()?, trunk })
     }
 }
 
@@ -220,12 +240,13 @@ struct Ends {
     sc: SocketAddr,
     im: SocketAddr,
     users: SocketAddr,
+    trunk: Places,
 }
 
 /// The configuration of the demo: short timers, room for what the silent ones hold.
 fn config_text(arguments: &Arguments, ends: &Ends) -> String {
     let Timers { t1_ms, t2_ms, deadline_ms } = Timers::SHORT;
-    let Ends { sms, sc, im, users } = ends;
+    let Ends { sms, sc, im, users, trunk: Places { sender, answerer } } = ends;
     format!(
         "[workers]\n\
          driver = \"{driver}\"\n\
@@ -246,6 +267,17 @@ fn config_text(arguments: &Arguments, ends: &Ends) -> String {
          side = \"im\"\n\
          role = \"endpoint\"\n\
          address = [\"{im}\", \"{users}\"]\n\
+         [[peer]]\n\
+         name = \"{TRUNK}-sms\"\n\
+         side = \"sms\"\n\
+         transport = \"tcp\"\n\
+         address = \"{sender}\"\n\
+         [[peer]]\n\
+         name = \"{TRUNK}-im\"\n\
+         side = \"im\"\n\
+         role = \"endpoint\"\n\
+         transport = \"tcp\"\n\
+         address = \"{answerer}\"\n\
          [timers]\n\
          t1 = \"{t1_ms}ms\"\n\
          t2 = \"{t2_ms}ms\"\n\
@@ -260,8 +292,15 @@ fn config_text(arguments: &Arguments, ends: &Ends) -> String {
     )
 }
 
+/// How the names of peers over connections begin.
+const TRUNK: &str = "trunk";
+
+/// The place of the sending one among the peers.
+const TRUNK_SMS: u8 = 3;
+
 /// Everything that runs at once.
 struct Stage {
+    trunk: Trunk,
     run: Run,
     short: Run,
     clock: Clock,
@@ -286,7 +325,8 @@ impl Stage {
             let now = self.clock.now_ns();
             self.take_accounts();
             screen.frame(now, &self.progress(now))?;
-            let is_done = self.sms.is_done() && self.sc.is_done() && self.is_settled();
+            let are_done = self.sms.is_done() && self.sc.is_done() && self.trunk.is_over();
+            let is_done = are_done && self.is_settled();
             if is_done || now > latest_ns {
                 break;
             }
@@ -305,7 +345,8 @@ impl Stage {
 
     /// How much there is an account of.
     fn settled(&self) -> u64 {
-        u64::try_from(self.ledger.settled + self.shorts.settled).unwrap_or(u64::MAX)
+        let datagrams = u64::try_from(self.ledger.settled + self.shorts.settled);
+        datagrams.unwrap_or(u64::MAX).saturating_add(self.trunk.settled())
     }
 
     /// When everything was submitted.
@@ -318,6 +359,10 @@ impl Stage {
         while let Some(account) = accounts.pop() {
             let call_id = account.sms_call_id.octets();
             let verdict = account.verdict.letter();
+            if account.sms_peer == TRUNK_SMS {
+                *self.trunk.verdicts.entry(verdict).or_default() += 1;
+                continue;
+            }
             if matches!(account.form, Form::Rp { .. }) {
                 self.shorts.note(call_id, claim(&account));
                 continue;
@@ -332,9 +377,11 @@ impl Stage {
     }
 
     fn progress(&self, now_ns: u64) -> Progress {
-        let (watch, shorts) = (self.sms.watch(), self.sc.watch());
-        let sent = watch.sent.load(Ordering::Relaxed) + shorts.sent.load(Ordering::Relaxed);
-        let finished = shorts.finished.load(Ordering::Relaxed);
+        let (watch, shorts, trunk) = (self.sms.watch(), self.sc.watch(), self.trunk.look());
+        let sent =
+            watch.sent.load(Ordering::Relaxed) + shorts.sent.load(Ordering::Relaxed) + trunk.sent;
+        let finished =
+            shorts.finished.load(Ordering::Relaxed) + trunk.sent.saturating_sub(trunk.open);
         let answered = watch.answered.load(Ordering::Relaxed) + finished;
         let settled = answered + watch.timed_out.load(Ordering::Relaxed);
         let end_ns = self.last_ns();
@@ -365,6 +412,8 @@ impl Stage {
             strays,
         };
         let mut summary = records.sum_up();
+        let (ends, verdicts) = self.trunk.finish()?;
+        TrunkRecords { ends: &ends, verdicts }.add_to(&mut summary);
         let (run, ledger) = (self.short, &self.shorts);
         ShortRecords { run, sent: &sent, seen: &seen, ledger }.add_to(&mut summary);
         Ok(summary)
@@ -408,11 +457,13 @@ mod tests {
                     sc: address(5_062),
                     im: address(5_063),
                     users: address(5_064),
+                    trunk: Places { sender: address(5_065), answerer: address(5_066) },
                 };
                 let text = config_text(&arguments, &ends);
                 let config = Config::parse(&text, "demo").unwrap();
                 assert_eq!(u64::from(config.timers.t1_ms) * 64, Timers::SHORT.f_ms());
-                assert_eq!(config.peers.len(), 3);
+                assert_eq!(config.peers.len(), 5);
+                assert_eq!(config.peers[usize::from(TRUNK_SMS)].name, "trunk-sms");
             }
         }
     }

@@ -22,6 +22,7 @@ pub mod sip;
 pub mod sms;
 pub mod summary;
 pub mod table;
+pub mod trunk;
 pub mod truth;
 
 use std::io;

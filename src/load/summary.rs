@@ -12,6 +12,7 @@ use crate::load::schedule::{LATE_NS, Run};
 use crate::load::short::summary::ShortSummary;
 use crate::load::sip;
 use crate::load::sms::Submission;
+use crate::load::trunk::TrunkSummary;
 use crate::load::truth::{Outcome, Truth};
 use crate::metrics::{Counter, Total};
 
@@ -125,6 +126,8 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// The short messages, which the sums above contain.
     pub short_messages: ShortSummary,
+    /// The messages over connections, which the sums above contain.
+    pub trunk: TrunkSummary,
     /// The first faulty messages, in words.
     pub faults: Vec<String>,
     /// Everything that the tested side counted.

@@ -5,6 +5,7 @@
 use core::fmt::Write as _;
 
 use crate::load::summary::{Quantiles, Row, Summary};
+use crate::load::trunk::TrunkSummary;
 
 /// When half of the messages leave this late, nobody had time for them, and timers of a tenth of
 /// RFC 3261's end before anybody has looked.
@@ -68,6 +69,32 @@ impl Summary {
         if !self.short_messages.rows.is_empty() {
             text.push_str(&self.short_table(paint));
         }
+        if self.trunk.messages > 0 {
+            text.push_str(&self.trunk_table(paint));
+        }
+        text
+    }
+
+    /// The messages over connections, by how they were answered.
+    fn trunk_table(&self, paint: Paint) -> String {
+        let head = format!(
+            "  {:<27}{:>8}  {:<11}{:>6}{:>8}{:>8}{:>8}",
+            "over one TCP trunk", "messages", "verdict", "report", "p50", "p99", "p99.9"
+        );
+        let mut text = format!("\n{}\n", paint.dim(&head));
+        let TrunkSummary { messages, responses, verdicts, intended, faulty: bad } = &self.trunk;
+        let cells = [intended.p50_ns, intended.p99_ns, intended.p999_ns].map(duration);
+        let _ = writeln!(
+            text,
+            "  {:<27}{:>8}  {:<17}{:>8}{:>8}{:>8}{}",
+            list(responses.iter().map(|(status, count)| (status.to_string(), *count))).trim_end(),
+            grouped(*messages),
+            list(verdicts.iter().map(|(letter, count)| (letter.to_string(), *count))).trim_end(),
+            cells[0],
+            cells[1],
+            cells[2],
+            faulty(paint, *bad)
+        );
         text
     }
 

@@ -65,13 +65,18 @@ impl<'a> Screen<'a> {
         )?;
         let [sms, sc, engine, im, users] =
             [ends.sms, ends.sc, server, ends.im, ends.users].map(|end| end.port());
-        let said =
-            ["<-- its final response is the delivery report --", "<-- RP-ACK or RP-ERROR --"];
-        let [response, report] = said.map(|text| self.paint.dim(text));
+        let [sender, answerer] = [ends.trunk.sender, ends.trunk.answerer].map(|end| end.port());
+        let said = [
+            "<-- its final response is the delivery report --",
+            "<-- RP-ACK or RP-ERROR --",
+            "<== the same over one connection to each side ==",
+        ];
+        let [response, report, trunk] = said.map(|text| self.paint.dim(text));
         writeln!(
             self.to,
             "  sms :{sms:<5} --MESSAGE--> engine :{engine:<5} --MESSAGE--> im :{im}\n             {response}\n  \
-             sc  :{sc:<5} --RP-DATA--> engine :{engine:<5} --MESSAGE--> im :{users}\n             {report}\n"
+             sc  :{sc:<5} --RP-DATA--> engine :{engine:<5} --MESSAGE--> im :{users}\n             {report}\n  \
+             tcp :{sender:<5} ==MESSAGE==> engine :{engine:<5} ==MESSAGE==> im :{answerer}\n             {trunk}\n"
         )
     }
 
