@@ -7,7 +7,6 @@
 
 use crate::engine::Engine;
 use crate::engine::record::{Record, Size, Towards};
-use crate::engine::report;
 use crate::engine::route::{Hop, Way};
 use crate::id::Handle;
 use crate::limits::{AUTHORIZATION_SIZE_MAX, REQUEST_DATAGRAM_SIZE_MAX, SLOT_SIZE, TCP_REFUSED_MS};
@@ -36,9 +35,9 @@ impl Engine {
             usize::from(record.call_id.len) + self.peers.get(record.sms_peer).report_route.len();
         let credentials =
             if short.report.authorization.is_some() { AUTHORIZATION_SIZE_MAX } else { 0 };
-        let own = report::OVERHEAD - AUTHORIZATION_SIZE_MAX;
+        // It has fewer words of its own than an instant message, and our names less often.
         short.report.transmissions == 0
-            && own + 2 * uris + names + credentials > REQUEST_DATAGRAM_SIZE_MAX
+            && self.pager_overhead + 2 * uris + names + credentials > REQUEST_DATAGRAM_SIZE_MAX
     }
 
     /// Gives a request that is about to leave in a datagram the way over a connection, if it is too

@@ -437,3 +437,25 @@ fn what_is_long_of_our_own_takes_tcp_and_comes_back_too() {
     assert_eq!(account.verdict, Verdict::Delivered);
     assert_eq!(bench.count(Counter::TcpToUdp), 2);
 }
+
+#[test]
+fn a_report_takes_tcp_exactly_when_it_is_too_long_for_a_datagram() {
+    let mut bench = bench(|setup| setup.gateway.pager_max = 8_000);
+    let mut ways = [0; 2];
+    for len in (1..500).step_by(3) {
+        let name = "n".repeat(len);
+        let mut short = Short::new(u32::try_from(len).unwrap(), "a");
+        short.recipient = format!("sip:{name}@im.example");
+        short.fields = format!("P-Asserted-Identity: <sip:{name}@sbc.example>\r\n");
+        let instant = bench.give_octets(SBC, &short.request(), false).remove(1);
+        let report = bench.give(IM, &answer(&instant.text, "200 OK")).remove(0);
+        for left in [&instant, &report] {
+            let expected = if left.octets.len() > 1_300 { TCP } else { UDP };
+            assert_eq!(left.flow.socket, expected, "{} octets", left.octets.len());
+            ways[usize::from(expected.0)] += 1;
+        }
+        bench.give(SBC, &answer(&report.text, "200 OK"));
+        bench.account();
+    }
+    assert!(ways.into_iter().all(|count| count > 20), "{ways:?}");
+}
