@@ -172,6 +172,8 @@ class Settings:
     strangers: str = "silence"
     advertise: str = ""
     driver: str = "auto"
+    # How requests leave for the peers.
+    transport: str = "udp"
     # Further lines of a section.
     sms_lines: str = ""
     im_lines: str = ""

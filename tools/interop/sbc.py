@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+"""Kamailio as the SBC in front of two rogers: its dispatcher, drain, fail-over, sudden ends.
+
+An SMS side and an IM side (`ends.py`) speak to Kamailio only. Messages of both forms flow all the
+time while somebody drains, dies or comes back. Then every message is looked at from outside
+(`truth.py`): at the IM side once, told once, told what is true.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import itertools
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import ends
+import harness
+import truth
+
+RATE = 60
+NETWORKS = itertools.count(1)
+# What the recipients answer, in turn, and how a message is sent.
+MIX = [ends.Plan(form, status, delay)
+       for status, delay in ((200, 0), (200, 0.4), (486, 0), (200, 0), (404, 0.1), (200, 0.05),
+                             (503, 0), (200, 0), (480, 0), (603, 0.2))
+       for form in ("sip", "rp")] + [ends.Plan("sip", 202)]
+# What a service centre submits again; and an answer that takes longer than an impatient SBC waits.
+AGAIN, SLOW = ends.Plan("rp", 200, repeated=True), ends.Plan("sip", 200, delay=3)
+# The sender does not hear a response for longer than Kamailio keeps a transaction by default.
+DEAF = ends.Plan("sip", 200, deaf=7)
+
+
+def free_port(hosts):
+    """One port that nobody has on any of these addresses, neither with UDP nor with TCP."""
+    for _ in range(50):
+        with contextlib.ExitStack() as stack:
+            try:
+                port = 0
+                for host, kind in itertools.product(hosts, (socket.SOCK_DGRAM,
+                                                            socket.SOCK_STREAM)):
+                    held = stack.enter_context(socket.socket(socket.AF_INET, kind))
+                    held.bind((host, port))
+                    port = held.getsockname()[1]
+                return port
+            except OSError:
+                continue
+    raise OSError("no free port")
+
+
+class Sbc(harness.Program):
+    """Kamailio with scenarios/sbc.cfg, in which the world may replace something."""
+
+    def __init__(self, world, name):
+        self.control = world.directory / "control"
+        text = (harness.HERE / "scenarios" / "sbc.cfg").read_text()
+        for old, new in world.spoil:
+            if old not in text:
+                raise ValueError(f"{old!r} does not stand in sbc.cfg")
+            text = text.replace(old, new)
+        tcp = "tcp_source_ipv4=" + world.host["sbc"] if world.transport == "tcp" else \
+            "disable_tcp=yes"
+        for key, value in {"TRANSPORT": world.transport, "LISTEN": world.at("sbc"), "TCP": tcp,
+                           "CONTROL": self.control, "LIST": world.directory / "dispatcher.list",
+                           "SMS": world.at("sms"), "IM": world.at("im")}.items():
+            text = text.replace(f"@{key}@", str(value))
+        (world.directory / "kamailio.cfg").write_text(text)
+        self.control.unlink(missing_ok=True)
+        super().__init__(name, ["kamailio", "-DD", "-E", "-f", world.directory / "kamailio.cfg",
+                                "-Y", world.directory, "-P", world.directory / "pid", "-m", "64"],
+                         world.directory, start_new_session=True)
+
+    def flags(self):
+        """What the dispatcher thinks of each roger, such as `AP`: active, and probed."""
+        asked = subprocess.run(["kamcmd", "-s", f"unix:{self.control}", "dispatcher.list"],
+                               capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        found, uri = {}, None
+        for line in map(str.strip, asked.stdout.splitlines()):
+            if line.startswith("URI:"):
+                uri = line.partition(":")[2].strip()
+            elif line.startswith("FLAGS:"):
+                found[uri.removeprefix("sip:").partition(";")[0]] = line.split(":")[1].strip()
+        return found
+
+    def kill(self):
+        """All of its processes at once: they are a process group that we made."""
+        harness.os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def __exit__(self, kind, *rest):
+        super().__exit__(kind, *rest)
+        with contextlib.suppress(ProcessLookupError):
+            harness.os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class World:
+    """Two rogers behind Kamailio, between an SMS side and an IM side; an address for each."""
+
+    def __init__(self, name, transport, options, stack, spoil=()):
+        self.name, self.transport, self.options, self.spoil = name, transport, options, spoil
+        network = next(NETWORKS)
+        self.host = {who: f"127.0.{network}.{10 + index}"
+                     for index, who in enumerate(("sbc", "a", "b", "sms", "im"))}
+        self.port = free_port(self.host.values())
+        self.stack = stack
+        self.directory = stack.enter_context(harness.Directory(f"sbc-{name}", options.keep))
+        self.timers = ends.Timers()
+        stack.callback(self.timers.stop)
+        self.plans, self.numbers, self.lives = {}, itertools.count(1), []
+        self.sms = stack.enter_context(
+            ends.SmsSide(transport, self.address("sms"), self.timers))
+        self.im = stack.enter_context(
+            ends.ImSide(self.plans, transport, self.address("im"), self.timers))
+        uris = [f"1 sip:{self.at(who)}" + (";transport=tcp" if transport == "tcp" else "")
+                for who in ("a", "b")]
+        (self.directory / "dispatcher.list").write_text("\n".join(uris) + "\n")
+        self.a, self.b = self.roger("a"), self.roger("b")
+        self.kamailio()
+        self.wait_active("a", "b")
+
+    def address(self, who):
+        return self.host[who], self.port
+
+    def at(self, who):
+        return f"{self.host[who]}:{self.port}"
+
+    def roger(self, who):
+        """A life of one of the two; the state directory outlives it."""
+        directory = self.directory / f"{who}-{len(self.lives)}"
+        directory.mkdir()
+        state = self.directory / f"state-{who}"
+        state.mkdir(mode=0o700, exist_ok=True)
+        settings = harness.Settings(
+            im_role="proxy", drain_announce={"a": "4s", "b": "0s"}[who], drain_timeout="40s",
+            gateway_lines='domain = "sms.example.net"\n', transport=self.transport)
+        text = harness.configuration(settings, self.at(who), self.at("sbc"), self.at("sbc"),
+                                     directory)
+        text = (f'node = {1 + "ab".index(who)}\n'
+                f'state_directory = "{state}"\n\n{text}')
+        life = self.stack.enter_context(harness.Roger(self.options.roger, directory, text))
+        self.lives.append(life)
+        return life
+
+    def kamailio(self):
+        self.sbc = self.stack.enter_context(Sbc(self, f"kamailio-{len(self.lives)}"))
+
+    def wait_active(self, *who):
+        wanted = {self.at(each) for each in who}
+        harness.wait_for(f"Kamailio takes {who} as active", 20, lambda: wanted == {
+            at for at, flags in self.sbc.flags().items() if flags == "AP"})
+
+    def load(self, seconds, plans=None, rate=RATE):
+        """Sends for so long, one message after the other at a steady rate."""
+        start, plans = time.monotonic(), plans or MIX
+        for index in range(int(seconds * rate)):
+            wait = start + index / rate - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            number = next(self.numbers)
+            self.plans[number] = plan = plans[index % len(plans)]
+            with self.sms.lock:
+                self.sms.submit(number, plan, self.address("sbc"))
+
+    def loaded(self, seconds, **options):
+        """The same in a thread: for what happens meanwhile."""
+        thread = concurrent.futures.ThreadPoolExecutor(1)
+        running = thread.submit(self.load, seconds, **options)
+        self.stack.callback(thread.shutdown)
+        return running
+
+    def settle(self, patience=35):
+        """Until every sender knows; who then still does not is for the judge to say."""
+        with contextlib.suppress(TimeoutError):
+            harness.wait_for("every sender knows", patience, lambda: not self.sms.open())
+
+    def finish(self):
+        """Ends both rogers, and returns all verdict lines."""
+        time.sleep(0.5)
+        for life in self.lives:
+            if life.process.poll() is None:
+                life.signal(signal.SIGTERM)
+        lines = []
+        for life in self.lives:
+            life.wait(50)
+            lines += verdicts(life)
+        return lines
+
+
+def verdicts(life):
+    """The verdict lines of a life; the last one of a process that was killed may be torn."""
+    lines = life.verdicts_file.read_text().split("\n") if life.verdicts_file.exists() else [""]
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def through(world):
+    """Every outcome, in both forms, and short messages that are submitted again."""
+    world.load(5, plans=[*MIX, AGAIN, SLOW])
+    world.settle()
+
+
+def drain(world):
+    """One roger drains and comes back, then the other one, which refuses at once.
+
+    The first one is found out by the probes, before it refuses anything.
+    """
+    running = world.loaded(16, plans=[*MIX, DEAF])
+    time.sleep(1)
+    for who in ("a", "b"):
+        life = getattr(world, who)
+        life.signal(signal.SIGTERM)
+        other = {"a": "b", "b": "a"}[who]
+        world.wait_active(other)
+        if life.wait(30) != 0:
+            raise RuntimeError(f"{who} did not end well")
+        setattr(world, who, world.roger(who))
+        world.wait_active("a", "b")
+    running.result()
+    world.settle()
+
+
+def sbc_dies(world):
+    """Kamailio is killed and comes back at once, twice."""
+    running = world.loaded(8)
+    for _ in range(2):
+        time.sleep(2)
+        world.sbc.kill()
+        world.kamailio()
+        world.wait_active("a", "b")
+    running.result()
+    world.settle()
+
+
+def roger_dies(world):
+    """One roger is killed with messages in flight; it comes back when nobody repeats them."""
+    slow = [ends.Plan(form, 200, 0.8) for form in ("sip", "rp")]
+    running = world.loaded(6, plans=[*MIX, *slow])
+    time.sleep(2)
+    world.a.signal(signal.SIGKILL)
+    world.a.wait(5)
+    killed = time.monotonic()
+    world.wait_active("b")
+    running.result()
+    if world.transport == "udp":
+        # Kamailio repeats what it gave to the dead one until its transaction ends.
+        time.sleep(max(0, killed + 37 - time.monotonic()))
+    world.a = world.roger("a")
+    world.wait_active("a", "b")
+    world.load(2)
+    harness.wait_for("every sender has an end", 60, lambda: all(
+        told.ended for told in list(world.sms.told.values())))
+    time.sleep(1)
+
+
+@dataclasses.dataclass
+class Scenario:
+    """What happens, and which of the faults are its nature."""
+
+    play: object
+    allowed: tuple = ()
+    # At least so many of the messages must be unknown to their senders.
+    unknown: int = 0
+
+
+SCENARIOS = {
+    "through": Scenario(through),
+    "drain": Scenario(drain),
+    "sbc-dies": Scenario(sbc_dies),
+    # Who was not told knows nothing, and a process that was killed cannot write down anything.
+    "roger-dies": Scenario(roger_dies, ("lost", "no verdict"), 1),
+}
+
+
+KINDS = ("doubled", "doubled reports", "false", "lost", "not sent", "wrong", "verdict of nobody",
+         "second verdict", "false verdict", "wrong verdict", "no verdict", "from nowhere")
+
+
+def run(name, transport, options, spoil=(), forge=None):
+    """Plays a scenario; returns its checks as (name, holds, detail)."""
+    scenario = SCENARIOS[name]
+    title = f"{name} ({transport})"
+    with contextlib.ExitStack() as stack:
+        world = World(f"{name}-{transport}", transport, options, stack, spoil)
+        scenario.play(world)
+        lines = world.finish()
+        if forge:
+            forge(world, lines)
+        found = truth.judge(lines, world.sms, world.im)
+    checks = [(f"{title}: {kind}", kind in scenario.allowed or not found.faults[kind],
+               f"{len(found.faults[kind])} times: {'; '.join(found.faults[kind][:3])}")
+              for kind in KINDS]
+    checks.append((f"{title}: told nothing", found.heard["unknown"] >= scenario.unknown,
+                   f"{found.heard['unknown']} messages, at least {scenario.unknown} expected"))
+    checks.append((f"{title}: delivered", found.heard["delivered"] > 100,
+                   f"{found.heard['delivered']} messages"))
+    print(f"{title}: {sum(found.heard.values())} messages, "
+          + ", ".join(f"{count} {what}" for what, count in sorted(found.heard.items())),
+          flush=True)
+    return checks
+
+
+def played(options, transports):
+    """All scenarios at the same time: they wait more than they work."""
+    chosen = [(name, transport) for transport in transports for name in SCENARIOS
+              if not options.only or options.only in f"{name} ({transport})"]
+    with concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
+        running = [pool.submit(run, *each, options) for each in chosen]
+        return [check for each in running for check in each.result()]
+
+
+def forge(world, lines):
+    """What no honest world shows: each kind of fault of which no spoilt configuration is a cause."""
+    sms, im = world.sms, world.im
+    delivered = [call_id for call_id, told in sms.told.items() if truth.heard(told) == "delivered"]
+    # Told delivered, and the IM side never saw it.
+    im.said[sms.numbers[delivered[0]]] = im.seen[sms.numbers[delivered[0]]] = []
+    # Told delivered, and the IM side refused.
+    im.said[sms.numbers[delivered[1]]] = [486]
+    im.seen[999_999] = ["z9hG4bK-nobody"]
+    short = next(told for told in sms.told.values() if told.reports)
+    short.reports["z9hG4bK-again"] = "ack"
+    silent = next(told for told in sms.told.values() if told.plan.form == "sip")
+    silent.status = None
+    wrong = next(told for told in sms.told.values() if told.status == 486)
+    wrong.status = 480
+    lines += [lines[0], lines[1] | {"sms_call_id": "nobody@example.net"}]
+    lines[2] = lines[2] | {"verdict": "A" if lines[2]["verdict"] == "P" else "P"}
+    del lines[3]
+
+
+# Each with the fault that it must be noticed by.
+CANARIES = (
+    ("nobody takes the other way", "drain", ("not sent",),
+     {"spoil": [('t_check_status("503")', 't_check_status("599")')]}),
+    ("another way after a timeout", "through", ("doubled",),
+     {"spoil": [('t_check_status("503")', 't_check_status("503|408")'),
+                ('t_set_fr("0", "33000")', 't_set_fr("0", "1000")')]}),
+    ("a repetition goes to the other roger", "through", ("doubled",),
+     {"spoil": [('ds_select_dst("1", "7")', 'ds_select_dst("1", "0")')]}),
+    ("transactions are forgotten too soon", "drain", ("doubled",),
+     {"spoil": [('modparam("tm", "wt_timer", 32000)', "")]}),
+    ("forged", "through", tuple(kind for kind in KINDS if kind not in ("doubled", "not sent")),
+     {"forge": forge}),
+)
+
+
+def canaries(options, ledger):
+    with concurrent.futures.ThreadPoolExecutor(len(CANARIES)) as pool:
+        running = [pool.submit(run, name, "udp", options, **spoilt)
+                   for _, name, _, spoilt in CANARIES]
+        for (what, _, kinds, _), future in zip(CANARIES, running, strict=True):
+            checks = future.result()
+            for check in checks:
+                ledger.check(*check)
+            failed = {name.partition(": ")[2] for name, holds, _ in checks if not holds}
+            missed = [kind for kind in kinds if kind not in failed]
+            print(f"canary {what}: {f'NOT NOTICED {missed}' if missed else 'noticed'}")
+
+
+def main():
+    options = harness.arguments(__doc__.splitlines()[0])
+    ledger = harness.Ledger()
+    if options.canary:
+        canaries(options, ledger)
+        return ledger.close()
+    for check in played(options, ("udp",)):
+        ledger.check(*check)
+    return ledger.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
