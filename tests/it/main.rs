@@ -20,6 +20,7 @@ mod handed;
 mod identity;
 mod io_allocations;
 mod load_run;
+mod readme;
 mod requirements;
 mod restart;
 mod run_process;
