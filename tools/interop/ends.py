@@ -276,10 +276,10 @@ class SmsSide(End):
         super().__init__("sms", *arguments)
         self.told, self.numbers = {}, {}
 
-    def submit(self, number, plan, to, attempt=0):
+    def submit(self, number, plan, to, attempt=0, recipient=None):
         call_id = f"{number}-{attempt}@{self.DOMAIN}"
         text = f"message {number:06} of many"
-        recipient = f"sip:+1555{number:07}@im.example.net"
+        recipient = recipient or f"sip:+1555{number:07}@im.example.net"
         body, kind, extra = text.encode(), "text/plain", []
         if plan.form == "rp":
             body = sms.rp_data((number + attempt) % 256, sms.Short(text=text).tpdu())

@@ -273,10 +273,6 @@ SCENARIOS = {
 }
 
 
-KINDS = ("doubled", "doubled reports", "false", "lost", "not sent", "wrong", "verdict of nobody",
-         "second verdict", "false verdict", "wrong verdict", "no verdict", "from nowhere")
-
-
 def run(name, transport, options, spoil=(), forge=None):
     """Plays a scenario; returns its checks as (name, holds, detail)."""
     scenario = SCENARIOS[name]
@@ -290,7 +286,7 @@ def run(name, transport, options, spoil=(), forge=None):
         found = truth.judge(lines, world.sms, world.im)
     checks = [(f"{title}: {kind}", kind in scenario.allowed or not found.faults[kind],
                f"{len(found.faults[kind])} times: {'; '.join(found.faults[kind][:3])}")
-              for kind in KINDS]
+              for kind in truth.KINDS]
     checks.append((f"{title}: told nothing", found.heard["unknown"] >= scenario.unknown,
                    f"{found.heard['unknown']} messages, at least {scenario.unknown} expected"))
     checks.append((f"{title}: delivered", found.heard["delivered"] > 100,
@@ -341,7 +337,7 @@ CANARIES = (
      {"spoil": [('ds_select_dst("1", "7")', 'ds_select_dst("1", "0")')]}),
     ("transactions are forgotten too soon", "drain", ("doubled",),
      {"spoil": [('modparam("tm", "wt_timer", 32000)', "")]}),
-    ("forged", "through", tuple(kind for kind in KINDS if kind not in ("doubled", "not sent")),
+    ("forged", "through", tuple(kind for kind in truth.KINDS if kind not in ("doubled", "not sent")),
      {"forge": forge}),
 )
 

@@ -11,6 +11,8 @@ import collections
 MEANS = {200: (200, "ack", "D"), 202: (202, "error", "A"), 404: (404, "error", "P"),
          480: (480, "error", "T"), 486: (486, "error", "T"), 503: (500, "error", "T"),
          603: (603, "error", "P")}
+KINDS = ("doubled", "doubled reports", "false", "lost", "not sent", "wrong", "verdict of nobody",
+         "second verdict", "false verdict", "wrong verdict", "no verdict", "from nowhere")
 # From an SBC or from roger: nobody knows.
 NOBODY_KNOWS = (None, 408)
 
