@@ -180,7 +180,7 @@ class End:
         self.name, self.transport, self.address, self.timers = name, transport, address, timers
         self.sent_by = f"{address[0]}:{address[1]}"
         self.pending, self.answers, self.lock = {}, {}, threading.RLock()
-        self.unsent = 0
+        self.broken = []
         self.wire = {"udp": Datagrams, "tcp": Connections}[transport](address, self.take)
 
     def __enter__(self):
@@ -208,11 +208,16 @@ class End:
         if message.status >= 200 and (call := self.pending.get(message.branch)):
             call(message)
 
-    def send(self, octets, to):
+    def send(self, octets, to, until=0.0):
+        """What did not leave because nobody listens is sent again until then."""
         try:
             self.wire.send(octets, to)
-        except OSError:
-            self.unsent += 1
+        except ConnectionRefusedError:
+            if time.monotonic() < until:
+                self.timers.after(0.1, lambda: self.send(octets, to, until))
+        except OSError as fault:
+            # Some of it may have left: only its timer knows the end.
+            self.broken.append(fault)
 
     def request(self, lines, body, to, final):
         """Sends a request; `final` gets the final status, or None after Timer F."""
@@ -234,7 +239,7 @@ class End:
                 self.timers.after(interval, lambda: again(interval))
 
         self.pending[branch] = ended
-        self.send(octets, to)
+        self.send(octets, to, until=time.monotonic() + 64 * T1)
         if not self.wire.reliable:
             self.timers.after(T1, lambda: again(T1))
         self.timers.after(64 * T1, lambda: ended(None))

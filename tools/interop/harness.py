@@ -187,12 +187,16 @@ class Settings:
 
 def configuration(settings, listen, sms, im, directory):
     advertise = f'advertise = "{settings.advertise}"\n' if settings.advertise else ""
+    # UDP is the default.
+    transport = "" if settings.transport == "udp" else f'transport = "{settings.transport}"\n'
     if sms == im:
         peers = peer("im", "both", sms, True, settings.im_role,
-                     settings.sms_lines + settings.im_lines)
+                     transport + settings.sms_lines + settings.im_lines)
     else:
-        peers = (peer("sms", "sms", sms, settings.sms_trusted, lines=settings.sms_lines)
-                 + peer("im", "im", im, settings.im_trusted, settings.im_role, settings.im_lines))
+        peers = (peer("sms", "sms", sms, settings.sms_trusted,
+                      lines=transport + settings.sms_lines)
+                 + peer("im", "im", im, settings.im_trusted, settings.im_role,
+                        transport + settings.im_lines))
     # Over IPv6 three workers share the port, behind one peer each: nothing else may differ.
     count = 3 if listen.startswith("[") else 1
     return f"""\
@@ -288,13 +292,13 @@ class Sipp(Program):
     """SIPp with one of our scenarios; its own statistics are read when it has ended."""
 
     def __init__(self, name, directory, family, port, scenario, calls, target=None, rate=100,
-                 options=()):
+                 options=(), host=None):
         path = directory / f"{name}.xml"
         path.write_text(scenario)
         self.statistics_file = directory / f"{name}.csv"
         self.directory, self.scenario_name = directory, name
-        command = ["sipp", *([target] if target else []), "-sf", path, "-i", LOOPBACK[family],
-                   "-p", port, "-m", calls, "-r", rate, "-nostdin", "-trace_stat", "-fd", "1",
+        command = ["sipp", *([target] if target else []), "-sf", path, "-i",
+                   host or LOOPBACK[family], "-p", port, "-m", calls, "-r", rate, "-nostdin", "-trace_stat", "-fd", "1",
                    "-stf", self.statistics_file, "-trace_counts", "-trace_err",
                    "-error_file", directory / f"{name}.err", *options]
         super().__init__(name, command, directory, env=os.environ | {"TERM": "dumb"})

@@ -27,10 +27,10 @@ BRANCH = re.compile(r"z9hG4bK[0-9a-f]+")
 class Capture(harness.Program):
     """tshark on the loopback interface while the `with` block runs."""
 
-    def __init__(self, directory, ports):
+    def __init__(self, directory, ports, transport="udp"):
         self.file = directory / "capture.pcapng"
-        self.ports = ports
-        wanted = " or ".join(f"udp port {port}" for port in ports)
+        self.ports, self.transport = ports, transport
+        wanted = " or ".join(f"{transport} port {port}" for port in ports)
         super().__init__("tshark", ["tshark", "-n", "-q", "-i", "lo", "-B", "16", "-f", wanted,
                                     "-w", self.file], directory)
         try:
@@ -46,6 +46,20 @@ class Capture(harness.Program):
         self.signal(signal.SIGINT)
         if self.wait(10) is None:
             raise TimeoutError("tshark does not end")
+
+    def faults(self, source):
+        """How many SIP messages an address sent, and what tshark finds wrong with them."""
+        # Notes about TCP itself, such as a new connection from the same ports, are not about SIP.
+        command = ["tshark", "-n", "-r", self.file, "-Y", f"sip && ip.src == {source}", "-T",
+                   "fields", "-e", "frame.number", "-e", "sip.Method", "-e", "sip.Status-Code",
+                   "-e", "_ws.malformed", "-e", "sip.CSeq", "-E", "occurrence=a"]
+        for port in self.ports:
+            command += ["-d", f"{self.transport}.port=={port},sip"]
+        lines = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                               check=True, stdin=subprocess.DEVNULL).stdout.splitlines()
+        rows = [line.split("\t") for line in lines]
+        count = sum(len(row[4].split(",")) for row in rows)
+        return count, [f"packet {row[0]}: malformed" for row in rows if row[3]]
 
     def packets(self, more=()):
         """What was captured, in order, as tshark dissects it, with `more` of its fields."""

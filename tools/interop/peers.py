@@ -11,13 +11,16 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
 
 import ends
 import harness
+import packets
 import sbc
+import shapes
 import truth
 
 MIX = [ends.Plan(form, status) for status in (200, 486, 200, 404) for form in ("sip", "rp")]
@@ -37,7 +40,8 @@ def pjsip_python():
 class World:
     """One roger between an SMS side of ours and whoever is the IM side."""
 
-    def __init__(self, name, options, stack, transport="udp", strangers="silence"):
+    def __init__(self, name, options, stack, transport="udp", strangers="silence",
+                 actors=True):
         self.name, self.stack, self.transport = name, stack, transport
         network = next(sbc.NETWORKS)
         names = ("roger", "sms", "im", "pjsip", "gone")
@@ -47,7 +51,8 @@ class World:
         self.timers = ends.Timers()
         stack.callback(self.timers.stop)
         self.plans, self.numbers = {}, itertools.count(1)
-        self.sms = stack.enter_context(ends.SmsSide(transport, self.address("sms"), self.timers))
+        self.sms = actors and stack.enter_context(
+            ends.SmsSide(transport, self.address("sms"), self.timers))
         settings = harness.Settings(
             im_role="proxy", sync_deadline="6s", drain_announce="0s", strangers=strangers, transport=transport,
             gateway_lines='domain = "sms.example.net"\nuri_wait = "5s"\n')
@@ -166,6 +171,60 @@ def pjsip(options, transport, spoil=False):
     return checks
 
 
+# What SIPp's IM side answers, what its SMS side hears, the verdict.
+OUTCOMES = ((200, 200, "D"), (202, 202, "A"), (404, 404, "P"), (480, 480, "T"), (503, 500, "T"))
+CALLS = 50
+
+
+def sipp(options, transport, spoil=False):
+    """SIPp on both sides, one connection each where there are connections."""
+    checks = []
+    for status, upstream, letter in OUTCOMES[:1] if spoil else OUTCOMES:
+        title = f"SIPp {status} ({transport})"
+        with contextlib.ExitStack() as stack:
+            world = World(f"sipp-{transport}-{status}", options, stack, transport, actors=False)
+            mode = ("-t", {"udp": "u1", "tcp": "t1"}[transport], "-nr")
+            capture = stack.enter_context(packets.Capture(
+                world.directory, [world.port], transport))
+            im = stack.enter_context(harness.Sipp(
+                "im", world.directory, 4, world.port, harness.scenario(
+                    "im_final", status=status, reason="Told", extra=""), CALLS, options=mode,
+                host=world.host["im"]))
+            harness.wait_for("SIPp listens", 10, lambda: is_bound(world.address("im")))
+            request = shapes.PLAIN.replace("SIP/2.0/UDP", f"SIP/2.0/{transport.upper()}")
+            text = harness.scenario("sms_final", status=upstream, request=request,
+                                    im_port=world.port)
+            sms = stack.enter_context(harness.Sipp(
+                "sms", world.directory, 4, world.port, text, CALLS, target=world.at("roger"),
+                options=mode, host=world.host["sms"]))
+            ended = sms.wait(30), im.wait(10)
+            expected = CALLS + spoil
+            checks += [
+                (f"{title}: both end well", ended == (0, 0), str(ended)),
+                (f"{title}: heard", sms.count(f"{upstream}_Recv") == expected,
+                 f"{sms.count(f'{upstream}_Recv')} times"),
+                (f"{title}: seen", im.count("MESSAGE_Recv") == expected,
+                 f"{im.count('MESSAGE_Recv')} times")]
+            letters = [line["verdict"] for line in world.finish()]
+            checks.append((f"{title}: verdicts", letters == [letter] * expected,
+                           f"{len(letters)}: {set(letters)}"))
+            capture.stop()
+            count, faults = capture.faults(world.host["roger"])
+            checks.append((f"{title}: tshark finds no fault", not faults, "; ".join(faults[:3])))
+            # At least a request and a response of each.
+            checks.append((f"{title}: tshark reads them", count >= 2 * expected,
+                           f"{count} messages"))
+    return checks
+
+
+def is_bound(address):
+    """Whether somebody has this address of IPv4, with UDP or TCP."""
+    host, port = address
+    wanted = f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
+    return any(line.split()[1] == wanted for table in ("udp", "tcp")
+               for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:])
+
+
 def ask(*command):
     """The exit status of a scanner and what it said."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60,
@@ -230,14 +289,16 @@ def main():
     if options.canary:
         told = strangers(options, answer="forbid")
         doubled = pjsip(options, "udp", spoil=True)
-        for check in told + doubled:
+        missing = sipp(options, "udp", spoil=True)
+        for check in told + doubled + missing:
             ledger.check(*check)
-        for what, wanted in (("sipsak finds nothing", told), ("svmap finds nothing", told),
+        for what, wanted in (("heard", missing), ("seen", missing), ("verdicts", missing),
+                             ("tshark reads them", missing), ("sipsak finds nothing", told), ("svmap finds nothing", told),
                              ("403", told), ("doubled", doubled)):
             noticed = any(name.endswith(what) and not holds for name, holds, _ in wanted)
             print(f"canary {what}: {'noticed' if noticed else 'NOT NOTICED'}")
         return ledger.close()
-    for check in strangers(options) + pjsip(options, "udp"):
+    for check in strangers(options) + pjsip(options, "udp") + sipp(options, "udp"):
         ledger.check(*check)
     return ledger.close()
 
