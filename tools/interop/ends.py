@@ -257,6 +257,8 @@ class Plan:
     deaf: float = 0.0
     # A service centre submits it again with another RP-MR and another Call-ID.
     repeated: bool = False
+    # Longer than what RFC 3261 section 18.1.1 lets a request over UDP be.
+    long: bool = False
 
 
 @dataclasses.dataclass
@@ -283,7 +285,7 @@ class SmsSide(End):
 
     def submit(self, number, plan, to, attempt=0, recipient=None):
         call_id = f"{number}-{attempt}@{self.DOMAIN}"
-        text = f"message {number:06} of many"
+        text = f"message {number:06} of many" + " and so on" * 150 * plan.long
         recipient = recipient or f"sip:+1555{number:07}@im.example.net"
         body, kind, extra = text.encode(), "text/plain", []
         if plan.form == "rp":
@@ -329,6 +331,8 @@ class ImSide(End):
         super().__init__("im", *arguments)
         self.plans = plans
         self.seen, self.said = collections.defaultdict(list), {}
+        # Transports of the hops that each came over, the last one first.
+        self.hops = {}
 
     def asked(self, request, respond):
         found = NUMBER.search(request.body)
@@ -337,6 +341,7 @@ class ImSide(End):
             return
         number = int(found[1])
         self.seen[number].append(request.branch)
+        self.hops[number] = [via.split()[0].rpartition("/")[2] for via in request.values("via")]
         plan = self.plans[number]
 
         def answer():

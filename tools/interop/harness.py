@@ -174,6 +174,8 @@ class Settings:
     driver: str = "auto"
     # How requests leave for the peers.
     transport: str = "udp"
+    # None: one over IPv4, three over IPv6.
+    workers: int | None = None
     # Further lines of a section.
     sms_lines: str = ""
     im_lines: str = ""
@@ -198,7 +200,7 @@ def configuration(settings, listen, sms, im, directory):
                  + peer("im", "im", im, settings.im_trusted, settings.im_role,
                         transport + settings.im_lines))
     # Over IPv6 three workers share the port, behind one peer each: nothing else may differ.
-    count = 3 if listen.startswith("[") else 1
+    count = settings.workers or (3 if listen.startswith("[") else 1)
     return f"""\
 [workers]
 cpus = "any"

@@ -136,8 +136,9 @@ class World:
         directory.mkdir()
         state = self.directory / f"state-{who}"
         state.mkdir(mode=0o700, exist_ok=True)
+        # They differ where it must not matter.
         settings = harness.Settings(
-            im_role="proxy", drain_announce={"a": "4s", "b": "0s"}[who], drain_timeout="40s",
+            workers={"a": 1, "b": 2}[who], im_role="proxy", drain_announce={"a": "4s", "b": "0s"}[who], drain_timeout="40s",
             gateway_lines='domain = "sms.example.net"\n', transport=self.transport)
         text = harness.configuration(settings, self.at(who), self.at("sbc"), self.at("sbc"),
                                      directory)
