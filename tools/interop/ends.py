@@ -266,6 +266,8 @@ class Told:
     """What the sender of a message was told about it."""
 
     plan: Plan
+    # Whom it was given to, and when.
+    to: tuple
     sent: float
     # Final response to the request; None is silence.
     status: int | None = None
@@ -291,7 +293,7 @@ class SmsSide(End):
         if plan.form == "rp":
             body = sms.rp_data((number + attempt) % 256, sms.Short(text=text).tpdu())
             kind, extra = "application/vnd.3gpp.sms", [f"P-Called-Party-ID: <{recipient}>"]
-        told = self.told[call_id] = Told(plan, time.monotonic())
+        told = self.told[call_id] = Told(plan, to, time.monotonic())
         self.numbers[call_id] = number
 
         def final(status):
@@ -313,7 +315,7 @@ class SmsSide(End):
             self.answer(request, respond, 200)
             if told.plan.repeated and request.value("in-reply-to").partition("-")[2][0] == "0":
                 number = self.numbers[request.value("in-reply-to")]
-                self.timers.after(0.3, lambda: self.submit(number, told.plan, request.source, 1))
+                self.timers.after(0.3, lambda: self.submit(number, told.plan, told.to, 1))
         else:
             self.answer(request, respond, 481)
 

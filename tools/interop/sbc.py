@@ -22,7 +22,7 @@ import harness
 import truth
 
 RATE = 60
-TRANSPORTS = ("udp",)
+TRANSPORTS = ("udp", "tcp")
 NETWORKS = itertools.count(1)
 # What the recipients answer, in turn, and how a message is sent.
 MIX = [ends.Plan(form, status, delay)
@@ -62,8 +62,11 @@ class Sbc(harness.Program):
             if old not in text:
                 raise ValueError(f"{old!r} does not stand in sbc.cfg")
             text = text.replace(old, new)
-        tcp = "tcp_source_ipv4=" + world.host["sbc"] if world.transport == "tcp" else \
-            "disable_tcp=yes"
+        tcp = "disable_tcp=yes"
+        if world.transport == "tcp" or world.both:
+            tcp = f"tcp_source_ipv4={world.host['sbc']}"
+        if world.both:
+            tcp += f"\nlisten=tcp:{world.at('sbc')}"
         for key, value in {"TRANSPORT": world.transport, "LISTEN": world.at("sbc"), "TCP": tcp,
                            "CONTROL": self.control, "LIST": world.directory / "dispatcher.list",
                            "SMS": world.at("sms"), "IM": world.at("im")}.items():
@@ -100,8 +103,10 @@ class Sbc(harness.Program):
 class World:
     """Two rogers behind Kamailio, between an SMS side and an IM side; an address for each."""
 
-    def __init__(self, name, transport, options, stack, spoil=()):
+    def __init__(self, name, transport, options, stack, spoil=(), both=False):
         self.name, self.transport, self.options, self.spoil = name, transport, options, spoil
+        # Whether Kamailio listens to TCP beside UDP.
+        self.both = both
         network = next(NETWORKS)
         self.host = {who: f"127.0.{network}.{10 + index}"
                      for index, who in enumerate(("sbc", "a", "b", "sms", "im"))}
@@ -205,12 +210,33 @@ def through(world):
     world.settle()
 
 
+def long(world):
+    """What is too long for UDP goes over TCP where Kamailio listens there (RFC 3261 18.1.1)."""
+    plans = [ends.Plan("sip", status, long=count % 2 == 0)
+             for count, status in enumerate((200, 486, 200, 200, 404, 200, 200))]
+    world.load(4, plans=plans)
+    world.settle()
+    # The last hop is Kamailio's, the one before it is roger's.
+    over = {"UDP": {True: 0, False: 0}, "TCP": {True: 0, False: 0}}
+    for number, hops in world.im.hops.items():
+        over[hops[1]][world.plans[number].long] += 1
+    told = json.dumps(over)
+    world.noted += [("long ones over TCP, where it is there",
+                     (over["TCP"][True] > 100) == world.both, told),
+                    ("long ones over UDP, where TCP is not there",
+                     (over["UDP"][True] > 100) != world.both, told),
+                    ("short ones over UDP", over["UDP"][False] > 100
+                     and not over["TCP"][False], told)]
+
+
 def drain(world):
     """One roger drains and comes back, then the other one, which refuses at once.
 
     The first one is found out by the probes, before it refuses anything.
     """
-    running = world.loaded(16, plans=[*MIX, DEAF])
+    # Over TCP nobody repeats. What is slow keeps a roger from ending before it has refused.
+    more = [SLOW] if world.transport == "tcp" else [SLOW, DEAF]
+    running = world.loaded(16, plans=[*MIX, *more])
     time.sleep(1)
     for who in ("a", "b"):
         life = getattr(world, who)
@@ -270,16 +296,17 @@ class Scenario:
     allowed_tcp: tuple = ()
     # At least so many of the messages must be unknown to their senders.
     unknown: int = 0
+    transports: tuple = TRANSPORTS
 
 
 SCENARIOS = {
     "through": Scenario(through),
+    "long": Scenario(long, transports=("udp", "udp+tcp")),
     "drain": Scenario(drain),
     # What a connection had taken when its end was killed is not sent again by anybody.
     "sbc-dies": Scenario(sbc_dies, (), ("lost", "no verdict")),
     # Who was not told knows nothing, and a process that was killed cannot write down anything.
-    # Where nobody listens any more, Kamailio knows that nothing was sent, and says 477.
-    "roger-dies": Scenario(roger_dies, ("lost", "no verdict"), ("not sent",), 1),
+    "roger-dies": Scenario(roger_dies, ("lost", "no verdict"), (), 1),
 }
 
 
@@ -288,7 +315,9 @@ def run(name, transport, options, spoil=(), forge=None):
     scenario = SCENARIOS[name]
     title = f"{name} ({transport})"
     with contextlib.ExitStack() as stack:
-        world = World(f"{name}-{transport}", transport, options, stack, spoil)
+        both = transport == "udp+tcp"
+        world = World(f"{name}-{transport}", transport.partition("+")[0], options, stack, spoil,
+                      both)
         scenario.play(world)
         lines = world.finish()
         if forge:
@@ -311,7 +340,8 @@ def run(name, transport, options, spoil=(), forge=None):
 
 def played(options):
     """All scenarios at the same time: they wait more than they work."""
-    chosen = [(name, transport) for transport in TRANSPORTS for name in SCENARIOS
+    chosen = [(name, transport) for name, scenario in SCENARIOS.items()
+              for transport in scenario.transports
               if not options.only or options.only in f"{name} ({transport})"]
     with concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
         running = [pool.submit(run, *each, options) for each in chosen]
@@ -338,27 +368,29 @@ def forge(world, lines):
     del lines[3]
 
 
-# Each with the fault that it must be noticed by.
+# Each with the faults that it must be noticed by.
 CANARIES = (
-    ("nobody takes the other way", "drain", ("not sent",),
+    ("nobody takes the other way", "drain", "udp", ("not sent",),
      {"spoil": [('t_check_status("503")', 't_check_status("599")')]}),
-    ("another way after a timeout", "through", ("doubled",),
+    ("who cannot be sent to is all there is", "roger-dies", "tcp", ("not sent",),
+     {"spoil": [("while (ds_next_dst())", "while (0)")]}),
+    ("another way after a timeout", "through", "udp", ("doubled",),
      {"spoil": [('t_check_status("503")', 't_check_status("503|408")'),
                 ('t_set_fr("0", "33000")', 't_set_fr("0", "1000")')]}),
-    ("a repetition goes to the other roger", "through", ("doubled",),
+    ("a repetition goes to the other roger", "through", "udp", ("doubled",),
      {"spoil": [('ds_select_dst("1", "7")', 'ds_select_dst("1", "0")')]}),
-    ("transactions are forgotten too soon", "drain", ("doubled",),
+    ("transactions are forgotten too soon", "drain", "udp", ("doubled",),
      {"spoil": [('modparam("tm", "wt_timer", 32000)', "")]}),
-    ("forged", "through", tuple(kind for kind in truth.KINDS if kind not in ("doubled", "not sent")),
+    ("forged", "through", "udp", tuple(kind for kind in truth.KINDS if kind not in ("doubled", "not sent")),
      {"forge": forge}),
 )
 
 
 def canaries(options, ledger):
     with concurrent.futures.ThreadPoolExecutor(len(CANARIES)) as pool:
-        running = [pool.submit(run, name, "udp", options, **spoilt)
-                   for _, name, _, spoilt in CANARIES]
-        for (what, _, kinds, _), future in zip(CANARIES, running, strict=True):
+        running = [pool.submit(run, name, transport, options, **spoilt)
+                   for _, name, transport, _, spoilt in CANARIES]
+        for (what, *_, kinds, _), future in zip(CANARIES, running, strict=True):
             checks = future.result()
             for check in checks:
                 ledger.check(*check)

@@ -17,11 +17,16 @@ KINDS = ("doubled", "doubled reports", "false", "lost", "not sent", "wrong", "ve
 NOBODY_KNOWS = (None, 408)
 
 
-def heard(told):
-    """What the sender of a message has to believe: delivered, failed, or unknown."""
+def heard(told, letters=()):
+    """What the sender of a message has to believe: delivered, failed, or unknown.
+
+    A service centre is told RP-ERROR of what is unknown, too, and submits it again.
+    """
     if told.plan.form == "rp" and told.status == 200:
-        return {"ack": "delivered", "error": "failed", None: "unknown"}[
-            next(iter(told.reports.values()), None)]
+        report = next(iter(told.reports.values()), None)
+        if report == "error" and "U" in letters:
+            return "unknown"
+        return {"ack": "delivered", "error": "failed", None: "unknown"}[report]
     if told.status in NOBODY_KNOWS:
         return "unknown"
     return "delivered" if told.status == 200 else "failed"
@@ -37,9 +42,9 @@ class Truth:
     def fault(self, kind, call_id, detail=""):
         self.faults[kind].append(f"{call_id} {detail}".strip())
 
-    def message(self, call_id, number, told, im):
-        """One submission, by what its sender heard."""
-        belief, copies = heard(told), len(set(im.seen.get(number, ())))
+    def message(self, call_id, number, told, im, letters):
+        """One submission, by what its sender heard, and the verdicts about it."""
+        belief, copies = heard(told, letters), len(set(im.seen.get(number, ())))
         delivered = 200 in im.said.get(number, ())
         self.heard[belief] += 1
         if copies > 1:
@@ -64,11 +69,8 @@ class Truth:
         if told.plan.form == "rp" and set(told.reports.values()) != {report}:
             self.fault("wrong", call_id, f"told {told.status} {told.reports}, and not {report}")
 
-    def verdicts(self, lines, sms, im):
-        """All verdict lines of all processes and their lives."""
-        found = collections.defaultdict(list)
-        for line in lines:
-            found[line["sms_call_id"]].append(line["verdict"])
+    def verdicts(self, found, sms, im):
+        """All verdicts of all processes and their lives, by Call-ID."""
         for call_id, letters in found.items():
             told = sms.told.get(call_id)
             if not told:
@@ -82,8 +84,9 @@ class Truth:
             meant = MEANS[told.plan.status][2] if told.plan.status else "U"
             if letters[0] not in (meant, "U"):
                 self.fault("wrong verdict", call_id, f"{letters[0]}, and not {meant}")
-            if letters[0] == "U" and heard(told) != "unknown":
-                self.fault("wrong verdict", call_id, "unknown, and the sender was told more")
+            if letters[0] == "U" and heard(told, letters) != "unknown":
+                self.fault("wrong verdict", call_id,
+                           f"unknown, and the sender was told {told.status} {told.reports}")
         for call_id, told in sms.told.items():
             if call_id not in found:
                 self.fault("no verdict", call_id, f"told {told.status} {told.reports}")
@@ -91,10 +94,13 @@ class Truth:
 
 def judge(lines, sms, im):
     truth = Truth()
+    found = collections.defaultdict(list)
+    for line in lines:
+        found[line["sms_call_id"]].append(line["verdict"])
     for call_id, told in sms.told.items():
-        truth.message(call_id, sms.numbers[call_id], told, im)
+        truth.message(call_id, sms.numbers[call_id], told, im, found.get(call_id, ()))
     for number in im.seen:
         if number not in sms.numbers.values():
             truth.fault("from nowhere", str(number))
-    truth.verdicts(lines, sms, im)
+    truth.verdicts(found, sms, im)
     return truth
