@@ -6,7 +6,7 @@ use roger::delivery::{Evidence, Report, RpResult, Verdict};
 use roger::engine::{Families, RequestSockets, Setup, Strangers};
 use roger::id::WorkerId;
 use roger::metrics::Counter;
-use roger::packet::{ConnectionId, Flow, SendError, SocketId, Transport};
+use roger::packet::{Arrival, ConnectionId, Flow, SendError, SocketId, Transport};
 
 use crate::bench::{
     Bench, IM, IM_2, Left, OWN, SBC, answer, answer_with, endpoint, message, message_with, setup,
@@ -458,4 +458,20 @@ fn a_report_takes_tcp_exactly_when_it_is_too_long_for_a_datagram() {
         bench.account();
     }
     assert!(ways.into_iter().all(|count| count > 20), "{ways:?}");
+}
+
+#[test]
+fn whoever_has_answered_has_the_request_whatever_its_connection_says() {
+    let mut bench = bench(|setup| setup.peers[1].transport = Transport::Tcp);
+    let onward = bench.give(SBC, &message(1)).remove(0);
+    let ok = answer(&onward.text, "200 OK");
+    let flow = on(TCP, IM, connection(0, 4));
+    let arrival = Arrival { flow, at: bench.now, octets: ok.as_bytes(), truncated: false };
+    bench.engine.on_burst(&[arrival], &mut bench.out);
+    bench.engine.on_sent(onward.owner.unwrap(), Err(SendError::NotWritten), bench.now);
+    bench.now = bench.now.plus_ms(20);
+    bench.engine.on_tick(bench.now, &mut bench.out);
+    assert_eq!(bench.engine.open(), 1, "its report is on its way");
+    assert_eq!(bench.leave()[0].status(), 200);
+    assert_eq!(bench.account().report, Report::Response(200));
 }
