@@ -58,7 +58,7 @@ use crate::limits::{
     TOMBSTONES_MAX,
 };
 use crate::metrics::{Counter, PeerTally, Tally};
-use crate::packet::{Arrival, Departures, Owner, Purse, Sent};
+use crate::packet::{Arrival, Departures, Owner, Purse, Sent, Transport};
 use crate::store::{Directory, Fingerprint, Hasher, Pool, Slab};
 use crate::time::{Instant, Wheel};
 use crate::transaction::branch::Branch;
@@ -338,7 +338,8 @@ impl Engine {
     /// over is at home here.
     fn see<'a>(&self, arrival: &Arrival<'a>, is_handed: bool) -> Seen<'a> {
         let source = arrival.flow.remote;
-        let Some(peer) = self.peers.of(source) else {
+        let found = self.peers.of(source);
+        let Some(peer) = found.filter(|peer| self.proves_to_be(*peer, arrival)) else {
             return self.see_stranger(arrival);
         };
         self.heard(peer, arrival.at);
@@ -365,6 +366,12 @@ impl Engine {
             }
             Err(_) => self.dropped(Counter::DroppedMalformed),
         }
+    }
+
+    /// Whoever is known by his certificate is not known by his address: in clear anybody may have it.
+    fn proves_to_be(&self, peer: u8, arrival: &Arrival<'_>) -> bool {
+        self.peers.get(peer).transport != Transport::Tls
+            || self.setup.transport_of(arrival.flow.socket) == Transport::Tls
     }
 
     fn see_stranger<'a>(&self, arrival: &Arrival<'a>) -> Seen<'a> {

@@ -325,6 +325,23 @@ fn sips_needs_encryption_on_both_sides() {
 }
 
 #[test]
+fn whoever_is_known_by_his_certificate_is_a_stranger_in_clear() {
+    let mut bench = bench(|setup| {
+        setup.peers[0].transport = Transport::Tls;
+        setup.peers[1].transport = Transport::Tls;
+    });
+    for socket in [UDP, TCP] {
+        assert!(give(&mut bench, Flow::to(endpoint(SBC), socket), &message(1)).is_empty());
+    }
+    assert_eq!(bench.count(Counter::DroppedStranger), 2);
+    let onward = give(&mut bench, Flow::to(endpoint(SBC), TLS), &message(1)).remove(0);
+    let ok = answer(&onward.text, "200 OK");
+    assert!(give(&mut bench, Flow::to(endpoint(IM), UDP), &ok).is_empty());
+    assert_eq!(bench.count(Counter::VerdictDelivered), 0, "proof comes from whom we know");
+    assert_eq!(give(&mut bench, Flow::to(endpoint(IM), TLS), &ok)[0].status(), 200);
+}
+
+#[test]
 fn a_response_goes_back_on_the_connection_and_knows_the_port_of_another_one() {
     let mut bench = bench(|setup| setup.strangers = Strangers::Forbid);
     let options = message(1).replace("MESSAGE", "OPTIONS");
