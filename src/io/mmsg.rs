@@ -52,7 +52,7 @@ pub(super) struct Mmsg {
     /// Slots whose owners are to be told.
     finished: VecDeque<(u16, Sent)>,
     errors: ErrorQueues,
-    lines: Option<Lines>,
+    lines: Option<Box<Lines>>,
     tally: Arc<Tally>,
 }
 
@@ -94,7 +94,7 @@ impl Mmsg {
             queues,
             finished: touched(SLOTS_MAX, || (0, Ok(()))),
             errors: ErrorQueues::new(),
-            lines: connections.map(Lines::new).transpose()?,
+            lines: connections.map(Lines::new).transpose()?.map(Box::new),
             tally,
         };
         for index in 0..BURST_SIZE {
@@ -167,7 +167,7 @@ impl Mmsg {
     }
 
     pub(super) fn wait(&mut self, timeout_ns: Option<u64>) {
-        let is_busy = self.lines.as_ref().is_some_and(Lines::is_busy);
+        let is_busy = self.lines.as_ref().is_some_and(|lines| lines.is_busy());
         if is_busy || self.errors.is_suspected() || !self.finished.is_empty() {
             return;
         }
@@ -199,12 +199,12 @@ impl Mmsg {
     }
 
     pub(super) fn connections_size(&self) -> usize {
-        self.lines.as_ref().map_or(0, Lines::size)
+        self.lines.as_ref().map_or(0, |lines| lines.size())
     }
 
     /// A moment before which nothing is due by itself.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.lines.as_ref().and_then(Lines::next_deadline)
+        self.lines.as_ref().and_then(|lines| lines.next_deadline())
     }
 
     /// Tells the owners how their departures went.

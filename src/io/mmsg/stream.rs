@@ -38,7 +38,7 @@ struct Begun {
 }
 
 /// Events taken in one turn.
-const EVENTS: usize = 64;
+const EVENTS: u8 = 64;
 
 /// Set in the data of an event of a listener.
 const LISTENER: u64 = 1 << 32;
@@ -57,7 +57,7 @@ impl Lines {
         let begun = core::iter::repeat_n(Begun::default(), connections.places()).collect();
         let lines = Self {
             epoll: own(epoll),
-            events: core::iter::repeat_n(nothing, EVENTS).collect(),
+            events: core::iter::repeat_n(nothing, usize::from(EVENTS)).collect(),
             buffers: Mapping::new(STREAM_READS * STREAM_READ_SIZE)?,
             free: (0..STREAM_READS).rev().filter_map(|at| u16::try_from(at).ok()).collect(),
             begun,
@@ -164,7 +164,8 @@ impl Lines {
     fn look(&mut self, at: Instant) -> usize {
         let events = self.events.as_mut_ptr();
         // SAFETY: the events are so many, and ours.
-        let found = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, EVENTS as i32, 0) };
+        let found =
+            unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, i32::from(EVENTS), 0) };
         let found = usize::try_from(found).unwrap_or_default();
         for number in 0..found {
             let libc::epoll_event { events, u64: data } = self.events[number];

@@ -69,7 +69,9 @@ impl Drop for Uring {
     fn drop(&mut self) {
         if !self.close() {
             // The memory is leaked: the kernel may still use it.
-            core::mem::forget(self.lines.take());
+            if let Some(lines) = self.lines.take() {
+                Box::leak(lines);
+            }
             return;
         }
         let submitter = self.ring.submitter();
