@@ -7,7 +7,7 @@ use roger::load::summary::Summary;
 use roger::load::truth::Outcome;
 
 fn play(driver: Driver) -> (Summary, String) {
-    let arguments = Arguments { rate: 200, seconds: 1, driver, seed: 7, json: false };
+    let arguments = Arguments { rate: 268, seconds: 1, driver, seed: 7, json: false };
     let mut shown = Vec::new();
     let terminal = Terminal { output: false, error: false };
     let summary = run(&arguments, &mut Screen::new(&mut shown, terminal)).unwrap();
@@ -18,10 +18,14 @@ fn play(driver: Driver) -> (Summary, String) {
 fn expect_every_outcome_and_no_fault(summary: &Summary) {
     assert!(summary.is_clean(), "{:#?}", summary.faults);
     let shorts = summary.short_messages.sums;
-    assert_eq!((summary.messages, shorts.messages), (200, 66));
+    let trunk = &summary.trunk;
+    assert_eq!((summary.messages, shorts.messages, trunk.messages), (268, 67, 67));
+    assert_eq!(trunk.verdicts.values().sum::<u64>(), 67);
+    assert_eq!(trunk.verdicts[&'D'], trunk.responses[&200]);
+    assert!(trunk.responses.len() > 1 && trunk.faulty == 0);
     // A short message has a verdict for each time that it is submitted.
-    assert_eq!(summary.verdicts, 134 + shorts.submissions);
-    assert_eq!(summary.reports + summary.silent, 134 + shorts.submissions);
+    assert_eq!(summary.verdicts, 134 + 67 + shorts.submissions);
+    assert_eq!(summary.reports + summary.silent, 134 + 67 + shorts.submissions);
     assert_eq!((summary.refused, summary.strays), (0, 0));
     let injected: Vec<Outcome> = summary.rows.iter().map(|row| row.outcome).collect();
     assert_eq!(injected, Outcome::ALL);
@@ -59,6 +63,7 @@ fn every_message_of_the_demo_gets_its_one_right_verdict() {
     expect_every_case_of_a_short_message(&summary);
     assert!(shown.contains("--MESSAGE--> engine :"), "{shown}");
     assert!(shown.contains("--RP-DATA--> engine :"), "{shown}");
+    assert!(shown.contains("==MESSAGE==> engine :"), "{shown}");
 }
 
 #[test]
