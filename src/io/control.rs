@@ -6,8 +6,9 @@
 
 use super::address::mapped;
 
-/// Octets reserved for what comes with a datagram: the destination address and the count of drops.
-pub(super) const CONTROL_SIZE: usize = 80;
+/// Octets reserved for what comes with a datagram: the destination address, the count of drops, and of
+/// what length the datagrams of a train are. With what lies before it, it ends with a cache line.
+pub(super) const CONTROL_SIZE: usize = 144;
 
 /// Octets of the longest control message that we send: an `in6_pktinfo` with its header.
 pub(super) const SOURCE_SIZE: usize = space(20);
@@ -19,7 +20,11 @@ const fn space(len: usize) -> usize {
     HEADER + len.next_multiple_of(8)
 }
 
-const _: () = assert!(CONTROL_SIZE >= SOURCE_SIZE + space(size_of::<u32>()));
+const _: () =
+    assert!(CONTROL_SIZE >= SOURCE_SIZE + space(size_of::<u32>()) + space(size_of::<i32>()));
+
+/// Octets of the control messages of a train: its source address, and the length of its datagrams.
+pub(super) const TRAIN_SIZE: usize = SOURCE_SIZE + space(size_of::<u16>());
 
 /// What came with a datagram.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -28,6 +33,8 @@ pub(super) struct Received {
     pub(super) destination: Option<[u8; 16]>,
     /// Datagrams that this socket has lost for want of room, ever (`SO_RXQ_OVFL`).
     pub(super) drops: Option<u32>,
+    /// Of what length the datagrams are that came as one; the last may be shorter (`UDP_GRO`).
+    pub(super) segment: Option<usize>,
     /// What ICMP or the local kernel said (`IP_RECVERR`, `IPV6_RECVERR`).
     pub(super) error: Option<ExtendedError>,
 }
@@ -54,6 +61,10 @@ pub(super) fn read(mut control: &[u8]) -> Received {
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                 received.drops = data.first_chunk().map(|drops| u32::from_ne_bytes(*drops));
+            }
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                let segment = data.first_chunk().map(|segment| i32::from_ne_bytes(*segment));
+                received.segment = segment.and_then(|segment| usize::try_from(segment).ok());
             }
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                 received.error = data
@@ -108,6 +119,33 @@ impl Source {
     }
 }
 
+/// The control messages of a train, in memory that the kernel reads.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub(super) struct Train(pub(super) [u8; TRAIN_SIZE]);
+
+impl Train {
+    pub(super) const EMPTY: Self = Self([0; TRAIN_SIZE]);
+
+    /// Makes one send as many datagrams of `segment` octets as there are in it (`UDP_SEGMENT`), which
+    /// leave from `source` where that is told; says how many octets that took.
+    pub(super) fn write(&mut self, source: Option<[u8; 16]>, segment: u16) -> usize {
+        self.0.fill(0);
+        let mut at = 0;
+        if let Some(local) = source {
+            let mut own = Source::EMPTY;
+            at = own.write(local);
+            self.0[..at].copy_from_slice(&own.0[..at]);
+        }
+        let room = &mut self.0[at..];
+        room[..8].copy_from_slice(&(HEADER + size_of::<u16>()).to_ne_bytes());
+        room[8..12].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
+        room[12..16].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
+        room[HEADER..HEADER + 2].copy_from_slice(&segment.to_ne_bytes());
+        at + space(size_of::<u16>())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,12 +191,26 @@ mod tests {
         let mut error = [0; 16];
         error[4..7].copy_from_slice(&[2, 3, 1]);
         control.extend(message(libc::IPPROTO_IP, libc::IP_RECVERR, &error));
+        control.extend(message(libc::SOL_UDP, libc::UDP_GRO, &460_i32.to_ne_bytes()));
         let received = read(&control);
+        assert_eq!(received.segment, Some(460));
         assert_eq!(received.drops, Some(7));
         assert_eq!(received.destination, Some(V6));
         assert_eq!(received.error, Some(ExtendedError { origin: 2, kind: 3, code: 1 }));
         for cut in 0..control.len() {
             let _ = read(&control[..cut]);
+        }
+    }
+
+    #[test]
+    fn a_train_says_where_it_leaves_from_and_how_long_its_datagrams_are() {
+        for (source, len) in [(None, 24), (Some(V4), 56), (Some(V6), 64)] {
+            let mut train = Train([0xFF; TRAIN_SIZE]);
+            assert_eq!(train.write(source, 460), len);
+            assert_eq!(read(&train.0[..len]).destination, source);
+            let (level, kind, data, rest) = split(&train.0[len - 24..len]).unwrap();
+            assert_eq!((level, kind), (libc::SOL_UDP, libc::UDP_SEGMENT));
+            assert_eq!((data, rest.len()), (460_u16.to_ne_bytes().as_slice(), 0));
         }
     }
 

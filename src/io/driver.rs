@@ -26,6 +26,9 @@ pub enum Choice {
     Uring,
     /// `recvmmsg` and `sendmmsg`.
     Mmsg,
+    /// The same with trains: datagrams of one length to one place leave in one call and one piece
+    /// (`UDP_SEGMENT`), and arrive as they left where the path allows it (`UDP_GRO`).
+    Trains,
 }
 
 /// Which driver it is.
@@ -35,6 +38,8 @@ pub enum Kind {
     Uring,
     /// `recvmmsg` and `sendmmsg`.
     Mmsg,
+    /// The same with trains.
+    Trains,
 }
 
 impl fmt::Display for Kind {
@@ -42,6 +47,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Uring => "io_uring",
             Self::Mmsg => "mmsg",
+            Self::Trains => "mmsg with trains",
         })
     }
 }
@@ -133,8 +139,9 @@ impl Driver {
         let now = clock::now();
         let connections = Connections::open(locals.len(), streams, rules, &tally, now)?;
         let places = connections.as_ref().map_or(0, Connections::places);
+        let trains = choice == Choice::Trains;
         let prepared = match choice {
-            Choice::Mmsg => None,
+            Choice::Mmsg | Choice::Trains => None,
             Choice::Uring => Some(Ok(Uring::prepare(&locals, buffers, places)?)),
             Choice::Auto => Some(Uring::prepare(&locals, buffers, places)),
         };
@@ -143,17 +150,18 @@ impl Driver {
                 (Backend::Uring(Uring::open(ready, locals, connections, tally)?), None)
             }
             Some(Err(refusal)) => {
-                (Backend::Mmsg(Mmsg::open(locals, connections, tally)?), Some(refusal))
+                (Backend::Mmsg(Mmsg::open(locals, connections, trains, tally)?), Some(refusal))
             }
-            None => (Backend::Mmsg(Mmsg::open(locals, connections, tally)?), None),
+            None => (Backend::Mmsg(Mmsg::open(locals, connections, trains, tally)?), None),
         };
         Ok(Self { backend, refusal, idle_since: None, thread: PhantomData })
     }
 
-    /// Which of the two this is.
+    /// Which of them this is.
     pub const fn kind(&self) -> Kind {
-        match self.backend {
+        match &self.backend {
             Backend::Uring(_) => Kind::Uring,
+            Backend::Mmsg(mmsg) if mmsg.has_trains() => Kind::Trains,
             Backend::Mmsg(_) => Kind::Mmsg,
         }
     }

@@ -7,24 +7,24 @@
 //! driver is dropped.
 #![expect(unsafe_code, reason = "system calls on arrays of headers")]
 
+mod inbox;
 mod stream;
+mod train;
 
 use core::fmt;
 use core::ptr;
-use core::slice;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+use self::inbox::{Inbox, Rest};
 use self::stream::Lines;
-use super::address::NAME_SIZE;
+use self::train::{Coupling, Train};
 use super::clock;
-use super::control::CONTROL_SIZE;
 use super::driver::Event;
 use super::error_queue::ErrorQueues;
-use super::memory::Mapping;
-use super::receive::{BUFFER_STRIDE, CONTROL_AT, NAME_AT, NOTHING, PAYLOAD_AT};
+use super::receive::NOTHING;
 use super::send::{Envelope, Held, Repeated, refusal, repeat};
 use super::socket::Local;
 use super::stream::Connections;
@@ -39,9 +39,13 @@ pub(super) struct Mmsg {
     locals: Box<[Local]>,
     waker: Waker,
     receive: Batch,
-    buffers: Mapping,
-    /// Which socket each datagram of the batch came to.
+    buffers: Inbox,
+    /// Which socket each header of the batch came to.
     origins: [SocketId; BURST_SIZE],
+    /// What of the batch was not told yet.
+    rest: Rest,
+    /// How departures leave that go together.
+    coupling: Option<Coupling>,
     /// Where the next burst begins to look, so that no socket starves another.
     next_socket: usize,
     send: Batch,
@@ -78,15 +82,22 @@ impl Mmsg {
     pub(super) fn open(
         locals: Box<[Local]>,
         connections: Option<Connections>,
+        trains: bool,
         tally: Arc<Tally>,
     ) -> io::Result<Self> {
+        if trains {
+            locals.iter().for_each(Local::take_trains);
+        }
+        let coupling = trains.then(|| Coupling::new(locals.len()));
         let queues = locals.iter().map(|_| touched(SLOTS_MAX, || 0)).collect();
         let mut mmsg = Self {
             locals,
             waker: Waker::new()?,
             receive: Batch::new(),
-            buffers: Mapping::new(BURST_SIZE * BUFFER_STRIDE)?,
+            buffers: Inbox::new(trains)?,
             origins: [SocketId(0); BURST_SIZE],
+            rest: Rest::default(),
+            coupling,
             next_socket: 0,
             send: Batch::new(),
             envelopes: core::iter::repeat_n(Envelope::EMPTY, BURST_SIZE).collect(),
@@ -124,11 +135,8 @@ impl Mmsg {
         }
         // Neither datagrams nor connections keep the others waiting.
         let datagrams_max = if parked > 0 { arrivals_max / 2 } else { arrivals_max };
-        let count = self.receive(datagrams_max.min(BURST_SIZE));
-        if count > 0 {
-            self.burst(count, clock::now(), out, on);
-            work += count;
-        }
+        let count = self.burst(datagrams_max.min(BURST_SIZE), out, on);
+        work += count;
         if let Some(lines) = &mut self.lines {
             let at = clock::now();
             work += lines.burst(arrivals_max - count, at, out, on);
@@ -168,7 +176,11 @@ impl Mmsg {
 
     pub(super) fn wait(&mut self, timeout_ns: Option<u64>) {
         let is_busy = self.lines.as_ref().is_some_and(|lines| lines.is_busy());
-        if is_busy || self.errors.is_suspected() || !self.finished.is_empty() {
+        if is_busy
+            || self.errors.is_suspected()
+            || !self.finished.is_empty()
+            || !self.rest.is_empty()
+        {
             return;
         }
         let nobody = libc::pollfd { fd: -1, events: 0, revents: 0 };
@@ -269,62 +281,72 @@ impl Mmsg {
         0
     }
 
+    /// Tells at most `room` datagrams, out of what was received before if that was more; returns how
+    /// many.
     fn burst(
         &mut self,
-        taken: usize,
-        at: Instant,
+        room: usize,
         out: &mut Departures,
         on: &mut impl FnMut(Event<'_>, &mut Departures),
-    ) {
+    ) -> usize {
+        if room == 0 {
+            return 0;
+        }
+        if self.rest.is_empty() {
+            self.rest = Rest::of(self.receive(room));
+        }
+        if self.rest.is_empty() {
+            return 0;
+        }
+        let (at, start) = (clock::now(), self.rest.next);
         let mut arrivals = [NOTHING; BURST_SIZE];
         let mut count = 0;
-        for index in 0..taken {
+        while count < room && !self.rest.is_empty() {
+            let index = self.rest.next;
             let socket = self.origins[index];
-            let header = &self.receive.headers[index];
-            let name_len = (header.msg_hdr.msg_namelen as usize).min(NAME_SIZE);
-            let control_len = header.msg_hdr.msg_controllen.min(CONTROL_SIZE);
-            let len = (header.msg_len as usize).min(DATAGRAM_SIZE_MAX);
-            let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-            let name = filled(&self.buffers, index, NAME_AT, name_len);
-            let control = filled(&self.buffers, index, CONTROL_AT, control_len);
-            let octets = filled(&self.buffers, index, PAYLOAD_AT, len);
+            let received = self.buffers.received(index, &self.receive.headers[index]);
             let local = &mut self.locals[usize::from(socket.0)];
-            let Some(flow) = local.flow(name, control, &self.tally) else {
+            let Some((flow, segment)) = local.arrived(received.name, received.control, &self.tally)
+            else {
                 self.tally.counters.add(Counter::ReceiveErrors);
+                self.rest.end_header();
                 continue;
             };
+            let (octets, is_last) = self.rest.datagram(received.octets, segment);
+            let truncated = octets.len() > DATAGRAM_SIZE_MAX || (is_last && received.truncated);
+            let octets = &octets[..octets.len().min(DATAGRAM_SIZE_MAX)];
             arrivals[count] = Arrival { flow, at, octets, truncated };
             count += 1;
+            if is_last {
+                self.rest.end_header();
+            }
         }
         self.tally.counters.add_many(Counter::DatagramsIn, count as u64);
         if count > 0 {
             on(Event::Burst(&arrivals[..count]), out);
         }
-        for index in 0..taken {
+        for index in start..self.rest.next {
             self.make_ready(index);
         }
+        count
     }
 
     /// Lets position `index` of the receive batch point at its buffer, all of it free.
     fn make_ready(&mut self, index: usize) {
-        let at = index * BUFFER_STRIDE;
         let part = &mut self.receive.parts[index];
-        part.iov_base = self.buffers.at(at + PAYLOAD_AT).as_ptr().cast();
-        part.iov_len = DATAGRAM_SIZE_MAX;
         let header = &mut self.receive.headers[index].msg_hdr;
-        header.msg_name = self.buffers.at(at + NAME_AT).as_ptr().cast();
-        header.msg_namelen = len_u32(NAME_SIZE);
-        header.msg_iov = part;
-        header.msg_iovlen = 1;
-        header.msg_control = self.buffers.at(at + CONTROL_AT).as_ptr().cast();
-        header.msg_controllen = CONTROL_SIZE;
-        header.msg_flags = 0;
+        self.buffers.make_ready(index, header, part);
     }
 
     /// Sends what is queued for one socket until that is done or the socket has no room.
     fn send_queue(&mut self, index: usize, out: &mut Departures) {
         let mut failed_before = false;
         while !self.queues[index].is_empty() {
+            match self.send_train(index, out) {
+                Train::Sent => continue,
+                Train::NoRoom => return,
+                Train::None => {}
+            }
             let count = self.address(index, out);
             match self.send_batch(index, count) {
                 Ok(sent) => {
@@ -358,7 +380,7 @@ impl Mmsg {
     fn address(&mut self, index: usize, out: &Departures) -> usize {
         let local = &self.locals[index];
         let mut count = 0;
-        for slot in self.queues[index].iter().take(BURST_SIZE) {
+        for slot in self.queues[index].iter().take(self.singles(index, out)) {
             let Some(slot) = self.held.get(*slot) else { break };
             let octets = out.octets(slot);
             let envelope = &mut self.envelopes[count];
@@ -442,15 +464,6 @@ impl fmt::Debug for Mmsg {
             .field("outstanding", &self.held.count())
             .finish_non_exhaustive()
     }
-}
-
-/// What the kernel has written into a buffer of the receive batch.
-fn filled(buffers: &Mapping, index: usize, at: usize, len: usize) -> &[u8] {
-    let octets = buffers.at(index * BUFFER_STRIDE + at);
-    assert!(at + len <= BUFFER_STRIDE);
-    // SAFETY: the octets lie in one buffer of the mapping, and the kernel writes there only during
-    // `recvmmsg`, for which the driver must be borrowed exclusively.
-    unsafe { slice::from_raw_parts(octets.as_ptr(), len) }
 }
 
 fn poll(polled: &mut [libc::pollfd], timeout_ns: Option<u64>) {

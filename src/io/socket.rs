@@ -7,7 +7,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, RawFd};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{address, control, len_u32};
 use crate::limits::SOCKETS_MAX;
@@ -162,7 +162,17 @@ impl Local {
 
     /// The flow of a datagram that came with these, which also tells what was lost before it.
     pub(super) fn flow(&mut self, name: &[u8], control: &[u8], tally: &Tally) -> Option<Flow> {
-        let mut local = self.ip;
+        self.arrived(name, control, tally).map(|(flow, _)| flow)
+    }
+
+    /// The same, and of what length the datagrams are if it is a train.
+    pub(super) fn arrived(
+        &mut self,
+        name: &[u8],
+        control: &[u8],
+        tally: &Tally,
+    ) -> Option<(Flow, Option<usize>)> {
+        let (mut local, mut segment) = (self.ip, None);
         if !control.is_empty() {
             let received = control::read(control);
             if let Some(drops) = received.drops {
@@ -171,8 +181,16 @@ impl Local {
                 self.drops = drops;
             }
             local = received.destination.unwrap_or(local);
+            segment = received.segment;
         }
-        Some(Flow { local, ..Flow::to(address::read(name)?, self.id) })
+        Some((Flow { local, ..Flow::to(address::read(name)?, self.id) }, segment))
+    }
+
+    /// Takes what arrives as a train as one (`UDP_GRO`). Where the kernel does not know that, each
+    /// datagram comes by itself.
+    pub(super) fn take_trains(&self) {
+        let socket = SockRef::from(&self.socket);
+        let _ = set(&socket, libc::SOL_UDP, libc::UDP_GRO, 1);
     }
 }
 

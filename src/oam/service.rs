@@ -213,7 +213,7 @@ impl Service {
 
     /// Which driver moves octets: the same for all workers, or the less able where they differ.
     pub fn kind(&self) -> Kind {
-        let differs = self.workers.iter().any(|worker| worker.kind == Kind::Mmsg);
+        let differs = self.workers.iter().any(|worker| worker.kind != Kind::Uring);
         if differs { Kind::Mmsg } else { Kind::Uring }
     }
 

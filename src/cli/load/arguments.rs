@@ -120,6 +120,8 @@ enum Driver {
     Uring,
     /// `recvmmsg` and `sendmmsg`
     Mmsg,
+    /// The same with trains: messages that are due together leave as one piece (`UDP_SEGMENT`)
+    Trains,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -217,6 +219,7 @@ impl RunArguments {
                 Driver::Auto => Choice::Auto,
                 Driver::Uring => Choice::Uring,
                 Driver::Mmsg => Choice::Mmsg,
+                Driver::Trains => Choice::Trains,
             },
             polling,
         };

@@ -81,7 +81,7 @@ fn an_error_about_one_datagram_does_not_harm_another() {
 
 #[test]
 fn datagrams_are_received_while_icmp_errors_come() {
-    for choice in choices() {
+    for choice in choices_without_trains() {
         let ours = bind(&spec(LOCALHOST_V4)).unwrap();
         let local = address(&ours);
         let mut worker = Worker::new(choice, vec![ours]);
@@ -104,7 +104,7 @@ fn datagrams_are_received_while_icmp_errors_come() {
 #[test]
 fn more_icmp_errors_than_a_turn_reads_are_read_in_the_next_ones() {
     use crate::limits::ICMP_PER_TURN_MAX;
-    for choice in choices() {
+    for choice in choices_without_trains() {
         let mut worker = Worker::new(choice, vec![bind(&spec(LOCALHOST_V4)).unwrap()]);
         let (_guard, nobody) = dead(LOCALHOST_V4);
         let count = 3 * ICMP_PER_TURN_MAX;

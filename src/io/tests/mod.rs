@@ -1,5 +1,5 @@
-//! Loopback tests of both drivers: each runs once on io_uring, where that is allowed, and once on
-//! `mmsg`.
+//! Loopback tests of all drivers: each runs once on io_uring, where that is allowed, once on `mmsg`,
+//! and once on that with trains.
 #![expect(clippy::disallowed_macros, reason = "tests may allocate")]
 
 mod echo;
@@ -12,6 +12,7 @@ mod sockets;
 mod steering;
 mod streams;
 mod traffic;
+mod trains;
 mod wait;
 
 use core::net::SocketAddr;
@@ -47,12 +48,17 @@ struct Worker {
 fn choices() -> Vec<Choice> {
     let tally = Arc::new(Tally::new(0));
     match Driver::open(Vec::new(), Choice::Uring, tally) {
-        Ok(_) => vec![Choice::Uring, Choice::Mmsg],
+        Ok(_) => vec![Choice::Uring, Choice::Mmsg, Choice::Trains],
         Err(error) => {
             println!("io_uring is refused here: {error}");
-            vec![Choice::Mmsg]
+            vec![Choice::Mmsg, Choice::Trains]
         }
     }
+}
+
+/// Those of which each departure is a send of its own.
+fn choices_without_trains() -> Vec<Choice> {
+    choices().into_iter().filter(|choice| *choice != Choice::Trains).collect()
 }
 
 const LOCALHOST_V4: &str = "127.0.0.1:0";

@@ -37,7 +37,7 @@ fn fill(worker: &mut Worker) {
 
 #[test]
 fn what_finds_no_room_leaves_when_there_is_some() {
-    for choice in choices() {
+    for choice in choices_without_trains() {
         let (ours, mut theirs) = narrow_connection();
         let mut worker = Worker::new(choice, vec![ours]);
         fill(&mut worker);
@@ -80,7 +80,7 @@ fn what_finds_no_room_leaves_when_there_is_some() {
 
 #[test]
 fn room_ends_the_wait() {
-    for choice in choices() {
+    for choice in choices_without_trains() {
         let (ours, mut theirs) = narrow_connection();
         let mut worker = Worker::new(choice, vec![ours]);
         fill(&mut worker);
@@ -102,7 +102,7 @@ fn room_ends_the_wait() {
 
 #[test]
 fn sends_complete_while_no_arrival_is_taken() {
-    for choice in choices() {
+    for choice in choices_without_trains() {
         let (ours, mut theirs) = narrow_connection();
         let busy = bind(&spec(LOCALHOST_V4)).unwrap();
         let local = address(&busy);
@@ -135,7 +135,7 @@ fn sends_complete_while_no_arrival_is_taken() {
 
 #[test]
 fn a_driver_can_be_dropped_while_the_kernel_holds_slots() {
-    for choice in choices() {
+    for choice in choices_without_trains() {
         let (ours, _theirs) = narrow_connection();
         let mut worker = Worker::new(choice, vec![ours, bind(&spec(LOCALHOST_V4)).unwrap()]);
         fill(&mut worker);

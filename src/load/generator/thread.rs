@@ -10,7 +10,7 @@ use core_affinity::CoreId;
 use crossbeam::channel::Sender;
 use serde::Serialize;
 
-use crate::io::{Driver, Kind};
+use crate::io::Driver;
 use crate::metrics::{Counter, Tally};
 use crate::store::{allocations_count, allocations_of_this_thread};
 
@@ -78,11 +78,10 @@ pub struct Opened {
 
 impl Opened {
     pub(super) fn of(driver: &Driver) -> Self {
-        let name = match driver.kind() {
-            Kind::Uring => "io_uring",
-            Kind::Mmsg => "mmsg",
-        };
-        Self { driver: name.to_owned(), refusal: driver.refusal().map(ToString::to_string) }
+        Self {
+            driver: driver.kind().to_string(),
+            refusal: driver.refusal().map(ToString::to_string),
+        }
     }
 }
 
