@@ -17,8 +17,8 @@ use super::socket::set;
 use super::touched;
 use crate::id::WorkerId;
 use crate::limits::{
-    BURST_SIZE, STREAM_READ_SIZE, STREAM_READS, STREAM_SOCKETS_MAX, STREAM_STALLED_MS,
-    STREAM_TIMERS_PER_TURN_MAX,
+    BURST_SIZE, SOCKET_BUFFER_SIZE, STREAM_READ_SIZE, STREAM_READS, STREAM_SOCKETS_MAX,
+    STREAM_STALLED_MS, STREAM_TIMERS_PER_TURN_MAX,
 };
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Arrival, Departures, Endpoint, Slot, SocketId, Transport, ip_octets};
@@ -117,8 +117,9 @@ pub(super) struct Connections {
     first: u8,
     files: Box<[Option<OwnedFd>]>,
     parked: VecDeque<Parked>,
-    /// Connections to be read when there are buffers again.
-    pub(super) starved: VecDeque<u16>,
+    /// Connections to be read from: when what was read is used up, the other end is not behind with
+    /// its own reading, and there are buffers.
+    pub(super) to_read: VecDeque<u16>,
     /// Buffers that were used up in this turn.
     pub(super) used: Vec<u16>,
     tally: Arc<Tally>,
@@ -147,7 +148,7 @@ impl Connections {
             first,
             files: core::iter::repeat_with(|| None).take(places).collect(),
             parked: touched(STREAM_READS, nothing),
-            starved: touched(places, || 0),
+            to_read: touched(places, || 0),
             used: Vec::with_capacity(STREAM_READS),
             tally: Arc::clone(tally),
         }))
@@ -180,6 +181,38 @@ impl Connections {
             StreamSocket::Tcp { .. } => false,
         };
         self.streams.is_busy() || !self.parked.is_empty() || self.sockets.iter().any(carried)
+    }
+
+    /// Whether there is a connection that may be read from with so many buffers.
+    pub(super) fn may_read(&self, buffers: usize) -> bool {
+        let ready = |index: &u16| !self.streams.is_behind(*index);
+        buffers > STREAM_READS / 4 && self.to_read.iter().any(ready)
+    }
+
+    /// The next connection that is to be read from now, if there is a buffer for it. Those that are
+    /// behind wait.
+    pub(super) fn next_to_read(&mut self, buffers: usize) -> Option<u16> {
+        if buffers <= STREAM_READS / 4 {
+            return None;
+        }
+        for _ in 0..self.to_read.len() {
+            let index = self.to_read.pop_front()?;
+            if !self.streams.is_behind(index) {
+                return Some(index);
+            }
+            self.to_read.push_back(index);
+        }
+        None
+    }
+
+    /// A connection is not read from any more, and no read of it runs.
+    pub(super) fn stop_reading(&mut self, index: u16) {
+        if let Some(at) = self.to_read.iter().position(|of| *of == index) {
+            self.to_read.remove(at);
+        }
+        if self.streams.is_read(index) {
+            self.streams.read_ended(index, Err(libc::ECANCELED));
+        }
     }
 
     /// How many reads wait for their messages to be taken.
@@ -362,6 +395,9 @@ impl Connections {
                     Next::Later => break,
                     Next::UsedUp => {
                         self.used.push(parked.buffer);
+                        if self.streams.is_read(parked.index) {
+                            self.to_read.push_back(parked.index);
+                        }
                         parked.len = 0;
                         break;
                     }
@@ -426,6 +462,7 @@ fn leaving(address: SocketAddr) -> io::Result<Socket> {
 /// noticed. None of it is worth losing a connection for.
 fn prepare(socket: &Socket) {
     let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_SIZE);
     let patience = core::time::Duration::from_millis(u64::from(STREAM_STALLED_MS));
     let _ = socket.set_tcp_user_timeout(Some(patience));
     let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));

@@ -164,7 +164,7 @@ impl Uring {
             opcode::AsyncCancel2::CODE,
             opcode::Accept::CODE,
             opcode::Connect::CODE,
-            opcode::RecvMulti::CODE,
+            opcode::Recv::CODE,
         ];
         if !complete || !operations.iter().all(|code| probe.is_supported(*code)) {
             return Err(io::ErrorKind::Unsupported.into());

@@ -35,6 +35,10 @@ struct Begun {
     connect: bool,
     read: bool,
     write: bool,
+    /// Epoll knows the file.
+    is_known: bool,
+    /// Epoll tells when there is something to read: also while nobody wants to read, until it does.
+    is_watched: bool,
 }
 
 /// Events taken in one turn.
@@ -145,17 +149,22 @@ impl Lines {
         while let Some(order) = self.connections.streams.order() {
             match order {
                 Order::Connect(index) => self.connect(index, at),
-                Order::Read(index) => {
-                    self.begun[usize::from(index)].read = true;
-                    let is_new = !self.begun[usize::from(index)].write;
-                    self.watch(index, is_new);
-                }
+                Order::Read(index) => self.connections.to_read.push_back(index),
                 Order::Write(index) => self.write(index, at),
                 Order::Shut(index) => self.shut(index, at),
                 Order::Close(index) => {
                     self.begun[usize::from(index)] = Begun::default();
                     self.connections.close(index);
                 }
+            }
+        }
+        for _ in 0..self.connections.to_read.len() {
+            let Some(index) = self.connections.next_to_read(STREAM_READS) else { return };
+            let begun = &mut self.begun[usize::from(index)];
+            begun.read = true;
+            if !begun.is_watched {
+                begun.is_watched = true;
+                self.watch(index);
             }
         }
     }
@@ -191,9 +200,14 @@ impl Lines {
         }
         if begun.read && has(libc::EPOLLIN | over) {
             self.read(index, at);
-        } else if has(over) && !begun.write {
+        } else if has(over) && !begun.write && begun.is_known {
             // Nobody waits for anything here, and it would be told for ever.
+            let begun = &mut self.begun[usize::from(index)];
+            (begun.is_known, begun.is_watched) = (false, false);
             self.control(libc::EPOLL_CTL_DEL, index, 0);
+        } else if has(libc::EPOLLIN) && begun.is_watched {
+            self.begun[usize::from(index)].is_watched = false;
+            self.watch(index);
         }
     }
 
@@ -206,20 +220,16 @@ impl Lines {
         let errno = if result == 0 { 0 } else { errno() };
         if errno == libc::EINPROGRESS {
             self.begun[usize::from(index)].connect = true;
-            self.control(libc::EPOLL_CTL_ADD, index, libc::EPOLLOUT);
-            return;
+            return self.watch(index);
         }
         let result = if errno == 0 { Ok(()) } else { Err(errno) };
-        if result.is_ok() {
-            self.control(libc::EPOLL_CTL_ADD, index, 0);
-        }
         self.connections.connected(index, result, at);
     }
 
     fn connected(&mut self, index: u16, at: Instant) {
         self.begun[usize::from(index)].connect = false;
         let error = self.connections.take_error(index);
-        self.control(libc::EPOLL_CTL_MOD, index, 0);
+        self.watch(index);
         self.connections.connected(index, error.map_or(Ok(()), Err), at);
     }
 
@@ -232,14 +242,16 @@ impl Lines {
         let got = unsafe { libc::recv(fd, octets, STREAM_READ_SIZE, libc::MSG_DONTWAIT) };
         let result = usize::try_from(got).map_err(|_| errno());
         if let Ok(len @ 1..) = result {
+            self.begun[usize::from(index)].read = false;
             return self.connections.park(index, buffer, len, at);
         }
         self.free.push(buffer);
         if result == Err(libc::EAGAIN) {
             return;
         }
-        self.begun[usize::from(index)].read = false;
-        self.watch(index, false);
+        let begun = &mut self.begun[usize::from(index)];
+        (begun.read, begun.is_watched) = (false, false);
+        self.watch(index);
         self.connections.streams.read_ended(index, result.map(|_| ()));
     }
 
@@ -252,12 +264,12 @@ impl Lines {
         let result = usize::try_from(sent).map_err(|_| errno());
         if result == Err(libc::EAGAIN) {
             self.begun[usize::from(index)].write = true;
-            return self.watch(index, false);
+            return self.watch(index);
         }
         let waited = self.begun[usize::from(index)].write;
         self.begun[usize::from(index)].write = false;
         if waited {
-            self.watch(index, false);
+            self.watch(index);
         }
         self.connections.streams.written(index, result, at);
     }
@@ -268,9 +280,7 @@ impl Lines {
         if begun.connect || self.connections.fd(index).is_none() {
             self.connections.connected(index, Err(libc::ECANCELED), at);
         }
-        if begun.read {
-            self.connections.streams.read_ended(index, Err(libc::ECANCELED));
-        }
+        self.connections.stop_reading(index);
         if begun.write {
             self.connections.streams.written(index, Err(libc::ECANCELED), at);
         }
@@ -307,24 +317,24 @@ impl Lines {
     }
 
     /// Says what is wanted to know of a connection.
-    fn watch(&self, index: u16, is_new: bool) {
-        let begun = self.begun[usize::from(index)];
-        let read = if begun.read { libc::EPOLLIN } else { 0 };
-        let write = if begun.write { libc::EPOLLOUT } else { 0 };
-        // Which of the two it is follows from how the connection came to be.
-        if !is_new || !self.control(libc::EPOLL_CTL_ADD, index, read | write) {
-            self.control(libc::EPOLL_CTL_MOD, index, read | write);
+    fn watch(&mut self, index: u16) {
+        let begun = &mut self.begun[usize::from(index)];
+        let read = if begun.is_watched { libc::EPOLLIN } else { 0 };
+        let write = if begun.write || begun.connect { libc::EPOLLOUT } else { 0 };
+        let is_known = core::mem::replace(&mut begun.is_known, true);
+        let operation = if is_known { libc::EPOLL_CTL_MOD } else { libc::EPOLL_CTL_ADD };
+        self.control(operation, index, read | write);
+    }
+
+    fn control(&self, operation: i32, index: u16, events: i32) {
+        if let Some(fd) = self.connections.fd(index) {
+            self.control_fd(operation, fd, u64::from(index), events);
         }
     }
 
-    fn control(&self, operation: i32, index: u16, events: i32) -> bool {
-        let fd = self.connections.fd(index);
-        fd.is_some_and(|fd| self.control_fd(operation, fd, u64::from(index), events))
-    }
-
-    fn control_fd(&self, operation: i32, fd: RawFd, data: u64, events: i32) -> bool {
+    fn control_fd(&self, operation: i32, fd: RawFd, data: u64, events: i32) {
         let mut event = libc::epoll_event { events: events.cast_unsigned(), u64: data };
         // SAFETY: the event is read within the call.
-        unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) == 0 }
+        unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, &raw mut event) };
     }
 }

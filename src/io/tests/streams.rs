@@ -171,3 +171,80 @@ fn who_does_not_read_is_not_waited_for() {
         assert!(worker.all_slots_are_free());
     }
 }
+
+#[test]
+fn who_does_not_read_is_not_read_from_and_others_are() {
+    for choice in choices() {
+        let (mut worker, address) = listening(choice, rules());
+        let mut peer = TcpStream::connect(address).unwrap();
+        peer.write_all(&message(0)).unwrap();
+        worker.run_until("a message", |worker| worker.got.len() == 1);
+        let flow = worker.got[0].flow;
+        // As much as the kernel takes, and a little more.
+        let big = vec![b'x'; 9_000];
+        let mut pushed = 0;
+        let mut written = 0;
+        while pushed < written + 8 {
+            assert!(pushed < 5_000, "{choice:?}");
+            worker.push(flow, &big, Some(1));
+            pushed += 1;
+            worker.turn();
+            worker.turn();
+            written = worker.sent.len();
+        }
+        // A read that was begun before is not taken back.
+        peer.write_all(&message(1)).unwrap();
+        worker.run_until("one more", |worker| worker.got.len() == 2);
+        peer.write_all(&message(2)).unwrap();
+        let mut other = TcpStream::connect(address).unwrap();
+        other.write_all(&message(3)).unwrap();
+        worker.run_until("the other one's", |worker| worker.got.len() == 3);
+        worker.settle();
+        assert_eq!(worker.got.len(), 3, "{choice:?}: he has not read his answers");
+        assert_eq!(worker.got[2].octets, message(3));
+        // When he reads, he is read from.
+        let reader = std::thread::spawn(move || {
+            let mut octets = vec![0; pushed * 9_000];
+            peer.read_exact(&mut octets).unwrap();
+            peer
+        });
+        worker.run_until("his message", |worker| worker.got.len() == 4);
+        worker.run_until("all is written", |worker| worker.sent.len() == pushed);
+        assert!(worker.sent.iter().all(|(_, sent)| sent.is_ok()));
+        assert_eq!(worker.got[3].octets, message(2));
+        drop(reader.join().unwrap());
+    }
+}
+
+#[test]
+fn what_a_server_does_not_read_goes_elsewhere_and_the_rest_is_written() {
+    for choice in choices() {
+        let (mut worker, _) = listening(choice, rules());
+        let server = TcpListener::bind(LOCALHOST_V4).unwrap();
+        let flow = Flow::to(server.local_addr().unwrap().into(), SocketId(0));
+        let big = vec![b'x'; 9_000];
+        let mut owner = 0;
+        while worker.sent.iter().all(|(_, sent)| sent.is_ok()) {
+            owner += 1;
+            assert!(owner < 20_000, "{choice:?}");
+            worker.push(flow, &big, Some(owner));
+            worker.turn();
+        }
+        worker.turn();
+        let refused = worker.sent.iter().filter(|(_, sent)| sent.is_err()).count();
+        assert!(
+            worker.sent.iter().all(|(_, sent)| matches!(sent, Ok(()) | Err(SendError::NotWritten)))
+        );
+        assert_eq!(worker.count(Counter::ConnectionsOpen), 1);
+        let (mut other, _) = server.accept().unwrap();
+        let expected = (usize::try_from(owner).unwrap() - refused) * big.len();
+        let reader = std::thread::spawn(move || {
+            let mut octets = vec![0; expected];
+            other.read_exact(&mut octets).unwrap();
+        });
+        let all = usize::try_from(owner).unwrap();
+        worker.run_until("the rest", |worker| worker.sent.len() == all);
+        assert_eq!(worker.sent.iter().filter(|(_, sent)| sent.is_err()).count(), refused);
+        reader.join().unwrap();
+    }
+}

@@ -1,4 +1,4 @@
-//! Connections on io_uring: a multishot receive each, and one write at a time.
+//! Connections on io_uring: one read and one write of each at a time.
 //!
 //! A connection has at most one operation of each kind in the kernel's hands, and its place in the
 //! table is given to another one only when all have completed: so a completion needs to say the place
@@ -8,7 +8,7 @@ use core::mem::ManuallyDrop;
 use std::io;
 use std::os::fd::RawFd;
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::{cqueue, opcode, squeue, types};
 
 use super::{Completion, Uring};
 use crate::io::address::{self, NAME_SIZE, Name};
@@ -17,7 +17,7 @@ use crate::io::driver::Event;
 use crate::io::len_u32;
 use crate::io::stream::{Connections, Parked, own};
 use crate::io::token::Token;
-use crate::limits::{ACCEPTS_PER_TURN, STREAM_READS};
+use crate::limits::{ACCEPTS_PER_TURN, STREAM_READ_SIZE, STREAM_READS};
 use crate::metrics::Counter;
 use crate::packet::{Departures, SocketId};
 use crate::session::stream::Order;
@@ -31,6 +31,8 @@ pub(super) struct Lines {
     accepts: ManuallyDrop<Box<[Accept]>>,
     /// Where connections go; the kernel reads it when the operation is submitted.
     names: Box<[Name]>,
+    /// Whether a read of the connection is in the kernel's hands.
+    reading: Box<[bool]>,
     /// How many of the buffers the kernel has.
     buffers_left: usize,
     /// Operations in the kernel's hands.
@@ -72,6 +74,7 @@ impl Lines {
             buffers: ManuallyDrop::new(Buffers::register(submitter, Group::Reads, STREAM_READS)?),
             accepts: ManuallyDrop::new(accepts),
             names: core::iter::repeat_n(Name::EMPTY, connections.places()).collect(),
+            reading: core::iter::repeat_n(false, connections.places()).collect(),
             buffers_left: STREAM_READS,
             running: 0,
             accepts_from: Instant(0),
@@ -134,23 +137,22 @@ impl Uring {
 
     /// Does what the connections ask for.
     pub(super) fn follow_orders(&mut self, at: Instant) {
-        // Those that found no buffer go on when there are some.
-        while let Some(lines) = &mut self.lines
-            && lines.buffers_left > STREAM_READS / 4
-            && let Some(index) = lines.connections.starved.pop_front()
-        {
-            lines.connections.streams.read_paused(index);
-        }
         while let Some(lines) = &mut self.lines
             && let Some(order) = lines.connections.streams.order()
         {
             match order {
                 Order::Connect(index) => self.connect(index, at),
-                Order::Read(index) => self.read(index),
+                Order::Read(index) => lines.connections.to_read.push_back(index),
                 Order::Write(index) => self.write(index),
                 Order::Shut(index) => self.shut(index, at),
                 Order::Close(index) => lines.connections.close(index),
             }
+        }
+        let waiting = self.lines.as_ref().map_or(0, |lines| lines.connections.to_read.len());
+        for _ in 0..waiting {
+            let Some(lines) = &mut self.lines else { return };
+            let Some(index) = lines.connections.next_to_read(lines.buffers_left) else { return };
+            self.read(index);
         }
     }
 
@@ -167,7 +169,12 @@ impl Uring {
     fn read(&mut self, index: u16) {
         let Some(lines) = &mut self.lines else { return };
         let Some(fd) = lines.connections.fd(index) else { return };
-        let read = opcode::RecvMulti::new(types::Fd(fd), Group::Reads.number()).build();
+        let read =
+            opcode::Recv::new(types::Fd(fd), core::ptr::null_mut(), len_u32(STREAM_READ_SIZE))
+                .buf_group(Group::Reads.number())
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT);
+        lines.reading[usize::from(index)] = true;
         lines.running += 1;
         self.push_or_enter(&read.user_data(Token::Read(index).encode()));
     }
@@ -186,9 +193,8 @@ impl Uring {
     /// Ends the operations of a connection: each completes, with an error or with what it has done.
     fn shut(&mut self, index: u16, at: Instant) {
         let Some(lines) = &mut self.lines else { return };
-        if let Some(at_starved) = lines.connections.starved.iter().position(|of| *of == index) {
-            lines.connections.starved.remove(at_starved);
-            lines.connections.streams.read_paused(index);
+        if !lines.reading[usize::from(index)] {
+            lines.connections.stop_reading(index);
         }
         let Some(fd) = lines.connections.fd(index) else {
             // Connecting was not ours, and is not waited for.
@@ -222,9 +228,7 @@ impl Uring {
     /// An operation of a connection has completed.
     pub(super) fn on_stream(&mut self, token: Token, completion: &Completion, at: Instant) {
         let Some(lines) = &mut self.lines else { return };
-        if !cqueue::more(completion.flags) {
-            lines.running -= 1;
-        }
+        lines.running -= 1;
         let result = completion.result;
         match token {
             Token::Accept(number) => lines.on_accepted(number, result, at),
@@ -242,7 +246,7 @@ impl Uring {
     }
 
     /// Queues an operation; where there is no room, what is queued is submitted first.
-    fn push_or_enter(&mut self, operation: &io_uring::squeue::Entry) {
+    fn push_or_enter(&mut self, operation: &squeue::Entry) {
         if self.ring.submission().is_full() {
             self.enter(false);
         }
@@ -269,16 +273,12 @@ impl Lines {
 
     fn on_read(&mut self, index: u16, completion: &Completion, at: Instant) {
         let Completion { result, flags, .. } = *completion;
-        let has_ended = !cqueue::more(flags);
+        self.reading[usize::from(index)] = false;
         if let Some(buffer) = cqueue::buffer_select(flags) {
             self.buffers_left = self.buffers_left.saturating_sub(1);
             match usize::try_from(result) {
                 Ok(len) if len > 0 && self.buffers.has(buffer, len) => {
-                    self.connections.park(index, buffer, len, at);
-                    if has_ended {
-                        self.connections.starved.push_back(index);
-                    }
-                    return;
+                    return self.connections.park(index, buffer, len, at);
                 }
                 Ok(_) | Err(_) => {
                     self.connections.used.push(buffer);
@@ -291,7 +291,7 @@ impl Lines {
             0 => streams.read_ended(index, Ok(())),
             errno if errno == -libc::ENOBUFS => {
                 self.connections.count(Counter::ReceiveNoBuffers);
-                self.connections.starved.push_back(index);
+                self.connections.to_read.push_back(index);
             }
             errno if errno < 0 => streams.read_ended(index, Err(-errno)),
             _ => {}
@@ -300,8 +300,7 @@ impl Lines {
 
     /// Whether there is anything to do that no completion tells of.
     pub(super) fn is_busy(&self) -> bool {
-        let may_read = self.buffers_left > STREAM_READS / 4;
-        self.connections.is_busy() || (may_read && !self.connections.starved.is_empty())
+        self.connections.is_busy() || self.connections.may_read(self.buffers_left)
     }
 
     /// Gives buffers that are used up back to the kernel.

@@ -37,8 +37,8 @@ use self::inbox::{Found, Inbox, Tails};
 use self::outbox::Outbox;
 pub use self::rules::Rules;
 use crate::limits::{
-    CONNECTIONS_TO_ONE_MAX, OUTBOX_OWNERS, OUTBOXES, OUTBOXES_SPARE, SLOTS_MAX, STREAM_CONNECT_MS,
-    STREAM_HEADER_MS, STREAM_RETRY_MS, STREAM_SLOW_MS, STREAM_STALLED_MS,
+    CONNECTIONS_TO_ONE_MAX, OUTBOX_OWNERS, OUTBOX_SIZE, OUTBOXES, OUTBOXES_SPARE, SLOTS_MAX,
+    STREAM_CONNECT_MS, STREAM_HEADER_MS, STREAM_RETRY_MS, STREAM_SLOW_MS, STREAM_STALLED_MS,
 };
 use crate::metrics::{Counter, Tally};
 use crate::packet::{ConnectionId, Endpoint, Flow, Owner, SendError, Sent, SocketId};
@@ -49,7 +49,9 @@ use crate::time::{Instant, Wheel};
 pub enum Order {
     /// Connect to [`Streams::flow`]'s remote end, then say [`Streams::connected`].
     Connect(u16),
-    /// Read and say [`Streams::read`] for each read, until [`Streams::read_ended`].
+    /// Read and say [`Streams::read`] for each read, until [`Streams::read_ended`]. There is no need
+    /// to hurry: a driver reads again when the last read is used up, so that nobody takes the room of
+    /// others, and when the connection is not [`Streams::is_behind`].
     Read(u16),
     /// Write [`Streams::unwritten`] or the beginning of it, then say [`Streams::written`].
     Write(u16),
@@ -281,6 +283,20 @@ impl Streams {
             Some(outbox) => self.outboxes[outbox].unwritten(),
             None => &[],
         }
+    }
+
+    /// Whether it is to be read from.
+    pub fn is_read(&self, index: u16) -> bool {
+        self.connections[usize::from(index)].running.read
+    }
+
+    /// Whether so much waits for the other end that it should not be read from: whoever does not read
+    /// what is answered to him asks for nothing more. What comes on a connection that we have opened
+    /// are answers, which ask for none.
+    pub fn is_behind(&self, index: u16) -> bool {
+        let connection = &self.connections[usize::from(index)];
+        let outbox = connection.outbox.filter(|_| connection.source.is_some());
+        outbox.is_some_and(|outbox| self.outboxes[outbox].waiting() >= OUTBOX_SIZE / 4)
     }
 
     /// What is in the tail of a connection, where a message was found there.
@@ -619,7 +635,12 @@ impl Streams {
             self.order_write(index, now);
             return Ok(());
         }
-        // Whoever does not read what is sent to him is not waited for.
+        if self.connection(index).source.is_none() {
+            // Nobody has accepted it here yet: somebody else may take it. What was put in before is
+            // written as long as the other end reads at all.
+            return Err(SendError::NotWritten);
+        }
+        // Whoever does not read what is answered to him is not waited for.
         self.count(Counter::ClosedUnread);
         self.shut(index);
         Err(SendError::NotWritten)
@@ -818,8 +839,9 @@ impl Streams {
             return over(connection.heard, STREAM_CONNECT_MS).then_some(Counter::ConnectionsFailed);
         }
         let is_stalled = connection.stalled.is_some_and(|since| over(since, STREAM_STALLED_MS));
-        // What is parked here is not the other end's delay.
-        if connection.parked > 0 && (connection.outbox.is_none() || !is_stalled) {
+        // What is not read here is not the other end's delay.
+        let is_ours = connection.parked > 0 || self.is_behind(index);
+        if is_ours && (connection.outbox.is_none() || !is_stalled) {
             return None;
         }
         if is_stalled {

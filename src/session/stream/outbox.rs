@@ -42,6 +42,11 @@ impl Outbox {
         self.written == self.put
     }
 
+    /// Octets that were not written.
+    pub(super) fn waiting(&self) -> usize {
+        usize::try_from(self.put - self.written).unwrap_or(OUTBOX_SIZE)
+    }
+
     /// Remembers where the end is now.
     pub(super) const fn mark(&mut self) {
         self.marked = self.put;

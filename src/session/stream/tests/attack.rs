@@ -72,7 +72,7 @@ fn an_answer_that_ends_the_connection_it_is_for() {
     let index = accepted(&mut streams, endpoint(1, 1), START);
     let mut reader = Reader::default();
     let flow = streams.flow(index);
-    streams.send(flow, &vec![b'x'; crate::limits::OUTBOX_SIZE], None, START);
+    streams.send(flow, &vec![b'x'; OUTBOX_SIZE], None, START);
     reader.feed(&mut streams, index, b"\r\n\r\nGET / HTTP", START);
     assert_eq!(orders(&mut streams), [Order::Write(index), Order::Shut(index)]);
     streams.written(index, Err(libc::ECANCELED), START);
