@@ -36,6 +36,15 @@ pub(crate) struct Packet {
     pub(crate) truncated: bool,
     /// The submission of a short message that it carries, whatever has become of its octets.
     pub(crate) mark: Option<usize>,
+    pub(crate) over: Over,
+}
+
+/// How it is carried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Over {
+    Datagram,
+    /// On a connection: this one, if it is there.
+    Stream(Option<usize>),
 }
 
 /// Where a datagram is bound, which decides what can happen to it.
@@ -102,8 +111,27 @@ pub(crate) enum Event {
     Stranger,
     /// A service centre does something.
     Centre(Task),
+    /// Something happens to a connection.
+    Line(usize, Step),
     /// All faults end.
     Calm,
+}
+
+/// What happens to a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Somebody wants to be accepted.
+    Knock,
+    /// How our connecting went.
+    Connected(Result<(), i32>),
+    /// Octets have come to us.
+    Came(Rc<[u8]>),
+    /// The other end has ended it, or it is dead.
+    CameEnd(Result<(), i32>),
+    /// Octets of ours have come to the other end.
+    Went(Rc<[u8]>),
+    /// Our end has come there.
+    WentEnd,
 }
 
 /// When, in which order among its like, and where the event is kept: small, because a heap moves
@@ -128,6 +156,8 @@ pub(crate) struct Air {
     vacant: Vec<usize>,
     sequence: u64,
     blocks: Vec<Block>,
+    /// What is to be sent on connections.
+    pub(crate) streamed: Vec<Packet>,
 }
 
 impl Air {
@@ -141,6 +171,7 @@ impl Air {
             vacant: Vec::new(),
             sequence: 0,
             blocks: Vec::new(),
+            streamed: Vec::new(),
         }
     }
 
@@ -176,6 +207,13 @@ impl Air {
         self.blocks.push(Block { host, inbound, until: self.now + lasts });
     }
 
+    /// Until when nothing gets through in this direction.
+    pub(crate) fn blocked_until(&self, ip: [u8; 16], inbound: bool) -> u64 {
+        let blocks = self.blocks.iter();
+        let these = blocks.filter(|block| block.inbound == inbound && block.host.ip == ip);
+        these.map(|block| block.until).max().unwrap_or(0)
+    }
+
     /// Ends all faults.
     pub(crate) fn calm(&mut self) {
         self.faults = Faults::none();
@@ -184,6 +222,9 @@ impl Air {
 
     /// Sends a datagram, for better or worse.
     pub(crate) fn send(&mut self, packet: Packet, bound: Bound) {
+        if packet.over != Over::Datagram {
+            return self.streamed.push(packet);
+        }
         let (host, inbound) = match bound {
             Bound::Relay => (packet.from, true),
             Bound::Sms | Bound::Centre | Bound::Im => (packet.to, false),
@@ -220,7 +261,7 @@ impl Air {
         self.after(delay, Event::Quoted { own: packet.from, remote: packet.to, quoted, grade });
     }
 
-    fn latency(&mut self) -> u64 {
+    pub(crate) fn latency(&mut self) -> u64 {
         MS + self.chance.below(3 * MS)
     }
 
@@ -276,7 +317,7 @@ mod tests {
     fn packet() -> Packet {
         let octets: Rc<[u8]> = b"MESSAGE a\r\nVia: b\r\nVia: c\r\n\r\n".as_slice().into();
         let [from, to] = [1, 2].map(|port| Endpoint { port, ..Endpoint::default() });
-        Packet { from, to, octets, grade: Grade::Sound, truncated: false, mark: None }
+        Packet { from, to, octets, grade: Grade::Sound, truncated: false, mark: None, over: Over::Datagram }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::mischief::{self, Mischief};
 use crate::setup::of_worker;
 use crate::strife::Strife;
 use crate::swarm::{MS, Swarm};
+use crate::tcp::is_stream;
 use crate::text::{Key, Text, parameter, without_top_via};
 
 /// What the driver is about to send.
@@ -278,6 +279,9 @@ impl Boundary {
             && !again
         {
             self.invent(&below, "100 Trying");
+        }
+        if is_stream(outgoing.departure.flow.socket) && self.strikes(Bug::RepeatedOnStream) {
+            self.invented.push(invented(outgoing.departure.flow, octets.clone()));
         }
         self.went.insert(key.branch, (outgoing.departure.flow, octets));
     }

@@ -107,11 +107,27 @@ pub enum Bug {
     EpochKept,
     /// What was left on a lost worker is told by nobody.
     RemainsUntold,
+    /// What cannot be divided into messages is skipped, and reading goes on behind it.
+    ResyncAfterDoubt,
+    /// An answer goes to whoever has the place of its connection now.
+    PlaceReused,
+    /// What was written in part is taken for what was never written.
+    PartlyAsNever,
+    /// What came before the end of a connection is dropped.
+    InputDroppedAtEnd,
+    /// A request is repeated over a connection.
+    RepeatedOnStream,
+    /// The last octet of a read gets lost.
+    TailOctetLost,
+    /// A write of which the kernel took a part is taken for a whole one.
+    ShortWriteAsWhole,
+    /// Two reads of one connection change places.
+    ReadsSwapped,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 60] = [
         Self::ReportTwice,
         Self::ReportLost,
         Self::BusyAsDelivered,
@@ -164,6 +180,14 @@ impl Bug {
         Self::LostAccepts,
         Self::EpochKept,
         Self::RemainsUntold,
+        Self::ResyncAfterDoubt,
+        Self::PlaceReused,
+        Self::PartlyAsNever,
+        Self::InputDroppedAtEnd,
+        Self::RepeatedOnStream,
+        Self::TailOctetLost,
+        Self::ShortWriteAsWhole,
+        Self::ReadsSwapped,
     ];
 
     /// Its name on the command line.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use roger::engine::Recipient;
 use roger::packet::Endpoint;
 
-use crate::air::{Air, Bound, Event, Grade, Packet};
+use crate::air::{Air, Bound, Event, Grade, Over, Packet};
 use crate::authentication::{self, Credentials};
 use crate::chance::Chance;
 use crate::rp::{Answer, Report};
@@ -219,6 +219,7 @@ impl Centres {
             grade: Grade::Sound,
             truncated: false,
             mark: Some(index),
+            over: Over::Datagram,
         };
         air.send(packet, Bound::Relay);
     }
@@ -420,6 +421,7 @@ fn answered(
         grade: Grade::Sound,
         truncated: false,
         mark: None,
+        over: packet.over,
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use roger::metrics::Tally;
 use roger::packet::{Departures, Endpoint, Owner, Sent, Slot, SocketId};
+use roger::session::stream::{Rules, Streams};
+use roger::time::Instant;
 
 use crate::air::{Grade, Packet};
 use crate::chance::Chance;
@@ -113,12 +115,16 @@ pub(crate) struct Worker {
     pub(crate) next_turn: u64,
     pub(crate) busy_until: u64,
     pub(crate) tally: Arc<Tally>,
+    /// Its connections.
+    pub(crate) streams: Option<Streams>,
     /// It stands still for ever, and the others know.
     pub(crate) is_lost: bool,
 }
 
 impl Worker {
-    pub(crate) fn new(peers: usize) -> Self {
+    pub(crate) fn new(peers: usize, rules: Option<Rules>, now: u64) -> Self {
+        let tally = Arc::new(Tally::new(peers));
+        let streams = rules.map(|rules| Streams::new(rules, tally.clone(), Instant(now)));
         Self {
             out: Departures::new(),
             inbox: VecDeque::new(),
@@ -126,7 +132,8 @@ impl Worker {
             held: Vec::new(),
             next_turn: u64::MAX,
             busy_until: 0,
-            tally: Arc::new(Tally::new(peers)),
+            tally,
+            streams,
             is_lost: false,
         }
     }

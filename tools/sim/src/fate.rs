@@ -92,6 +92,7 @@ impl World {
         state.inbox.clear();
         state.unreachables.clear();
         state.held.clear();
+        self.drop_lines(Some(worker));
         self.ledger.on_requests_dropped();
         self.gateway.on_requests_dropped();
         self.ledger.on_proofs_dropped();
@@ -154,6 +155,7 @@ impl World {
         self.life += 1;
         self.ledger.on_death();
         self.gateway.on_death();
+        self.drop_lines(None);
         let after = self.fate.below(DOWN_MAX);
         self.air.after(after, Event::Revive);
     }
@@ -165,9 +167,9 @@ impl World {
         }
         self.note(|| "the process starts again".to_owned());
         self.is_down = false;
-        for worker in &mut self.workers {
+        for (index, worker) in self.workers.iter_mut().enumerate() {
             let peers = worker.tally.peers.len();
-            let fresh = Worker::new(peers);
+            let fresh = Worker::new(peers, self.swarm.rules(index), self.air.now);
             self.past_tallies.push(core::mem::replace(worker, fresh).tally);
         }
         let tallies: Vec<_> = self.workers.iter().map(|worker| worker.tally.clone()).collect();

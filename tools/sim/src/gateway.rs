@@ -227,6 +227,7 @@ impl Gateway {
             remote,
             octets: octets.clone(),
             sent: [now].into(),
+            is_stream: crate::tcp::is_stream(departure.flow.socket),
             refused: None,
             proofs: Vec::new(),
         };

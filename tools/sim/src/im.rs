@@ -381,6 +381,7 @@ impl Desk<'_> {
             grade,
             truncated: false,
             mark: None,
+            over: self.packet.over,
         };
         air.after(delay, Event::Answer { server: self.server, life: self.life, packet });
     }

@@ -9,6 +9,7 @@ use crate::air::Packet;
 use crate::ledger::Verdict;
 use crate::submission::{Proof, Submission, What, slack};
 use crate::swarm::{Client, MS, Swarm};
+use crate::tcp;
 use crate::text::{Text, endpoint, parameter, sent_by, value_of};
 
 /// What a final response proves, by the letters of the mapping table: delivered, permanent,
@@ -156,12 +157,15 @@ fn identity(account: &Account, record: &Submission, swarm: &Swarm) -> Verdict<()
 
 /// Everything that could rightly have decided, in order: the first certain proof closes the list.
 fn outcomes<'a>(record: &'a Submission, swarm: &Swarm) -> Vec<Outcome<'a>> {
-    let first = record.attempts.first().map_or(record.arrived, |attempt| attempt.sent[0]);
+    // What becomes of a connection may be known late, and what follows is a transaction of its own.
+    let is_late = record.attempts.iter().any(|attempt| attempt.is_stream);
+    let first = if is_late { record.attempts.last() } else { record.attempts.first() };
+    let first = first.map_or(record.arrived, |attempt| attempt.sent[0]);
     let deadline = record.arrived + swarm.deadline();
     let timer_f = first + swarm.transaction();
     let limit = deadline.min(timer_f);
     let mut outcomes = Vec::new();
-    let all_tried = record.tainted || record.attempts.len() >= record.servers_max;
+    let all_tried = record.tainted || record.tried() >= record.servers_max;
     if record.never_left() && all_tried {
         outcomes.push(Outcome::NeverSent);
     }
@@ -179,7 +183,7 @@ fn outcomes<'a>(record: &'a Submission, swarm: &Swarm) -> Vec<Outcome<'a>> {
             closed = Some(closed.unwrap_or(u64::MAX).min(proof.by));
         }
     }
-    let stalls = swarm.faults.stalls > 0 || swarm.crew.stalls > 0;
+    let stalls = swarm.faults.stalls > 0 || swarm.crew.stalls > 0 || is_late;
     if closed.is_none() && (stalls || !matches!(outcomes.first(), Some(Outcome::NeverSent))) {
         if deadline <= timer_f + slack(swarm) {
             outcomes.push(Outcome::Limit(Evidence::Deadline, deadline));
@@ -272,8 +276,10 @@ fn report(account: &Account, record: &Submission) -> Verdict<()> {
     let right = match (account.report, due) {
         (Report::Silence, None) => told.is_none(),
         (Report::Response(said), Some(due)) => {
+            // What another worker sends leaves a little later.
+            let leaves_there = record.is_handed && told.is_none();
             said == due
-                && told.is_some_and(|told| told.status == said)
+                && (leaves_there || told.is_some_and(|told| told.status == said))
                 && record.told_refused.is_none()
         }
         (Report::Refused(said, error), Some(due)) => {
@@ -303,7 +309,9 @@ fn timing(account: &Account, record: &Submission, now: u64, swarm: &Swarm) -> Ve
     {
         return Err("its times are out of order".to_owned());
     }
-    let end = record.arrived + swarm.deadline().max(swarm.transaction()) + 2 * slack(swarm);
+    let untold = if record.is_stream { tcp::TOLD_AFTER } else { 0 };
+    let end =
+        record.arrived + swarm.deadline().max(swarm.transaction()) + 2 * slack(swarm) + untold;
     if now > end {
         return Err(format!("I8: closed at {now}, {} ms late", (now - end) / MS));
     }
@@ -453,17 +461,34 @@ pub(crate) fn same_response(expected: &[u8], went: &[u8], status: u16) -> bool {
     start && squeezed(&one) == squeezed(&other) && one.body == other.body
 }
 
+/// Octets of a response to what came over a connection without the value of rport, which is another
+/// one on the next connection.
+pub(crate) fn without_port(octets: &[u8]) -> Vec<u8> {
+    let mut kept = octets.to_vec();
+    if memchr::memmem::find(octets, b"SIP/2.0/TCP ").is_some() || octets.starts_with(b"SIP/2.0/TCP")
+    {
+        while let Some(at) = memchr::memmem::find(&kept, b"rport=") {
+            let digits = kept[at + 6..].iter().take_while(|octet| octet.is_ascii_digit()).count();
+            kept.drain(at + 5..at + 6 + digits);
+        }
+    }
+    kept
+}
+
 /// Whether a repeated final response says what the first one said. Failures are repeated octet for
 /// octet, with their challenges and reasons; a success has nothing but its status to say, so the
 /// To tag and words of no meaning may differ.
 pub(crate) fn same_answer(first: &[u8], again: &[u8]) -> bool {
     let (Some(one), Some(other)) = (Text::read(first), Text::read(again)) else { return false };
+    let [first, again] = [first, again].map(without_port);
+    let (first, again) = (&*first, &*again);
     let rebuilt = one.status().is_some_and(|status| status < 300) || first.len() > KEPT_SIZE;
     if !rebuilt {
         return first == again;
     }
     let bare = |text: &Text<'_>| {
-        let vias: Vec<String> = text.vias().map(|via| via.replace(' ', "")).collect();
+        let vias: Vec<String> =
+            text.vias().map(|via| String::from_utf8_lossy(&without_port(via.replace(' ', "").as_bytes())).into_owned()).collect();
         let to = text.value("To").map(|to| to.split(";tag=").next().unwrap_or("").to_owned());
         let fields = ["From", "Call-ID", "CSeq"].map(|name| text.value(name).map(str::to_owned));
         (text.status(), vias, to, fields)

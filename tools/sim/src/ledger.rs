@@ -8,7 +8,7 @@ use std::rc::Rc;
 use roger::delivery::Account;
 use roger::packet::{Departure, Endpoint, Sent, SocketId};
 
-use crate::air::{Grade, Packet};
+use crate::air::{Grade, Over, Packet};
 use crate::gateway;
 use crate::judge;
 use crate::sms::{Expect, Transaction};
@@ -16,6 +16,7 @@ use crate::submission::{
     Attempt, Proof, Submission, Told, What, guess, quoted_branch, sanitised, slack,
 };
 use crate::swarm::{MS, Swarm};
+use crate::tcp;
 use crate::text::{Key, Text};
 
 /// An invariant that was broken, in words.
@@ -96,6 +97,8 @@ pub(crate) struct Ledger {
     pub(crate) may_refuse: bool,
     /// Whether a worker is lost: what concerns it is refused with 503, whatever else is wrong with it.
     pub(crate) is_homeless: bool,
+    /// Whether a request on a connection was refused because its home had no room for it.
+    pub(crate) turns_away: bool,
     /// Accounts so far.
     pub(crate) accounts: u64,
     /// A request as it was forwarded last.
@@ -220,6 +223,7 @@ impl Ledger {
         find: &dyn Fn(&Key) -> Option<Vec<Endpoint>>,
     ) -> Verdict<Ticket> {
         let server = departure.flow.remote;
+        let is_stream = tcp::is_stream(departure.flow.socket);
         let (Some(key), Some(below)) = (text.key(), text.key_below()) else {
             return Err("a request of ours lacks Vias".to_owned());
         };
@@ -234,17 +238,25 @@ impl Ledger {
         let targets = find(&below);
         let lives = self.clients.get(&below).map_or(&[][..], |arrived| &arrived.lives);
         let goes_on =
-            |life: &&usize| self.submissions[**life].goes_on_to(server, targets.as_deref(), swarm);
+            |life: &&usize| {
+            let life = &self.submissions[**life];
+            life.goes_on_to(server, targets.as_deref(), is_stream, swarm)
+        };
         let submission = match lives.iter().find(goes_on) {
             Some(life) => *life,
             None => self.accepted(now, &below, octets, server, swarm, targets.as_deref())?,
         };
         let record = &mut self.submissions[submission];
+        let falls_back = record.falls_back(server, is_stream);
         if let Some(targets) = &targets
             && !record.tainted
-            && targets.get(record.attempts.len()) != Some(&server)
+            && !falls_back
+            && targets.get(record.tried()) != Some(&server)
         {
             return Err(format!("sent to {server:?}, which is not its next hop"));
+        }
+        if falls_back && let Some(last) = record.attempts.last_mut() {
+            last.fell_back = true;
         }
         let attempt = record.attempts.len();
         record.attempts.push(Attempt {
@@ -253,6 +265,8 @@ impl Ledger {
             octets: octets.clone(),
             sent: vec![now],
             refused: None,
+            is_stream,
+            fell_back: false,
         });
         self.branches.insert(branch, (submission, attempt));
         // Whose Route has changed is on its way, not in a loop.
@@ -317,7 +331,15 @@ impl Ledger {
         }
         if !lenient {
             let client = client.map(|at| &swarm.places.clients[at]);
-            judge::same_request(&packet, octets, client, server, swarm)?;
+            let mut same = judge::same_request(&packet, octets, client, server, swarm);
+            // The copy that was taken may have come on another connection.
+            for request in self.requests.iter().filter(is_candidate) {
+                if same.is_ok() || request.packet.over == Over::Datagram {
+                    break;
+                }
+                same = judge::same_request(&request.packet, octets, client, server, swarm);
+            }
+            same?;
         }
         arrived.submission = Some(self.submissions.len());
         arrived.lives.push(self.submissions.len());
@@ -334,6 +356,8 @@ impl Ledger {
             copies,
             seat: self.seat,
             tainted: lenient,
+            is_stream: packet.over != Over::Datagram,
+            is_handed: packet.over != Over::Datagram && swarm.crew.workers > 1,
             client,
             servers_max: targets.map_or(swarm.places.servers.len(), <[Endpoint]>::len),
             attempts: Vec::new(),
@@ -361,6 +385,9 @@ impl Ledger {
         let attempt = &mut record.attempts[attempt];
         if attempt.octets != *octets || attempt.server != server {
             return Err(format!("{}: a retransmission differs", attempt.branch));
+        }
+        if attempt.is_stream {
+            return Err(format!("{}: repeated over a connection", attempt.branch));
         }
         if done {
             return Err(format!("{}: retransmitted after its end", attempt.branch));
@@ -423,7 +450,8 @@ impl Ledger {
             let open = record.told.is_none()
                 && record.account.is_none()
                 && (status < 200 || record.is_proved(status, octets).is_ok());
-            let same = record.told.as_ref().is_some_and(|told| told.status == status);
+            let same = record.told.as_ref().is_some_and(|told| told.status == status)
+                || record.is_owed(status);
             open || same || !record.forgotten(now, swarm, &self.turns)
         });
         if known.is_none() {
@@ -439,7 +467,9 @@ impl Ledger {
             return self.reported(now, submission, octets, status, swarm);
         }
         let is_homeless = self.is_homeless && status == 503;
-        Self::refused(now, arrived, octets, status, self.may_refuse, is_homeless)
+        let turns_away = self.turns_away && tcp::is_stream(arrived.socket);
+        let may_refuse = self.may_refuse || turns_away;
+        Self::refused(now, arrived, octets, status, may_refuse, is_homeless)
             .map_err(|error| format!("{error}: {key:?}"))?;
         Ok(Ticket::Other)
     }
@@ -534,7 +564,9 @@ impl Ledger {
             }
             // A stranger's second copy may have been damaged on its way.
             Some(first)
-                if first.status == status && first.octets != *octets && !arrived.foreign =>
+                if first.status == status
+                    && !arrived.foreign
+                    && judge::without_port(&first.octets) != judge::without_port(octets) =>
             {
                 Err(format!("I9: two different {status}"))
             }
@@ -564,7 +596,8 @@ impl Ledger {
             if now < record.arrived + judge::trying(swarm) {
                 return Err(format!("{key:?}: 100 before its time (RFC 4320)"));
             }
-            if record.told.is_some() || record.account.is_some() {
+            // One that waits for another worker may come behind it, on a connection of its own.
+            if (record.told.is_some() || record.account.is_some()) && !record.is_handed {
                 return Err(format!("{key:?}: 100 after the end"));
             }
             record.trying_at.get_or_insert(now);
@@ -576,6 +609,10 @@ impl Ledger {
                 return Err(format!("I2: {key:?}: first {first:?}, then {again:?}"));
             }
             return Ok(Ticket::Other);
+        }
+        if record.is_owed(status) {
+            record.told = Some(Told { at: now, status, octets: octets.clone() });
+            return Ok(Ticket::Report(index));
         }
         if let Some(account) = &record.account {
             return Err(format!("{key:?}: {status} after {:?}", account.verdict));

@@ -51,6 +51,8 @@ pub(crate) struct Post {
     pub(crate) remote: Endpoint,
     pub(crate) octets: Rc<[u8]>,
     pub(crate) sent: Vec<u64>,
+    /// Whether it went over a connection.
+    pub(crate) is_stream: bool,
     /// How the kernel refused the first transmission.
     pub(crate) refused: Option<SendError>,
     /// What came about it, in order.
@@ -136,6 +138,9 @@ impl Post {
         if self.octets != *octets || self.remote != remote {
             return Err("a retransmission differs".to_owned());
         }
+        if self.is_stream {
+            return Err("repeated over a connection".to_owned());
+        }
         if self.proofs.iter().any(|proof| proof.by < now && proof.certain && proof.ends()) {
             return Err("retransmitted after its end".to_owned());
         }
@@ -161,7 +166,7 @@ impl Post {
         let end = proved.unwrap_or(u64::MAX).min(self.sent[0] + swarm.transaction());
         let last = self.sent.last().copied().unwrap_or(0);
         let due = last + self.interval(swarm) + slack(swarm);
-        if due < end && !self.refused.is_some_and(SendError::nothing_left) {
+        if due < end && !self.is_stream && !self.refused.is_some_and(SendError::nothing_left) {
             return Err(format!("timer E: nothing was sent after {last}, {due} was due"));
         }
         Ok(())

@@ -92,6 +92,7 @@ impl World {
         }
         self.counters_agree()?;
         if !self.ended {
+            self.lines_at_end()?;
             self.gateway.at_end(&self.centres, &self.swarm)?;
         }
         self.clients_agree()

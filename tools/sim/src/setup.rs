@@ -11,7 +11,8 @@ use roger::store::HashKey;
 use crate::authentication::{PASSWORD, USERNAME};
 use crate::crew::Crew;
 use crate::form::DOMAIN;
-use crate::swarm::{Centre, Swarm};
+use crate::swarm::{Centre, LISTENER_V4, LISTENER_V6, Swarm};
+use crate::tcp::STREAMS_AT;
 use crate::text::written;
 
 /// What the engine of the first worker is told about this world.
@@ -34,6 +35,7 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
             endpoint: server.addresses[0],
         }]
         .into(),
+        transport: if swarm.is_tcp_server(index) { Transport::Tcp } else { Transport::Udp },
         ..Peer::new(&format!("im-{index}"), server.role)
     });
     let gateway = &swarm.gateway;
@@ -49,11 +51,18 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
         own_endpoints: places.sockets.clone().into(),
         own_hosts: [("relay.example".into(), 5060)].into(),
         sent_by: sent_by(swarm, 0),
-        transports: [Transport::Udp; 4].into(),
+        transports: transports(swarm),
         request_sockets: RequestSockets {
             udp: Families {
                 v4: Some(SocketId(request_sockets[0])),
                 v6: Some(SocketId(request_sockets[1])),
+            },
+            tcp: match &swarm.tcp {
+                Some(_) => Families {
+                    v4: Some(SocketId(STREAMS_AT)),
+                    v6: Some(SocketId(STREAMS_AT + 1)),
+                },
+                None => Families::default(),
             },
             ..RequestSockets::default()
         },
@@ -85,7 +94,15 @@ pub(crate) fn of_worker(setup: &Setup, worker: usize, swarm: &Swarm) -> Setup {
 
 fn sent_by(swarm: &Swarm, worker: usize) -> Box<[Box<str>]> {
     let of = |socket| swarm.places.sockets[Crew::place(worker, SocketId(socket))];
-    (0..4).map(|socket| written(of(socket)).into()).collect()
+    let streams = if swarm.tcp.is_some() { &[LISTENER_V4, LISTENER_V6][..] } else { &[] };
+    let streams = streams.iter().map(|listener| written(swarm.places.sockets[*listener]));
+    (0..4).map(|socket| written(of(socket))).chain(streams).map(Into::into).collect()
+}
+
+fn transports(swarm: &Swarm) -> Box<[Transport]> {
+    let streams = if swarm.tcp.is_some() { 2 } else { 0 };
+    let datagrams = core::iter::repeat_n(Transport::Udp, usize::from(STREAMS_AT));
+    datagrams.chain(core::iter::repeat_n(Transport::Tcp, streams)).collect()
 }
 
 /// What an IM server is to instant messages of ours.

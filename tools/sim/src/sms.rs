@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use roger::packet::Endpoint;
 
-use crate::air::{Air, Bound, Event, Grade, Packet};
+use crate::air::{Air, Bound, Event, Grade, Over, Packet};
 use crate::chance::Chance;
 use crate::swarm::{LISTENER_V4, LISTENER_V6, MS, SECOND, Swarm};
 use crate::text::{Key, Text, written};
@@ -80,7 +80,10 @@ pub(crate) struct Transaction {
     pub(crate) targets: Vec<Endpoint>,
     /// The first final response that came.
     pub(crate) told: Option<u16>,
-    source: Endpoint,
+    /// Where it comes from.
+    pub(crate) source: Endpoint,
+    /// Whether it comes over connections.
+    pub(crate) is_tcp: bool,
     to: Endpoint,
     manner: Manner,
     state: State,
@@ -136,7 +139,8 @@ impl Clients {
         }
         let home = swarm.places.clients[draft.client].endpoint;
         let listener = if home.is_v4() { LISTENER_V4 } else { LISTENER_V6 };
-        let reply_port = if draft.rport { draft.source.port } else { draft.sent_by.port };
+        let is_tcp = draft.is_tcp;
+        let reply_port = if draft.rport && !is_tcp { draft.source.port } else { draft.sent_by.port };
         self.transactions.push(Transaction {
             key,
             client: draft.client,
@@ -146,6 +150,7 @@ impl Clients {
             targets: draft.targets,
             told: None,
             source: draft.source,
+            is_tcp,
             to: swarm.places.sockets[listener],
             manner,
             state: State::Composed,
@@ -195,6 +200,7 @@ impl Clients {
             grade: Grade::Sound,
             truncated: false,
             mark: None,
+            over: if transaction.is_tcp { Over::Stream(None) } else { Over::Datagram },
         };
         if transaction.manner == Manner::Once {
             transaction.state = State::Ended;
@@ -263,6 +269,7 @@ pub(crate) struct Draft {
     below: Vec<String>,
     joined_vias: bool,
     compact: bool,
+    is_tcp: bool,
     max_forwards: Option<u32>,
     from: String,
     to: String,
@@ -294,6 +301,7 @@ impl Draft {
             below: Vec::new(),
             joined_vias: false,
             compact: false,
+            is_tcp: swarm.is_tcp_client(client),
             max_forwards: (!chance.one_in(20)).then(|| chance.pick(&[70, 70, 1, 30, 255])),
             from: format!("<sip:+49{number}@sms.example>;tag={:x}", chance.word() >> 40),
             to: format!("<sip:user{number}@im.example>"),
@@ -330,7 +338,8 @@ impl Draft {
         };
         let rport = if self.rport { ";rport" } else { "" };
         let own = written(self.sent_by);
-        let mut vias = vec![format!("SIP/2.0/UDP {own};branch={}{rport}", self.branch)];
+        let transport = if self.is_tcp { "TCP" } else { "UDP" };
+        let mut vias = vec![format!("SIP/2.0/{transport} {own};branch={}{rport}", self.branch)];
         vias.extend(self.below.iter().cloned());
         let mut text = format!("{} {} {}\r\n", self.method, self.uri, self.version);
         if self.joined_vias {
@@ -441,6 +450,7 @@ fn fork(shared_branch: bool, draft: Draft, chance: &mut Chance, swarm: &Swarm) -
     if shared_branch {
         other.client = (draft.client + 1) % swarm.places.clients.len();
         other.source = swarm.places.clients[other.client].endpoint;
+        other.is_tcp = swarm.is_tcp_client(other.client);
         other.sent_by = other.source;
         other.call_id = format!("other{:x}@sms.example", chance.word());
     } else {
@@ -622,6 +632,7 @@ pub(crate) fn strange(overheard: Option<&[u8]>, air: &mut Air, swarm: &Swarm) ->
             let mut draft = Draft::new(800_000 + chance.below(1_000), chance, swarm);
             draft.source = from;
             draft.sent_by = from;
+            draft.is_tcp = false;
             if chance.one_in(4) {
                 draft.method = "OPTIONS".to_owned();
                 draft.cseq_method = "OPTIONS".to_owned();
@@ -630,7 +641,15 @@ pub(crate) fn strange(overheard: Option<&[u8]>, air: &mut Air, swarm: &Swarm) ->
         },
         String::into_bytes,
     );
-    Packet { from, to, octets: octets.into(), grade: Grade::Foreign, truncated: false, mark: None }
+    Packet {
+        from,
+        to,
+        octets: octets.into(),
+        grade: Grade::Foreign,
+        truncated: false,
+        mark: None,
+        over: Over::Datagram,
+    }
 }
 
 /// A request so short that no answer to it is shorter.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use roger::delivery::Account;
+use roger::delivery::{Account, Report};
 use roger::packet::{Endpoint, SendError};
 use roger::transaction::branch::BRANCH_SIZE;
 
@@ -24,6 +24,10 @@ pub(crate) struct Submission {
     pub(crate) copies: Vec<u64>,
     /// Where it was accepted, for whose turns bring it on.
     pub(crate) seat: usize,
+    /// Whether its answers may leave from another worker.
+    pub(crate) is_handed: bool,
+    /// Whether it came over a connection.
+    pub(crate) is_stream: bool,
     /// Whether the request was damaged on its way to us.
     pub(crate) tainted: bool,
     /// Which host on the SMS side it came from.
@@ -53,6 +57,10 @@ pub(crate) struct Attempt {
     pub(crate) sent: Vec<u64>,
     /// When the kernel said that the first transmission has not left.
     pub(crate) refused: Option<u64>,
+    /// Whether it went over a connection; and whether the next one goes to the same server, in
+    /// datagrams, because there was none.
+    pub(crate) is_stream: bool,
+    pub(crate) fell_back: bool,
 }
 
 /// Something that arrived about a message.
@@ -96,15 +104,29 @@ impl Submission {
         &self,
         server: Endpoint,
         targets: Option<&[Endpoint]>,
+        is_stream: bool,
         swarm: &Swarm,
     ) -> bool {
-        let tried = self.attempts.len();
+        let tried = self.tried();
         let next = match targets {
             Some(targets) => targets.get(tried).copied(),
             None if swarm.route_by_uri => None,
             None => swarm.places.servers.get(tried).map(|server| server.addresses[0]),
         };
-        self.never_left() && self.told.is_none() && next == Some(server)
+        let is_next = next == Some(server) || self.falls_back(server, is_stream);
+        self.never_left() && self.told.is_none() && is_next
+    }
+
+    /// How many servers have had an attempt.
+    pub(crate) fn tried(&self) -> usize {
+        self.attempts.iter().filter(|attempt| !attempt.fell_back).count()
+    }
+
+    /// Whether a datagram to the same server may follow (RFC 3261 section 18.1.1).
+    pub(crate) fn falls_back(&self, server: Endpoint, is_stream: bool) -> bool {
+        self.attempts.last().is_some_and(|last| {
+            last.is_stream && !is_stream && last.server == server && last.refused.is_some()
+        })
     }
 
     /// Whether the report may be a response that was damaged on its way to us.
@@ -136,6 +158,12 @@ impl Submission {
             (None, None) => proved.into_iter().chain(limited).min(),
         };
         end.is_some_and(|end| now >= end + swarm.transaction())
+    }
+
+    /// Whether this is the report that was told, and leaves from another worker after that.
+    pub(crate) fn is_owed(&self, status: u16) -> bool {
+        let said = self.account.as_ref().map(|account| account.report);
+        self.is_handed && self.told.is_none() && said == Some(Report::Response(status))
     }
 
     /// A report must be a response that has just reached whom it concerns, less our Via; or 500 where

@@ -10,6 +10,7 @@ use roger::packet::Endpoint;
 
 use crate::chance::Chance;
 use crate::crew::Crew;
+use crate::tcp::Tcp;
 
 /// Nanoseconds of a millisecond.
 pub(crate) const MS: u64 = 1_000_000;
@@ -102,6 +103,8 @@ pub(crate) struct Swarm {
     pub(crate) gateway: Gateway,
     /// The workers.
     pub(crate) crew: Crew,
+    /// Connections, if there are any.
+    pub(crate) tcp: Option<Tcp>,
 }
 
 /// What becomes of short messages: how they come, and how they are answered for.
@@ -231,9 +234,17 @@ impl Swarm {
             places: Places::draw(chance),
             gateway: Gateway::none(),
             crew: Crew::ALONE,
+            tcp: None,
         }
         .with_gateway(faultless, chance)
         .with_crew(faultless, chance)
+        .with_tcp(faultless, chance)
+    }
+
+    /// Drawn at the very end, for the same reason.
+    fn with_tcp(mut self, faultless: bool, chance: &mut Chance) -> Self {
+        self.tcp = Tcp::draw(faultless, self.places.servers.len(), chance);
+        self
     }
 
     /// Drawn late, so that the rest is the same with and without short messages.

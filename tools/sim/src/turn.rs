@@ -5,15 +5,16 @@ use roger::delivery::{Account, Form, Verdict as Decided};
 use roger::engine::Engine;
 use roger::limits::{BURST_SIZE, SLOTS_EVIDENCE, TIMERS_PER_TURN_MAX};
 use roger::metrics::Counter;
-use roger::packet::{Endpoint, Flow, JournalSeq, Purse, SendError, Sent};
+use roger::packet::{Departure, Endpoint, Flow, JournalSeq, Purse, SendError, Sent};
 
-use crate::air::{Air, Bound, Event, Grade, Packet};
+use crate::air::{Air, Bound, Event, Grade, Over, Packet};
 use crate::boundary::Outgoing;
 use crate::crew::{Crew, Held, Worker};
 use crate::gateway;
 use crate::ledger::{Ticket, Verdict};
 use crate::strife::minted_by;
 use crate::swarm::{MS, SECOND};
+use crate::tcp::is_stream;
 use crate::text::{Text, written};
 use crate::world::World;
 
@@ -49,7 +50,7 @@ impl World {
 
     /// Makes a worker look at `at`, or a little later.
     pub(crate) fn look(&mut self, worker: usize, at: u64) {
-        let state = &mut self.workers[worker];
+        let Some(state) = self.workers.get_mut(worker) else { return };
         if state.is_lost || self.is_down {
             return;
         }
@@ -83,20 +84,24 @@ impl World {
         (self.ledger.seat, self.gateway.seat) = (worker, worker);
         let dropped = self.dropped(worker);
         self.complete(worker, now, now);
+        self.lines_in(worker, now)?;
         if self.boundary.engines[worker].is_handed() {
             let out = &mut self.workers[worker].out;
             let room = out.free(Purse::Evidence).saturating_sub(TIMERS_PER_TURN_MAX);
             let taken = self.boundary.on_handed(worker, room.min(BURST_SIZE), now, out);
             self.note(|| format!("     worker {worker} takes {taken} from others"));
         }
-        self.take_burst(worker, now);
+        self.take_burst(worker, now)?;
         self.take_errors(worker, now);
         let mut expired = 0;
         let out = &mut self.workers[worker].out;
         if out.free(Purse::Evidence) >= TIMERS_PER_TURN_MAX {
             expired = self.boundary.on_tick(worker, now, out);
         }
+        let refused = self.workers[worker].tally.counters.read(Counter::RefusedHandover);
+        self.ledger.turns_away |= refused > 0;
         self.submit(worker, now)?;
+        self.lines_out(worker, now)?;
         self.take_accounts(worker, now)?;
         self.note_dropped(worker, dropped);
         self.ledger.on_turn_end(now);
@@ -192,24 +197,29 @@ impl World {
             {
                 self.workers[worker].out.release(slot);
             }
-            match ticket {
-                Ticket::Gateway(ticket) => self.gateway.on_sent(ticket, sent),
-                Ticket::Request(..) | Ticket::Report(_) | Ticket::Other => {
-                    self.ledger.on_sent(now, ticket, sent);
-                }
-            }
+            self.on_told(now, ticket, sent);
             if let Some(owner) = owner {
                 self.boundary.on_sent(worker, owner, sent, now);
             }
         }
     }
 
-    fn take_burst(&mut self, worker: usize, now: u64) {
+    /// The ledgers hear how a departure went.
+    pub(crate) fn on_told(&mut self, now: u64, ticket: Ticket, sent: Sent) {
+        match ticket {
+            Ticket::Gateway(ticket) => self.gateway.on_sent(ticket, sent),
+            Ticket::Request(..) | Ticket::Report(_) | Ticket::Other => {
+                self.ledger.on_sent(now, ticket, sent);
+            }
+        }
+    }
+
+    fn take_burst(&mut self, worker: usize, now: u64) -> Verdict<()> {
         let state = &self.workers[worker];
-        if state.inbox.is_empty()
+        if state.inbox.is_empty() && state.streams.is_none()
             || state.out.free(Purse::Evidence) < BURST_SIZE + TIMERS_PER_TURN_MAX
         {
-            return;
+            return Ok(());
         }
         let mut burst = Vec::with_capacity(BURST_SIZE);
         while burst.len() < BURST_SIZE
@@ -222,12 +232,19 @@ impl World {
             // remembered, what ended while nobody looked gives way.
             let since = if self.swarm.remembers() && now - came > PAUSE { came } else { now };
             let flow = Flow { remote: packet.from, local: packet.to.ip, socket, connection: None };
-            let short = self.gateway.on_arrival(now, since, &packet, &self.centres, &self.swarm);
+            burst.push((since, packet, flow));
+        }
+        for (packet, flow) in self.taken(worker, BURST_SIZE - burst.len(), now)? {
+            burst.push((now, packet, flow));
+        }
+        for (since, packet, flow) in &burst {
+            let (since, socket) = (*since, flow.socket);
+            let short = self.gateway.on_arrival(now, since, packet, &self.centres, &self.swarm);
             if !short {
                 let transaction = Text::salvage(&packet.octets)
                     .and_then(|text| text.key())
                     .and_then(|key| self.clients.find(&key));
-                self.ledger.on_arrival(now, since, &packet, socket, transaction);
+                self.ledger.on_arrival(now, since, packet, socket, transaction);
             }
             let short = packet.mark.map_or_else(String::new, |submission| {
                 format!("  short {}", self.centres.submissions[submission].short)
@@ -245,9 +262,14 @@ impl World {
             {
                 self.answers.insert(home, packet.clone());
             }
-            burst.push((packet, flow));
         }
+        if burst.is_empty() {
+            return Ok(());
+        }
+        let mut burst: Vec<_> =
+            burst.into_iter().map(|(_, packet, flow)| (packet, flow)).collect();
         self.boundary.on_burst(worker, &mut burst, now, &mut self.workers[worker].out);
+        Ok(())
     }
 
     /// Hands what the engine wants to send to the kernel.
@@ -288,6 +310,18 @@ impl World {
         } else {
             ledger.on_departure(now, &departure, &octets, swarm, &find)?
         };
+        if is_stream(departure.flow.socket) {
+            if let Some(slot) = slot
+                && self.boundary.gives_back()
+            {
+                self.workers[worker].out.release(slot);
+            }
+            if !swallowed {
+                let Departure { flow, owner, .. } = departure;
+                self.send_on_line(worker, flow, &octets, ticket, owner, now);
+            }
+            return Ok(());
+        }
         let (sent, leaves) = self.kernel();
         let hold = self.air.chance.below(self.air.faults.hold + 1);
         // The evidence purse must not run dry: a driver that lets it waits for the kernel.
@@ -314,6 +348,7 @@ impl World {
                 grade: Grade::Sound,
                 truncated: false,
                 mark: None,
+                over: Over::Datagram,
             };
             self.air.send(packet, bound);
         }

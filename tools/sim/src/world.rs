@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::gateway;
 use crate::im::Server;
 use crate::ledger::{Ledger, Verdict};
+use crate::line::Lines;
 use crate::setup::setup;
 use crate::sms::{self, Clients};
 use crate::swarm::{MS, SECOND, Swarm};
@@ -60,6 +61,8 @@ pub(crate) struct World {
     pub(crate) serving: Serving,
     /// What happens to workers.
     pub(crate) fate: Chance,
+    /// Connections, and who is at their other ends.
+    pub(crate) lines: Lines,
     /// The last final response that each worker's own requests got.
     pub(crate) answers: BTreeMap<usize, Packet>,
     pub(crate) ledger: Ledger,
@@ -90,7 +93,9 @@ impl World {
         let swarm = Swarm::new(&mut chance.fork());
         let setup = setup(&swarm, seed);
         let workers: Vec<Worker> =
-            (0..swarm.crew.workers).map(|_| Worker::new(setup.peers.len())).collect();
+            (0..swarm.crew.workers)
+            .map(|worker| Worker::new(setup.peers.len(), swarm.rules(worker), 0))
+            .collect();
         let tallies: Vec<Arc<Tally>> = workers.iter().map(|worker| worker.tally.clone()).collect();
         let boundary = Boundary::new(setup, &tallies, &swarm, bug, chance.fork());
         let servers =
@@ -107,6 +112,7 @@ impl World {
             is_down: false,
             serving: Serving::Open,
             fate: chance.fork(),
+            lines: Lines::new(chance.fork(), told.tcp.as_ref()),
             answers: BTreeMap::new(),
             ledger: Ledger::default(),
             clients: Clients::default(),
@@ -144,7 +150,8 @@ impl World {
         let mut events = 0_u64;
         while let Some(event) = self.air.next() {
             events += 1;
-            if let Err(error) = self.on_event(event).and_then(|()| self.at_rest(events)) {
+            let done = self.on_event(event).and_then(|()| self.speak_out());
+            if let Err(error) = done.and_then(|()| self.at_rest(events)) {
                 violation = Some(error);
                 break;
             }
@@ -238,6 +245,7 @@ impl World {
             Event::Crash(server) => {
                 self.note(|| format!("IM server {server} crashes"));
                 self.servers[server].crash();
+                self.cut_lines_of(server);
             }
             Event::Restart(server) => {
                 self.note(|| format!("IM server {server} is back"));
@@ -277,6 +285,7 @@ impl World {
                 self.air.send(packet, Bound::Relay);
             }
             Event::Centre(task) => self.on_centre(task),
+            Event::Line(line, step) => return self.on_line(line, step),
             Event::Calm => return self.on_calm(),
         }
         Ok(())
@@ -320,19 +329,22 @@ impl World {
         }
         self.calm_at = Some(self.air.now);
         self.air.calm();
+        self.calm_lines();
         for server in &mut self.servers {
             server.down = false;
         }
         self.composed = self.composed.max(self.swarm.messages);
-        self.air.after(0, Event::Compose);
+        // Connections that are dead already have to be found so.
+        let rest = if self.swarm.tcp.is_some() { 15 * SECOND } else { 0 };
+        self.air.after(rest, Event::Compose);
         if self.swarm.gateway.messages > 0 {
             self.composed_shorts = self.composed_shorts.max(self.swarm.gateway.messages);
-            self.air.after(0, Event::Centre(Task::Compose));
+            self.air.after(rest, Event::Centre(Task::Compose));
         }
         Ok(())
     }
 
-    fn on_arrives(&mut self, packet: Packet) {
+    pub(crate) fn on_arrives(&mut self, packet: Packet) {
         let places = &self.swarm.places;
         let place = places.sockets.iter().position(|socket| *socket == packet.to);
         if let Some(place) = place {

@@ -1,0 +1,149 @@
+//! What a seed makes of TCP: who uses it, and what goes wrong with it.
+
+use roger::id::WorkerId;
+use roger::packet::{Endpoint, SocketId};
+use roger::session::stream::Rules;
+
+use crate::chance::Chance;
+use crate::swarm::{LISTENER_V4, LISTENER_V6, SECOND, Swarm};
+
+/// The first of the two sockets for connections, IPv4 and then IPv6, behind those for datagrams.
+pub(crate) const STREAMS_AT: u8 = 4;
+
+/// Who uses connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Tcp {
+    /// Clients that send their requests over them.
+    pub(crate) clients: Vec<bool>,
+    /// IM servers that get theirs over them.
+    pub(crate) servers: Vec<bool>,
+    /// Other IM servers that listen for them all the same.
+    pub(crate) listens: Vec<bool>,
+    /// Connections of one worker.
+    pub(crate) connections_max: u16,
+    pub(crate) faults: Faults,
+}
+
+/// Faults of connections; shares are of ten thousand.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    /// Messages that come in pieces, and reads that take less than there is.
+    pub(crate) cut: u64,
+    /// Writes of which less is taken than there is.
+    pub(crate) short: u64,
+    /// Messages before which the way to us stands still for up to two minutes.
+    pub(crate) stall: u64,
+    /// Writes before which the other end takes nothing for up to two minutes.
+    pub(crate) window: u64,
+    /// Messages at some octet of which the other end resets the connection, or ends it.
+    pub(crate) reset: u64,
+    pub(crate) fin: u64,
+    /// Messages after which the other end is there no more and does not say so.
+    pub(crate) half_open: u64,
+    /// Connections of ours that are refused, or not answered.
+    pub(crate) refused: u64,
+    pub(crate) unanswered: u64,
+    /// Writes that fail although nothing is wrong with the connection.
+    pub(crate) write_error: u64,
+}
+
+impl Tcp {
+    /// One run of three has connections.
+    pub(crate) fn draw(faultless: bool, servers: usize, chance: &mut Chance) -> Option<Self> {
+        if !chance.one_in(3) {
+            return None;
+        }
+        let clients = (0..3).map(|_| !chance.one_in(3)).collect();
+        let tcp: Vec<bool> = (0..servers).map(|_| !chance.one_in(3)).collect();
+        let listens = tcp.iter().map(|tcp| *tcp || chance.one_in(2)).collect();
+        Some(Self {
+            clients,
+            servers: tcp,
+            listens,
+            connections_max: u16::try_from(chance.between(24, 64)).unwrap_or(64),
+            faults: Faults::draw(faultless, chance),
+        })
+    }
+}
+
+impl Faults {
+    /// What is no fault may go on.
+    pub(crate) fn none(&self) -> Self {
+        Self { cut: self.cut, short: self.short, ..Self::default() }
+    }
+
+    fn draw(faultless: bool, chance: &mut Chance) -> Self {
+        let cut = if chance.one_in(4) { 0 } else { chance.between(1, 10_000) };
+        let short = if chance.one_in(2) { 0 } else { chance.between(1, 5_000) };
+        let mut armed =
+            |high| if !faultless && chance.one_in(4) { chance.between(1, high) } else { 0 };
+        Self {
+            cut,
+            short,
+            stall: armed(100),
+            window: armed(100),
+            reset: armed(1_000),
+            fin: armed(1_000),
+            half_open: armed(200),
+            refused: armed(3_000),
+            unanswered: armed(1_000),
+            write_error: armed(300),
+        }
+    }
+}
+
+impl Swarm {
+    /// Whether requests of this client come over connections.
+    pub(crate) fn is_tcp_client(&self, client: usize) -> bool {
+        self.tcp.as_ref().is_some_and(|tcp| tcp.clients.get(client) == Some(&true))
+    }
+
+    /// Whether requests to this server go over connections.
+    pub(crate) fn is_tcp_server(&self, server: usize) -> bool {
+        self.tcp.as_ref().is_some_and(|tcp| tcp.servers.get(server) == Some(&true))
+    }
+
+    /// Whether somebody takes connections at this address.
+    pub(crate) fn listens(&self, at: Endpoint) -> bool {
+        let Some(tcp) = &self.tcp else { return false };
+        match crate::judge::server_of(at, self) {
+            Some(server) => tcp.listens[server],
+            None => self.places.clients.iter().any(|client| client.endpoint.ip == at.ip),
+        }
+    }
+
+    /// The rules of the connections of a worker.
+    pub(crate) fn rules(&self, worker: usize) -> Option<Rules> {
+        let connections_max = self.tcp.as_ref()?.connections_max;
+        Some(Rules {
+            worker: WorkerId(u8::try_from(worker).unwrap_or(0)),
+            connections_max,
+            per_source_max: connections_max,
+            known: Box::new([]),
+            strangers: true,
+            idle_ms: 120_000,
+        })
+    }
+}
+
+/// Whether a departure leaves on a connection.
+pub(crate) const fn is_stream(socket: SocketId) -> bool {
+    socket.0 >= STREAMS_AT
+}
+
+/// The socket whose connections these are, by the address they come to.
+pub(crate) const fn socket_of(remote: Endpoint) -> SocketId {
+    SocketId(if remote.is_v4() { STREAMS_AT } else { STREAMS_AT + 1 })
+}
+
+/// Where that socket listens, among the sockets of this world.
+pub(crate) const fn listener_of(remote: Endpoint) -> usize {
+    if remote.is_v4() { LISTENER_V4 } else { LISTENER_V6 }
+}
+
+/// How long it may take until it is known what becomes of a departure: nobody answers our connecting,
+/// or reads.
+pub(crate) const TOLD_AFTER: u64 = 13 * SECOND;
+
+/// The longest standstill.
+pub(crate) const STALL_MAX: u64 = 120 * SECOND;
