@@ -466,10 +466,15 @@ impl Ledger {
             }
             return self.reported(now, submission, octets, status, swarm);
         }
+        // One that waited for another worker.
+        let many = tcp::is_stream(arrived.socket) && swarm.crew.workers > 1;
+        if status == 100 && many && !arrived.lives.is_empty() {
+            return Ok(Ticket::Other);
+        }
         let is_homeless = self.is_homeless && status == 503;
-        let turns_away = self.turns_away && tcp::is_stream(arrived.socket);
-        let may_refuse = self.may_refuse || turns_away;
-        Self::refused(now, arrived, octets, status, may_refuse, is_homeless)
+        let turns_away = self.turns_away && tcp::is_stream(arrived.socket) && status == 503;
+        let is_homeless = is_homeless || turns_away;
+        Self::refused(now, arrived, octets, status, self.may_refuse, is_homeless)
             .map_err(|error| format!("{error}: {key:?}"))?;
         Ok(Ticket::Other)
     }

@@ -229,7 +229,7 @@ impl World {
         let stall = if chance.share(faults.stall) { chance.below(STALL_MAX) } else { 0 };
         let mut at = record.last_in.max(self.air.now + latency).max(blocked) + stall;
         let ends = if chance.share(faults.reset) {
-            Some(Err(libc_reset()))
+            Some(Err(RESET))
         } else if chance.share(faults.fin) {
             Some(Ok(()))
         } else {
@@ -407,7 +407,7 @@ impl World {
             let record = &mut self.lines.lines[line];
             if addresses.iter().any(|address| address.ip == record.remote.ip) {
                 record.last_in = record.last_in.min(self.air.now);
-                self.end_there(line, Err(libc_reset()));
+                self.end_there(line, Err(RESET));
             }
         }
     }
@@ -435,12 +435,10 @@ impl World {
         for line in self.lines.open.clone() {
             let record = &mut self.lines.lines[line];
             record.window_until = 0;
-            let is_stalled = record.last_in > now + SECOND;
+            let is_stalled = record.last_in.max(record.last_out) > now + SECOND;
             if record.is_half_open || is_stalled {
-                record.last_in = now;
-                self.end_there(line, Err(libc_reset()));
-                let record = &mut self.lines.lines[line];
-                record.is_half_open = true;
+                (record.last_in, record.last_out) = (now, now);
+                self.end_there(line, Err(RESET));
             }
         }
     }
@@ -574,7 +572,7 @@ impl World {
     }
 
     fn close(&mut self, worker: usize, index: u16, line: usize, now: u64) -> Verdict<()> {
-        self.note(|| format!("line {line} is closed, octets left {}", 0));
+        self.note(|| format!("line {line} is closed"));
         self.lines.at.remove(&(worker, index));
         let record = &mut self.lines.lines[line];
         if record.connects || record.reads || record.writes || !record.parked.is_empty() {
@@ -818,6 +816,14 @@ fn framed(octets: &[u8]) -> (bool, bool) {
         return (false, octets.first() == Some(&0));
     }
     let Some(text) = Text::read(octets) else { return (false, false) };
+    let starts = match text.start.split(' ').collect::<Vec<_>>()[..] {
+        ["SIP/2.0", status, ..] => status.len() == 3 && status.parse::<u16>().is_ok_and(|s| s < 700),
+        [method, _, "SIP/2.0"] => !method.is_empty(),
+        _ => false,
+    };
+    if !starts {
+        return (false, false);
+    }
     let lengths: Vec<&str> =
         text.lines().filter_map(|line| crate::text::value_of(line, "Content-Length")).collect();
     let [length] = lengths[..] else { return (false, lengths.len() > 1) };
@@ -834,6 +840,5 @@ fn follower(line: usize) -> String {
     )
 }
 
-const fn libc_reset() -> i32 {
-    104
-}
+/// ECONNRESET.
+const RESET: i32 = 104;
