@@ -156,6 +156,10 @@ impl Mmsg {
             if let Some(lines) = &mut self.lines
                 && lines.has(socket)
             {
+                if !lines.connections().streams.has_outbox() {
+                    // What is written now leaves room for the next.
+                    lines.follow_orders(now);
+                }
                 lines.connections().send(slot, out, now);
                 taken += 1;
                 continue;

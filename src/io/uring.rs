@@ -263,13 +263,18 @@ impl Uring {
     pub(super) fn submit(&mut self, out: &mut Departures, committed: JournalSeq) -> usize {
         let mut taken = 0;
         let now = if self.lines.is_some() && out.queued() > 0 { clock::now() } else { Instant(0) };
-        while let Some(slot) = out.pop(committed) {
+        let mut put = 0;
+        // What is put into outboxes is written when this turn is over, and leaves room for the next.
+        while (put == 0 || self.has_outbox())
+            && let Some(slot) = out.pop(committed)
+        {
             let socket = out.departure(&slot).flow.socket;
             if let Some(lines) = &mut self.lines
                 && lines.connections.has(socket)
             {
                 lines.connections.send(slot, out, now);
                 taken += 1;
+                put += 1;
                 continue;
             }
             self.address(&slot, out);
@@ -542,6 +547,10 @@ impl Uring {
         }
         self.buffers.publish();
         taken
+    }
+
+    fn has_outbox(&self) -> bool {
+        self.lines.as_ref().is_some_and(|lines| lines.connections.streams.has_outbox())
     }
 
     pub(super) fn connections_size(&self) -> usize {

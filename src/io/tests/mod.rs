@@ -11,6 +11,7 @@ mod seccomp;
 mod sockets;
 mod steering;
 mod streams;
+mod streams_breaker;
 mod traffic;
 mod trains;
 mod wait;

@@ -267,6 +267,12 @@ impl Streams {
         !self.orders.is_empty() || !self.told.is_empty()
     }
 
+    /// Whether a connection that has nothing waiting may get something: else what was put into others is
+    /// to be written before.
+    pub fn has_outbox(&self) -> bool {
+        !self.outboxes_free.is_empty()
+    }
+
     /// Where octets of a connection come from and go to.
     pub fn flow(&self, index: u16) -> Flow {
         self.connections[usize::from(index)].flow
