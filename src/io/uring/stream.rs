@@ -163,7 +163,7 @@ impl Uring {
         let len = name.write(remote);
         let connect = opcode::Connect::new(types::Fd(fd), name.0.as_ptr().cast(), len).build();
         lines.running += 1;
-        self.push_or_enter(&connect.user_data(Token::Connect(index).encode()));
+        self.push(&connect.user_data(Token::Connect(index).encode()));
     }
 
     fn read(&mut self, index: u16) {
@@ -176,7 +176,7 @@ impl Uring {
                 .flags(squeue::Flags::BUFFER_SELECT);
         lines.reading[usize::from(index)] = true;
         lines.running += 1;
-        self.push_or_enter(&read.user_data(Token::Read(index).encode()));
+        self.push(&read.user_data(Token::Read(index).encode()));
     }
 
     fn write(&mut self, index: u16) {
@@ -187,7 +187,7 @@ impl Uring {
             .flags(libc::MSG_NOSIGNAL)
             .build();
         lines.running += 1;
-        self.push_or_enter(&write.user_data(Token::Write(index).encode()));
+        self.push(&write.user_data(Token::Write(index).encode()));
     }
 
     /// Ends the operations of a connection: each completes, with an error or with what it has done.
@@ -201,7 +201,7 @@ impl Uring {
             return lines.connections.connected(index, Err(libc::ECANCELED), at);
         };
         let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::fd(types::Fd(fd)).all());
-        self.push_or_enter(&cancel.build().user_data(Token::Cancel.encode()));
+        self.push(&cancel.build().user_data(Token::Cancel.encode()));
     }
 
     /// Arms every accept that is not.
@@ -221,7 +221,7 @@ impl Uring {
                 .build();
             lines.running += 1;
             let number = u16::try_from(number).unwrap_or_default();
-            self.push_or_enter(&operation.user_data(Token::Accept(number).encode()));
+            self.push(&operation.user_data(Token::Accept(number).encode()));
         }
     }
 
@@ -243,14 +243,6 @@ impl Uring {
             }
             Token::Send(_) | Token::Receive(_) | Token::Wake | Token::Cancel => {}
         }
-    }
-
-    /// Queues an operation; where there is no room, what is queued is submitted first.
-    fn push_or_enter(&mut self, operation: &squeue::Entry) {
-        if self.ring.submission().is_full() {
-            self.enter(false);
-        }
-        self.push(operation);
     }
 }
 

@@ -211,3 +211,17 @@ fn closing_ends_every_operation() {
     assert!(rig.uring.close());
     assert_eq!(rig.uring.outstanding(), 0);
 }
+
+#[test]
+fn a_queue_that_connections_have_filled_takes_what_datagrams_need() {
+    let Some(mut rig) = Rig::new() else { return };
+    rig.uring.waker().try_clone().unwrap().wake();
+    rig.uring.enter(true);
+    // As many orders of connections as there is room for, none of which was submitted yet.
+    while !rig.uring.ring.submission().is_full() {
+        let nothing = opcode::Nop::new().build().user_data(Token::Cancel.encode());
+        rig.uring.push(&nothing);
+    }
+    rig.reap();
+    assert!(rig.uring.waker_armed);
+}
