@@ -16,7 +16,7 @@ use crate::delivery::Account;
 use crate::engine::{Engine, Footprint, Neighbours, Remains, Serving, Setup};
 use crate::id::WorkerId;
 use crate::io::{Choice, Driver, Event, Kind, Polling, Sockets, Waker};
-use crate::limits::{ACCOUNTS_MAX, ACCOUNTS_PATIENCE_MS, BURST_SIZE, TIMERS_PER_TURN_MAX};
+use crate::limits::{ACCOUNTS_MAX, ACCOUNTS_PATIENCE_MS, BURST_SIZE, STREAM_SLOW_MS, TIMERS_PER_TURN_MAX};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Departures, JournalSeq, Purse};
 use crate::store::{Bell, Gate, allocations_count, allocations_of_this_thread};
@@ -319,7 +319,48 @@ impl Turner {
                 began = ended;
             }
         }
+        if !self.part() {
+            return End::Silenced;
+        }
         self.wind_up()
+    }
+
+    /// Before it ends, what others have handed over to it leaves, and what connections have not taken:
+    /// their messages may be closed already, and nobody would say again what is told here. Nothing new is
+    /// taken. `false` when its word was taken from it.
+    fn part(&mut self) -> bool {
+        self.engine.serve(Serving::Refusing);
+        let patience = self.driver.now().plus_ms(STREAM_SLOW_MS);
+        while (self.engine.is_handed() || self.out.queued() > 0 || self.driver.is_writing())
+            && self.driver.now() < patience
+        {
+            if self.control().gate.is_shut() {
+                return false;
+            }
+            self.control().show_turn();
+            let Self { driver, engine, out, .. } = self;
+            let mut work = engine.on_handed(room(out), driver.now(), out);
+            work += driver.reap(out, 0, &mut |event, out| match event {
+                Event::Burst(arrivals) => engine.on_burst(arrivals, out),
+                Event::Sent { owner, sent, at } => engine.on_sent(owner, sent, at),
+                Event::Unreachable { remote, quoted, at } => {
+                    engine.on_unreachable(remote, quoted, at);
+                }
+            });
+            let posted = engine.posted();
+            if !self.control().gate.enter() {
+                return false;
+            }
+            work += self.driver.submit(&mut self.out, JournalSeq::NOW);
+            self.tell();
+            self.control().gate.leave();
+            self.ring(posted);
+            if work == 0 {
+                let until = self.driver.now().plus_ms(PARTING_PAUSE_MS).min(patience);
+                self.driver.idle(Some(until), Polling::Wait, || true);
+            }
+        }
+        true
     }
 
     /// One turn: what was handed over, what has arrived, what is due, what departs, what is told.
@@ -434,6 +475,9 @@ impl Turner {
 
 /// How often a worker looks whether it may begin.
 const BEGINNING_PAUSE: Duration = Duration::from_millis(1);
+
+/// How often a worker that ends looks whether something was handed over to it.
+const PARTING_PAUSE_MS: u32 = 5;
 
 /// How often a worker that is broken looks whether it may go.
 const DISMISSAL_PAUSE: Duration = Duration::from_millis(10);

@@ -210,6 +210,14 @@ impl Driver {
         self.worked(work)
     }
 
+    /// Whether something waits for the other end of a connection to take it.
+    pub fn is_writing(&self) -> bool {
+        match &self.backend {
+            Backend::Uring(uring) => uring.is_writing(),
+            Backend::Mmsg(mmsg) => mmsg.is_writing(),
+        }
+    }
+
     /// Passes the time after a turn without work, until there may be some: a datagram, the
     /// completion of a send, a wake-up, or `until`. Before it sleeps it asks `may_sleep`, for only the
     /// caller knows of work that comes another way.

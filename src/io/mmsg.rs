@@ -214,6 +214,10 @@ impl Mmsg {
         }
     }
 
+    pub(super) fn is_writing(&self) -> bool {
+        self.lines.as_ref().is_some_and(Lines::is_writing)
+    }
+
     pub(super) fn connections_size(&self) -> usize {
         self.lines.as_ref().map_or(0, |lines| lines.size())
     }

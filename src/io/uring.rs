@@ -549,6 +549,10 @@ impl Uring {
         taken
     }
 
+    pub(super) fn is_writing(&self) -> bool {
+        self.lines.as_ref().is_some_and(|lines| lines.connections.streams.is_writing())
+    }
+
     fn has_outbox(&self) -> bool {
         self.lines.as_ref().is_some_and(|lines| lines.connections.streams.has_outbox())
     }

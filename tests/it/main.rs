@@ -34,6 +34,7 @@ mod sockets;
 mod status_render;
 mod status_socket;
 mod streams;
+mod streams_breaker;
 mod streams_workers;
 mod stuck;
 mod tidy;

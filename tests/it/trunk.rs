@@ -9,18 +9,18 @@ use roger::delivery::{Account, Report, Verdict};
 use roger::metrics::Counter;
 use roger::oam::{Service, StartError};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Both sides with an address of their own, by which they are known.
-const SMS: &str = "127.0.0.2";
-const IM: &str = "127.0.0.3";
+pub(crate) const SMS: &str = "127.0.0.2";
+pub(crate) const IM: &str = "127.0.0.3";
 
-fn listener(ip: &str) -> TcpListener {
+pub(crate) fn listener(ip: &str) -> TcpListener {
     TcpListener::bind((ip, 0)).unwrap()
 }
 
 /// A service between an SMS side and the servers of an IM side.
-fn service(sms: SocketAddr, servers: &[SocketAddr], workers: usize, more: &str) -> Service {
+pub(crate) fn service(sms: SocketAddr, servers: &[SocketAddr], workers: usize, more: &str) -> Service {
     let servers: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
     let text = format!(
         "[workers]\ncount = {workers}\ncpus = \"any\"\npolling = \"wait\"\n\
@@ -38,19 +38,19 @@ fn service(sms: SocketAddr, servers: &[SocketAddr], workers: usize, more: &str) 
 }
 
 /// One end of a connection that talks SIP.
-struct Line {
-    stream: TcpStream,
-    rest: Vec<u8>,
+pub(crate) struct Line {
+    pub(crate) stream: TcpStream,
+    pub(crate) rest: Vec<u8>,
 }
 
 impl Line {
-    fn of(stream: TcpStream) -> Self {
+    pub(crate) fn of(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, rest: Vec::new() }
     }
 
     /// Connects from an address.
-    fn from(ip: &str, to: SocketAddr) -> Self {
+    pub(crate) fn from(ip: &str, to: SocketAddr) -> Self {
         let kind = socket2::Type::STREAM;
         let socket = socket2::Socket::new(socket2::Domain::IPV4, kind, None).unwrap();
         socket.bind(&SocketAddr::new(ip.parse().unwrap(), 0).into()).unwrap();
@@ -58,16 +58,16 @@ impl Line {
         Self::of(socket.into())
     }
 
-    fn accept(listener: &TcpListener) -> Self {
+    pub(crate) fn accept(listener: &TcpListener) -> Self {
         Self::of(listener.accept().unwrap().0)
     }
 
-    fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).unwrap();
     }
 
     /// The next message; `None` when the connection has ended.
-    fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         let mut octets = [0; 4_096];
         loop {
             if let Some(len) = whole(&self.rest) {
@@ -83,7 +83,7 @@ impl Line {
         }
     }
 
-    fn message(&mut self) -> String {
+    pub(crate) fn message(&mut self) -> String {
         self.next().expect("a message")
     }
 }
@@ -97,7 +97,7 @@ fn whole(octets: &[u8]) -> Option<usize> {
     (octets.len() >= len).then_some(len)
 }
 
-fn message(number: usize, sent_by: SocketAddr, body: &str) -> String {
+pub(crate) fn message(number: usize, sent_by: SocketAddr, body: &str) -> String {
     format!(
         "MESSAGE sip:u{number}@example.net SIP/2.0\r\n\
          Via: SIP/2.0/TCP {sent_by};branch=z9hG4bKs{number}\r\n\
@@ -109,14 +109,14 @@ fn message(number: usize, sent_by: SocketAddr, body: &str) -> String {
 }
 
 /// A final response to a request as it arrived.
-fn answer(request: &str, status: &str) -> String {
+pub(crate) fn answer(request: &str, status: &str) -> String {
     let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
     let fields: Vec<&str> =
         request.lines().filter(|line| kept.iter().any(|name| line.starts_with(name))).collect();
     format!("SIP/2.0 {status}\r\n{}\r\nContent-Length: 0\r\n\r\n", fields.join("\r\n"))
 }
 
-fn account(service: &Service) -> Account {
+pub(crate) fn account(service: &Service) -> Account {
     let accounts = service.accounts().unwrap();
     let started = std::time::Instant::now();
     loop {
@@ -128,7 +128,7 @@ fn account(service: &Service) -> Account {
     }
 }
 
-fn until(what: &str, happened: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, happened: impl Fn() -> bool) {
     let started = std::time::Instant::now();
     while !happened() {
         assert!(started.elapsed() < PATIENCE, "{what}");

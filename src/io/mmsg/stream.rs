@@ -98,6 +98,10 @@ impl Lines {
         &mut self.connections
     }
 
+    pub(super) fn is_writing(&self) -> bool {
+        self.connections.streams.is_writing()
+    }
+
     pub(super) fn parked(&self) -> usize {
         self.connections.parked()
     }

@@ -273,6 +273,11 @@ impl Streams {
         !self.outboxes_free.is_empty()
     }
 
+    /// Whether something waits to be written.
+    pub fn is_writing(&self) -> bool {
+        self.outboxes_free.len() < self.outboxes.len()
+    }
+
     /// Where octets of a connection come from and go to.
     pub fn flow(&self, index: u16) -> Flow {
         self.connections[usize::from(index)].flow
