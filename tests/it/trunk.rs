@@ -19,11 +19,13 @@ pub(crate) fn listener(ip: &str) -> TcpListener {
     TcpListener::bind((ip, 0)).unwrap()
 }
 
-/// A service between an SMS side and the servers of an IM side.
+/// A service between an SMS side and the servers of an IM side. `more` is about capacities; what stands in
+/// front of a bar is about workers.
 pub(crate) fn service(sms: SocketAddr, servers: &[SocketAddr], workers: usize, more: &str) -> Service {
     let servers: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
+    let (workers_more, more) = more.split_once('|').unwrap_or(("", more));
     let text = format!(
-        "[workers]\ncount = {workers}\ncpus = \"any\"\npolling = \"wait\"\n\
+        "[workers]\n{workers_more}count = {workers}\ncpus = \"any\"\npolling = \"wait\"\n\
          [[listen]]\naddress = \"127.0.0.1:0\"\n\
          [[peer]]\nname = \"smsc\"\nside = \"sms\"\naddress = \"{sms}\"\ntransport = \"tcp\"\n\
          [[peer]]\nname = \"im\"\nside = \"im\"\nrole = \"endpoint\"\ntransport = \"tcp\"\n\
