@@ -5,9 +5,9 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::cli::Terminal;
 use crate::load::generator::interval::Interval;
+use crate::load::generator::page::fine;
 use crate::load::generator::plan::Plan;
 use crate::load::generator::stage::Look;
-use crate::load::generator::summary::fine;
 use crate::load::table::{Paint, grouped};
 
 /// How often the progress line is rewritten, in nanoseconds.

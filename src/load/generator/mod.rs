@@ -26,6 +26,7 @@ pub mod audit;
 pub mod interval;
 pub mod message;
 pub mod mix;
+pub mod page;
 pub mod plan;
 pub mod record;
 mod reply;

@@ -1,6 +1,8 @@
 //! The sending end: a non-INVITE client (RFC 3261 section 17.1.2) that submits on schedule, and the
 //! service centre that reports come back to.
 
+mod report;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -10,10 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::io::{Driver, Event, Polling, Sockets};
 use crate::limits::{BURST_SIZE, OUTBOX_OWNERS, SLOTS_MAX};
 use crate::load::generator::interval::{INTERVAL_NS, Interval, Round};
-use crate::load::generator::message::{Template, own_via, reference};
+use crate::load::generator::message::{Template, own_via};
 use crate::load::generator::plan::{LINGER_NS, Plan, Profile};
-use crate::load::generator::record::{Flags, Report, Sent};
-use crate::load::generator::reply::{self, Said};
+use crate::load::generator::record::{Flags, Sent};
 use crate::load::generator::response::{Heard, Reader};
 use crate::load::generator::thread::{Cost, Meter, Opened, Orders, Ready, Stop, pin};
 use crate::load::generator::timers::{ClientTimers, Expired};
@@ -23,8 +24,6 @@ use crate::packet::{
     Arrival, Departure, Departures, Endpoint, Flow, JournalSeq, Owner, Purse, SendError, SocketId,
 };
 use crate::time::Instant;
-use crate::wire::rp;
-use crate::wire::sip::{Extra, Method, Request};
 
 /// Before a message is due the thread looks at the clock for so long instead of sleeping, in
 /// nanoseconds: no kernel wakes it more sharply.
@@ -436,58 +435,6 @@ impl State {
         }
     }
 
-    fn on_request(&mut self, request: &Request<'_>, arrival: &Arrival<'_>, out: &mut Departures) {
-        if request.method != Method::Message {
-            reply::answer_other(request, arrival, (&mut self.window, out));
-            return;
-        }
-        let said = match request.fault {
-            Some(fault) => {
-                self.counts.malformed += 1;
-                (fault.status, fault.reason)
-            }
-            None => self.on_report(request, arrival.at.0),
-        };
-        let said = Said { status: said.0, reason: said.1, extra: Extra::None };
-        reply::answer(request, said, arrival, (&mut self.window, out));
-    }
-
-    /// RP-ACK or RP-ERROR about a message of ours, which In-Reply-To names (TS 24.341 section
-    /// 5.3.3.4.3). Returns what it is answered.
-    fn on_report(&mut self, request: &Request<'_>, at_ns: u64) -> (u16, &'static str) {
-        let number = in_reply_to(request.octets).and_then(|name| self.plan.run.number_of(name));
-        let sent = number.and_then(|number| Some((number, message(&mut self.sent, number)?)));
-        let Some((number, sent)) = sent.filter(|(_, sent)| sent.at_ns > 0) else {
-            self.counts.stray_requests += 1;
-            return (404, "Not a Report About a Message of This Run");
-        };
-        let report = match rp::parse(request.fields.body.of(request.octets)) {
-            Ok(rp::Message::Ack(ack)) if ack.reference == reference(number) => Report::Ack,
-            Ok(rp::Message::Error(error)) if error.reference == reference(number) => {
-                Report::Error(error.cause)
-            }
-            Ok(_) | Err(_) => {
-                self.counts.malformed += 1;
-                return (400, "Neither RP-ACK nor RP-ERROR With the RP-MR of That Message");
-            }
-        };
-        let mark = reply::short(reply::mark_of(request));
-        if sent.report == Report::None {
-            (sent.report, sent.report_mark, sent.reports) = (report, mark, 1);
-            if !sent.flags.has(Flags::RESOLVED) {
-                self.resolve(number, report == Report::Ack, at_ns);
-            }
-        } else if sent.report_mark == mark {
-            self.counts.reports_repeated += 1;
-        } else {
-            sent.reports = sent.reports.saturating_add(1);
-            if sent.report != report {
-                sent.flags.set(Flags::DIFFERING);
-            }
-        }
-        (200, "OK")
-    }
-
     /// Something final was said about message `number`, at `at_ns`. What comes after its end is in
     /// the record and in no figure.
     fn resolve(&mut self, number: u32, delivered: bool, at_ns: u64) {
@@ -515,16 +462,4 @@ impl State {
 
 fn message(sent: &mut [Sent], number: u32) -> Option<&mut Sent> {
     sent.get_mut(usize::try_from(number).ok()?)
-}
-
-/// The name of a message in In-Reply-To: what stands before the `@` of the Call-ID there.
-fn in_reply_to(octets: &[u8]) -> Option<&[u8]> {
-    const NAME: &[u8] = b"In-Reply-To";
-    let mut lines = octets.split(|octet| *octet == b'\n').take_while(|line| line.len() > 1);
-    lines.find_map(|line| {
-        let (name, value) = line.split_at_checked(NAME.len())?;
-        let value = value.trim_ascii_start().strip_prefix(b":")?.trim_ascii();
-        let is_it = name.eq_ignore_ascii_case(NAME);
-        is_it.then(|| value.split(|octet| *octet == b'@').next().unwrap_or(value))
-    })
 }

@@ -1,8 +1,7 @@
-//! What a run comes to, for programs and for people.
+//! What a run comes to.
 
 #![expect(clippy::disallowed_macros, reason = "cold code")]
 
-use core::fmt::Write as _;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -14,7 +13,7 @@ use crate::load::generator::record::{Flags, Report, Sent};
 use crate::load::generator::stage::Records;
 use crate::load::generator::thread::Cost;
 use crate::load::generator::threshold::{self, Count, Metric, Threshold, Which};
-use crate::load::table::{Paint, grouped};
+use crate::load::table::grouped;
 
 /// The generator's own error may be so much of the p99.9, in percent, for the figures to stand.
 const NOISE_MAX_PERCENT: f64 = 15.0;
@@ -320,165 +319,6 @@ impl Summary {
             .map_or(0, |a| a.stray_requests + a.stray_responses + a.malformed);
         sender + answerer
     }
-
-    /// For people.
-    pub fn text(&self, paint: Paint) -> String {
-        let mut text = String::new();
-        if self.sender.is_some() {
-            self.head(&mut text);
-            self.latencies(&mut text, paint);
-            self.said(&mut text, paint);
-        }
-        self.costs(&mut text, paint);
-        for result in &self.thresholds {
-            let verdict = if result.pass { paint.good("pass") } else { paint.bad("FAIL") };
-            let value = result.value.map_or_else(
-                || "nothing measured".to_owned(),
-                |value| match result.threshold.contains(['p', 'm'])
-                    && result.threshold.ends_with('s')
-                {
-                    true => fine(value),
-                    false => format!("{value}"),
-                },
-            );
-            let _ = writeln!(text, "threshold {}: {value}, {verdict}", result.threshold);
-        }
-        text
-    }
-
-    fn head(&self, text: &mut String) {
-        let offered = rate(self.rate);
-        let achieved = match self.achieved {
-            Some(achieved) => {
-                format!("{} achieved ({:.1} %)", rate(achieved), achieved * 100.0 / self.rate)
-            }
-            None => String::from("too few to tell the rate achieved"),
-        };
-        let warmup = match self.warmup {
-            0 => String::new(),
-            count => format!(", {} of them before it as warm-up", grouped(count)),
-        };
-        let _ = writeln!(
-            text,
-            "{} over {} to {}   {offered} msg/s offered   {achieved}   {} messages in {:.1} s{warmup}",
-            self.profile,
-            self.transport,
-            self.target,
-            grouped(self.messages),
-            self.seconds,
-        );
-    }
-
-    fn latencies(&self, text: &mut String, paint: Paint) {
-        let Latency { intended, actual, pacing } = self.latency;
-        if intended.count == 0 {
-            let _ = writeln!(text, "no message was answered while it was measured");
-            return;
-        }
-        let mut head = " ".repeat(22);
-        for name in ["p50", "p90", "p99", "p99.9", "p99.99", "max"] {
-            let _ = write!(head, "{name:>9}");
-        }
-        let _ = writeln!(text, "{}", paint.dim(&head));
-        let standing = self.standing.as_ref();
-        let sentence = standing.map_or_else(String::new, |standing| {
-            if standing.stands {
-                paint.good(&standing.sentence)
-            } else {
-                paint.bad(&standing.sentence)
-            }
-        });
-        for (name, q, remark) in [
-            ("verdict (intended)", intended, "<- use this one"),
-            ("verdict (actual send)", actual, ""),
-            ("generator pacing err", pacing, sentence.as_str()),
-        ] {
-            let _ = write!(text, "{name:<22}");
-            for ns in [q.p50_ns, q.p90_ns, q.p99_ns, q.p999_ns, q.p9999_ns, q.max_ns] {
-                let _ = write!(text, "{:>9}", fine(float(ns)));
-            }
-            let _ = writeln!(text, "{}{remark}", if remark.is_empty() { "" } else { "   " });
-        }
-    }
-
-    fn said(&self, text: &mut String, paint: Paint) {
-        let outcomes: Vec<String> = self
-            .outcomes
-            .iter()
-            .map(|(name, count)| format!("{name}: {}", grouped(*count)))
-            .collect();
-        let _ = writeln!(
-            text,
-            "delivered {}   failed {}   unresolved {}   ({})",
-            grouped(self.delivered),
-            grouped(self.failed),
-            grouped(self.unresolved + self.unfinished),
-            outcomes.join(", ")
-        );
-        match &self.audit {
-            Some(audit) => {
-                let sum = |name: &str, count: u64| match count {
-                    0 => paint.good(&format!("{name} 0")),
-                    _ => paint.bad(&format!("{name} {}", grouped(count))),
-                };
-                let _ = writeln!(
-                    text,
-                    "{}   {}   {}   {}   {}   (of {} messages at both ends)",
-                    sum("lost", audit.lost),
-                    sum("duplicated", audit.duplicated),
-                    sum("false", audit.is_false),
-                    sum("wrong", audit.wrong),
-                    sum("contradicted", audit.contradicted),
-                    grouped(audit.judged)
-                );
-                for fault in &audit.faults {
-                    let _ = writeln!(text, "  {}", paint.bad(fault));
-                }
-            }
-            None => {
-                let _ = writeln!(text, "truth not audited: only one end was played");
-            }
-        }
-    }
-
-    fn costs(&self, text: &mut String, paint: Paint) {
-        let _ = writeln!(
-            text,
-            "retransmissions {}   socket drops {}   strays {}",
-            grouped(self.retransmissions),
-            grouped(self.socket_drops),
-            grouped(self.strays())
-        );
-        if let Some(sender) = self.sender.as_ref().filter(|sender| sender.unreachable > 0) {
-            let count = grouped(sender.unreachable);
-            let said = format!("ICMP said {count} times that {} is unreachable", self.target);
-            let _ = writeln!(text, "{}", paint.bad(&said));
-        }
-        if let Some(sender) = self.sender.as_ref().filter(|sender| sender.unwritten > 0) {
-            let count = grouped(sender.unwritten);
-            let said = format!("{count} times a message could not be written to a connection");
-            let _ = writeln!(text, "{}", paint.bad(&said));
-        }
-        let mut costs = Vec::new();
-        if let Some(sender) = &self.sender {
-            costs.push(cost("sender", &sender.cost, self.messages));
-        }
-        if let Some(answerer) = &self.answerer {
-            costs.push(cost("answerer", &answerer.cost, answerer.requests));
-        }
-        let _ = writeln!(text, "{}", paint.dim(&costs.join("; ")));
-    }
-}
-
-fn cost(name: &str, cost: &Cost, messages: u64) -> String {
-    let each = float(cost.cpu_ns) / float(messages.max(1)) / 1e3;
-    let allocations = cost
-        .allocations
-        .map_or_else(String::new, |count| format!(", {} allocations", grouped(count)));
-    format!(
-        "{name}: {each:.2} us of cpu a message, {} involuntary switches{allocations}",
-        grouped(cost.involuntary_switches)
-    )
 }
 
 fn name_of(plan: &Plan) -> &'static str {
@@ -540,31 +380,9 @@ fn count(len: usize) -> u64 {
 
 /// For ratios, which need no more than 53 bits.
 #[expect(clippy::cast_precision_loss, reason = "for people and ratios")]
-fn float(number: u64) -> f64 {
+pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
 
-/// Messages per second: whole ones, unless they are few.
-fn rate(per_second: f64) -> String {
-    if per_second < 100.0 {
-        return format!("{per_second:.1}");
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "a rate is far below 2^64")]
-    #[expect(clippy::cast_sign_loss, reason = "a rate is above 0")]
-    let whole = per_second.round() as u64;
-    grouped(whole)
-}
-
-/// A duration in the unit that suits it, with three digits.
-pub fn fine(ns: f64) -> String {
-    let (value, unit) = match ns {
-        ns if ns < 999_500.0 => (ns / 1e3, "us"),
-        ns if ns < 999_500_000.0 => (ns / 1e6, "ms"),
-        ns => (ns / 1e9, "s"),
-    };
-    match value {
-        value if value < 9.995 && unit != "us" => format!("{value:.2}{unit}"),
-        value if value < 99.95 => format!("{value:.1}{unit}"),
-        value => format!("{value:.0}{unit}"),
-    }
-}
+#[cfg(test)]
+mod tests;
