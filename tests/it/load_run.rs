@@ -66,9 +66,9 @@ fn has_uring() -> bool {
     roger::io::Driver::open(Vec::new(), roger::io::Choice::Uring, tally).is_ok()
 }
 
-/// An address that was free a moment ago.
-fn free() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// A port of this address that was free a moment ago.
+fn free(ip: &str) -> SocketAddr {
+    UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap()
 }
 
 fn sums(result: &Value) -> [u64; 5] {
@@ -190,57 +190,66 @@ fn whoever_lies_in_the_middle_is_found_out() {
 /// The program itself between both ends.
 #[test]
 fn a_relay_and_a_gateway_pass_the_audit() {
-    let (own, im) = (free(), free());
-    let text = format!(
-        "[workers]\ncpus = \"any\"\npolling = \"wait\"\n\
-         [[listen]]\naddress = \"127.0.0.1:0\"\n\
-         [[peer]]\nname = \"sc\"\nside = \"sms\"\ntrusted = true\naddress = \"{own}\"\n\
-         [[peer]]\nname = \"im\"\nside = \"im\"\nrole = \"endpoint\"\naddress = \"{im}\"\n\
-         [timers]\nt1 = \"50ms\"\nt2 = \"400ms\"\nsync_deadline = \"2800ms\"\n\
-         [capacity]\nrate = 2000\nopen = 4096\n"
-    );
-    let config = roger::config::Config::parse(&text, "test").unwrap();
-    let service = roger::oam::Service::start(&config, false).unwrap();
-    let target = format!("sip:{}", service.addresses()[0]);
-    let (own, im) = (own.to_string(), im.to_string());
-    let play = |profile: &str| {
-        run(&[
-            "--to",
-            &target,
-            "--plays",
-            "both",
-            "--bind",
-            &own,
-            "--listen",
-            &im,
-            "--domain",
-            &im,
-            "--profile",
-            profile,
-            "--rate",
-            "400",
-            "--messages",
-            "300",
-            "--answer",
-            "200:4,480:1",
-            "--t1",
-            "50ms",
-        ])
-    };
-    let (code, result) = play("pager");
-    assert_eq!((code, sums(&result)), (0, [0; 5]), "{result:#}");
-    assert_eq!(result["outcomes"].as_object().unwrap().len(), 2);
-    let delivered = result["delivered"].as_u64().unwrap();
-    let (code, result) = play("sms");
-    assert_eq!((code, sums(&result)), (0, [0; 5]), "{result:#}");
-    // The same messages get the same answers, whatever their form.
-    assert_eq!(result["outcomes"]["RP-ACK"], delivered);
-    assert_eq!(result["failed"], 300 - delivered);
-    let outcomes = result["outcomes"].as_object().unwrap();
-    assert!(outcomes.keys().all(|name| name.starts_with("RP-")), "{outcomes:?}");
-    assert_eq!(result["latency"]["intended"]["count"], 300);
-    assert!(result["sender"]["cost"]["messages_in"].as_u64().unwrap() >= 600);
-    service.stop();
+    for transport in ["udp", "tcp"] {
+        // Whose a connection is, is known by its address alone.
+        let (own, im) = (free("127.0.0.2"), free("127.0.0.3"));
+        let peer = |name: &str, more: &str, address: SocketAddr| {
+            format!(
+                "[[peer]]\nname = \"{name}\"\n{more}\naddress = \"{address}\"\n\
+                 transport = \"{transport}\"\n"
+            )
+        };
+        let text = format!(
+            "[workers]\ncpus = \"any\"\npolling = \"wait\"\n\
+             [[listen]]\naddress = \"127.0.0.1:0\"\n{}{}\
+             [timers]\nt1 = \"50ms\"\nt2 = \"400ms\"\nsync_deadline = \"2800ms\"\n\
+             [capacity]\nrate = 2000\nopen = 4096\n",
+            peer("sc", "side = \"sms\"\ntrusted = true", own),
+            peer("im", "side = \"im\"\nrole = \"endpoint\"", im),
+        );
+        let config = roger::config::Config::parse(&text, "test").unwrap();
+        let service = roger::oam::Service::start(&config, false).unwrap();
+        let target = format!("sip:{};transport={transport}", service.addresses()[0]);
+        let (own, im) = (own.to_string(), im.to_string());
+        let play = |profile: &str| {
+            run(&[
+                "--to",
+                &target,
+                "--plays",
+                "both",
+                "--bind",
+                &own,
+                "--listen",
+                &im,
+                "--domain",
+                &im,
+                "--profile",
+                profile,
+                "--rate",
+                "400",
+                "--messages",
+                "300",
+                "--answer",
+                "200:4,480:1",
+                "--t1",
+                "50ms",
+            ])
+        };
+        let (code, result) = play("pager");
+        assert_eq!((code, sums(&result)), (0, [0; 5]), "{result:#}");
+        assert_eq!(result["outcomes"].as_object().unwrap().len(), 2);
+        let delivered = result["delivered"].as_u64().unwrap();
+        let (code, result) = play("sms");
+        assert_eq!((code, sums(&result)), (0, [0; 5]), "{result:#}");
+        // The same messages get the same answers, whatever their form.
+        assert_eq!(result["outcomes"]["RP-ACK"], delivered);
+        assert_eq!(result["failed"], 300 - delivered);
+        let outcomes = result["outcomes"].as_object().unwrap();
+        assert!(outcomes.keys().all(|name| name.starts_with("RP-")), "{outcomes:?}");
+        assert_eq!(result["latency"]["intended"]["count"], 300);
+        assert!(result["sender"]["cost"]["messages_in"].as_u64().unwrap() >= 600);
+        service.stop();
+    }
 }
 
 #[test]
