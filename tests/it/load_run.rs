@@ -5,7 +5,7 @@ mod middle;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, ChildStderr, Command};
 use std::time::Duration;
 
@@ -66,9 +66,13 @@ fn has_uring() -> bool {
     roger::io::Driver::open(Vec::new(), roger::io::Choice::Uring, tally).is_ok()
 }
 
-/// A port of this address that was free a moment ago.
+/// A port of this address that is free, below those that the kernel gives to whoever asks for any.
 fn free(ip: &str) -> SocketAddr {
-    UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap()
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    let is_free =
+        |port: &u16| UdpSocket::bind((ip, *port)).is_ok() && TcpListener::bind((ip, *port)).is_ok();
+    let port = (first..32_000).chain(10_000..first).find(is_free).unwrap();
+    SocketAddr::new(ip.parse().unwrap(), port)
 }
 
 fn sums(result: &Value) -> [u64; 5] {
