@@ -10,6 +10,10 @@
 //! **Nothing here is shared with the engine.** SIP is written and read by naive code ([`sip`]) and
 //! the right verdict for each outcome stands in a table of its own ([`truth`]), so that a mistake
 //! of the engine cannot excuse itself.
+//!
+//! That is what the demo plays. [`generator`] is for measuring: it loads any SIP system, at rates that
+//! plain code does not reach, and reads SIP with [`crate::wire`]; `tools/interop/load_check.py` holds
+//! what it says against tshark.
 
 pub mod generator;
 pub mod im;

@@ -44,8 +44,6 @@ impl Flags {
     pub const DIFFERING: Self = Self(2);
     /// Nothing more is waited for.
     pub const RESOLVED: Self = Self(4);
-    /// It was not answered, or not reported, in time.
-    pub const TIMED_OUT: Self = Self(8);
 
     /// Whether it did.
     pub const fn has(self, flag: Self) -> bool {

@@ -361,7 +361,6 @@ impl State {
 
     fn time_out(&mut self, number: u32, now_ns: u64) {
         if let Some(sent) = message(&mut self.sent, number) {
-            sent.flags.set(Flags::TIMED_OUT);
             sent.flags.set(Flags::RESOLVED);
             self.open = self.open.saturating_sub(1);
             self.resolved += 1;
