@@ -21,8 +21,8 @@ const DURATION_NS: u64 = 10_000_000_000;
 /// What is sent and answered, how fast, and what fails.
 #[derive(Args, Clone, Debug)]
 pub(super) struct RunArguments {
-    /// Where messages go: sip:HOST:PORT or sip:HOST:PORT;transport=tcp; "self" sends straight to the answering
-    /// end, which shows what the generator and the machine can do
+    /// Where messages go: sip:HOST:PORT or sip:HOST:PORT;transport=tcp; "self" sends straight to the
+    /// answering end, which shows what the generator and the machine can do
     #[arg(long, value_name = "URI", value_parser = units::target, required_unless_present_any = ["plays"])]
     to: Option<Target>,
     /// Messages per second, sent whether or not earlier ones are answered: 0.5, 200, 200k, 1.5M

@@ -16,6 +16,17 @@ impl Summary {
             self.head(&mut text);
             self.latencies(&mut text, paint);
             self.said(&mut text, paint);
+        } else if let Some(answerer) = &self.answerer {
+            let statuses = answerer.responses.iter();
+            let statuses: Vec<String> =
+                statuses.map(|(status, count)| format!("{status}: {}", grouped(*count))).collect();
+            let _ = writeln!(
+                text,
+                "requests {}   left unanswered {}   ({})",
+                grouped(answerer.requests),
+                grouped(answerer.silent),
+                statuses.join(", ")
+            );
         }
         self.costs(&mut text, paint);
         for result in &self.thresholds {

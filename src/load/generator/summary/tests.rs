@@ -170,3 +170,17 @@ fn the_page_says_what_matters_first() {
     assert!(text.contains("threshold p50>50us: 101us, FAIL"), "{text}");
     assert!(text.contains("sender: 2.00 us of cpu a message"), "{text}");
 }
+
+#[test]
+fn whoever_only_answers_says_how_often() {
+    let mut case = Case::new();
+    (case.records.sender, case.records.plan.sender) = (None, None);
+    let counts = &mut case.records.answerer.as_mut().unwrap().counts;
+    (counts.requests, counts.silent) = (1_003, 3);
+    counts.responses = core::iter::repeat_n(0, 201).collect();
+    counts.responses[200] = 1_000;
+    let summary = case.sum_up(&[]);
+    assert_eq!(summary.audit, None);
+    let text = summary.text(Paint::Plain);
+    assert!(text.starts_with("requests 1,003   left unanswered 3   (200: 1,000)\n"), "{text}");
+}
