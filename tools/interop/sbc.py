@@ -19,6 +19,7 @@ import time
 
 import ends
 import harness
+import packets
 import truth
 
 RATE = 60
@@ -74,7 +75,7 @@ class Sbc(harness.Program):
         (world.directory / "kamailio.cfg").write_text(text)
         self.control.unlink(missing_ok=True)
         super().__init__(name, ["kamailio", "-DD", "-E", "-f", world.directory / "kamailio.cfg",
-                                "-Y", world.directory, "-P", world.directory / "pid", "-m", "64"],
+                                "-Y", world.directory, "-P", world.directory / "pid", "-m", "256"],
                          world.directory, start_new_session=True)
 
     def flags(self):
@@ -206,8 +207,14 @@ def verdicts(life):
 
 def through(world):
     """Every outcome, in both forms, and short messages that are submitted again."""
-    world.load(5, plans=[*MIX, AGAIN, SLOW])
-    world.settle()
+    with packets.Capture(world.directory, [world.port], world.transport) as capture:
+        world.load(5, plans=[*MIX, AGAIN, SLOW])
+        world.settle()
+        capture.stop()
+    for who in ("a", "b"):
+        count, faults = capture.faults(world.host[who])
+        world.noted += [(f"tshark finds no fault with {who}", not faults, "; ".join(faults[:3])),
+                        (f"tshark reads {who}", count > 200, f"{count} messages")]
 
 
 def long(world):
