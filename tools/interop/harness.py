@@ -299,10 +299,10 @@ class Sipp(Program):
         path.write_text(scenario)
         self.statistics_file = directory / f"{name}.csv"
         self.directory, self.scenario_name = directory, name
-        command = ["sipp", *([target] if target else []), "-sf", path, "-i",
-                   host or LOOPBACK[family], "-p", port, "-m", calls, "-r", rate, "-nostdin", "-trace_stat", "-fd", "1",
-                   "-stf", self.statistics_file, "-trace_counts", "-trace_err",
-                   "-error_file", directory / f"{name}.err", *options]
+        command = ["sipp", *([target] if target else []), "-sf", path,
+                   "-i", host or LOOPBACK[family], "-p", port, "-m", calls, "-r", rate, "-nostdin",
+                   "-trace_stat", "-fd", "1", "-stf", self.statistics_file, "-trace_counts",
+                   "-trace_err", "-error_file", directory / f"{name}.err", *options]
         super().__init__(name, command, directory, env=os.environ | {"TERM": "dumb"})
 
     def statistics(self):

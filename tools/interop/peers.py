@@ -56,8 +56,8 @@ class World:
         self.sms = actors and stack.enter_context(
             ends.SmsSide(transport, self.address("sms"), self.timers))
         settings = harness.Settings(
-            im_role="proxy", sync_deadline="6s", drain_announce="0s", strangers=strangers, transport=transport,
-            im_lines='preset = "kamailio"\n',
+            im_role="proxy", sync_deadline="6s", drain_announce="0s", strangers=strangers,
+            transport=transport, im_lines='preset = "kamailio"\n',
             gateway_lines='domain = "sms.example.net"\nuri_wait = "5s"\n')
         self.roger = stack.enter_context(harness.Roger(
             options.roger, self.directory, harness.configuration(
