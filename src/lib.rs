@@ -115,6 +115,9 @@
 //! * Whoever does not read, does not finish what he begins, or is silent for long, is disconnected;
 //!   each of that has a limit and a counter, and none of it holds a slot.
 //!
+//! TLS has a thread of its own ([`tls`]), which hands plain octets to a driver over a pair of local
+//! sockets and only from whom the engine may take for a peer: no handshake takes a turn of a worker.
+//!
 //! # What holds everywhere
 //!
 //! * **Sans-IO by plain data.** Time, chance and octets are arguments. io_uring, `recvmmsg` and the
@@ -182,6 +185,8 @@ pub mod session;
 pub mod engine;
 
 pub mod io;
+
+pub mod tls;
 
 pub mod worker;
 

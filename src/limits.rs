@@ -143,6 +143,19 @@ pub const STREAM_CONNECT_MS: u32 = 2_000;
 /// How long it is not tried again after it has failed, in milliseconds.
 pub const STREAM_RETRY_MS: u32 = 250;
 
+/// How long a TLS handshake may take that somebody else has begun, in milliseconds. One of our own has
+/// [`STREAM_CONNECT_MS`] with the connecting before it.
+pub const TLS_HANDSHAKE_MS: u32 = 5_000;
+
+/// TLS handshakes that others have begun and that may go on at the same time.
+pub const TLS_HANDSHAKES_MAX: u32 = 256;
+
+/// How many of them one source may have begun; all strangers together count as one.
+pub const TLS_HANDSHAKES_PER_SOURCE_MAX: u32 = 64;
+
+/// How long the other end of a TLS connection that we have ended may take to end it, in milliseconds.
+pub const TLS_LINGER_MS: u32 = 2_000;
+
 /// Octets that may wait for one connection beside what the kernel has taken: 200 messages. A power
 /// of two.
 pub const OUTBOX_SIZE: usize = 128 << 10;

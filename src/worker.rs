@@ -16,7 +16,9 @@ use crate::delivery::Account;
 use crate::engine::{Engine, Footprint, Neighbours, Remains, Serving, Setup};
 use crate::id::WorkerId;
 use crate::io::{Choice, Driver, Event, Kind, Polling, Sockets, Waker};
-use crate::limits::{ACCOUNTS_MAX, ACCOUNTS_PATIENCE_MS, BURST_SIZE, STREAM_SLOW_MS, TIMERS_PER_TURN_MAX};
+use crate::limits::{
+    ACCOUNTS_MAX, ACCOUNTS_PATIENCE_MS, BURST_SIZE, STREAM_SLOW_MS, TIMERS_PER_TURN_MAX,
+};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Departures, JournalSeq, Purse};
 use crate::store::{Bell, Gate, allocations_count, allocations_of_this_thread};
@@ -133,6 +135,11 @@ impl Control {
     /// `false` while it is still sending or telling what it had begun to.
     pub fn silence(&self) -> bool {
         self.gate.shut()
+    }
+
+    /// Whether the word was taken from it.
+    pub fn is_silenced(&self) -> bool {
+        self.gate.is_shut()
     }
 
     /// What is open on it, once it has started.

@@ -158,10 +158,12 @@ fn explained(error: StartError) -> Failure {
             Exit::Unavailable
         }
         StartError::Identity(error) => without_identity(error),
+        StartError::Certificates(_) => Exit::Config,
         StartError::Bind(..)
         | StartError::Ports(..)
         | StartError::Steering(_)
         | StartError::Worker(..)
+        | StartError::Carriers(_)
         | StartError::Supervisor(_)
         | StartError::Files(_)
         | StartError::FewFiles { .. } => Exit::Os,
@@ -177,6 +179,8 @@ fn explained(error: StartError) -> Failure {
         | StartError::Identity(_)
         | StartError::Steering(_)
         | StartError::Worker(..)
+        | StartError::Certificates(_)
+        | StartError::Carriers(_)
         | StartError::Supervisor(_)
         | StartError::Files(_)
         | StartError::FewFiles { .. } => "",
@@ -237,13 +241,14 @@ fn serve(config: &Config, service: &Service, signals: &Receiver<Asked>) -> End {
         let step = match signals.recv_timeout(pause) {
             Ok(Asked::End) => drain.on_signal(oam::now()),
             Ok(Asked::Reload) => {
-                tell("roger: a configuration takes effect at the start only; nothing changes");
+                tell(&renewed(service.renew_certificates()));
                 Step::Stay
             }
             Err(RecvTimeoutError::Timeout) => drain.on_tick(oam::now(), service.open()),
             // No signal can come any more: nobody could end this in good order.
             Err(RecvTimeoutError::Disconnected) => return End::Now,
         };
+        service.troubles().for_each(|trouble| tell(&format!("roger: {trouble}")));
         for loss in service.losses() {
             tell(&lost(&loss, config.workers.on_loss));
             if config.workers.on_loss == OnLoss::Exit || service.is_deserted() {
@@ -259,6 +264,22 @@ fn serve(config: &Config, service: &Service, signals: &Receiver<Asked>) -> End {
             }
             Step::End(end) => return end,
         }
+    }
+}
+
+/// What SIGHUP has changed.
+fn renewed(result: Option<Result<(), String>>) -> String {
+    match result {
+        None => "roger: a configuration takes effect at the start only; nothing changes".to_owned(),
+        Some(Ok(())) => {
+            "roger: the files of [tls] hold for new connections from now on; nothing else \
+                         of a configuration takes effect before the next start"
+                .to_owned()
+        }
+        Some(Err(problem)) => format!(
+            "roger: certificates and keys stay as they were: {problem}; nothing else of a \
+             configuration takes effect before the next start"
+        ),
     }
 }
 

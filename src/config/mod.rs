@@ -21,6 +21,7 @@ mod sections;
 mod sockets;
 mod surroundings;
 mod terms;
+mod tls;
 mod transports;
 mod value;
 mod workers;
@@ -38,6 +39,7 @@ use std::path::PathBuf;
 use crate::delivery::{Mapping, Role};
 use crate::engine::{Content, Credentials, Gateway, Recipient};
 use crate::packet::Transport;
+use crate::tls::Files;
 
 /// Everything that is configured, checked and resolved.
 #[derive(Clone, Debug)]
@@ -65,6 +67,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// What a source outside the peers' list gets.
     pub strangers: Strangers,
+    /// Certificates and keys; `None` where TLS is not spoken.
+    pub tls: Option<Files>,
     /// The Unix socket that `roger status` asks.
     pub status_socket: Option<PathBuf>,
     /// What somebody should know although it starts.
@@ -226,6 +230,8 @@ pub struct Peer {
     pub side: PeerSide,
     /// How our requests to it leave, where nothing else is asked for.
     pub transport: Transport,
+    /// The name in its certificate, where one is written.
+    pub tls_name: Option<String>,
     /// Who originates the final responses that come from it. On a peer of the SMS side alone,
     /// which sends us none, it means nothing.
     pub role: Role,

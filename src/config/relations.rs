@@ -10,7 +10,7 @@ use crate::config::surroundings::Names;
 use crate::config::value::{Millis, nearest};
 use crate::config::{
     Capacity, Config, Listener, Peer, PeerSide, Sources, Timers, capacity, peering, places,
-    sockets, transports, workers,
+    sockets, tls, transports, workers,
 };
 use crate::delivery::{Mapping, Role};
 use crate::engine::{Content, Credentials, Recipient};
@@ -36,6 +36,7 @@ pub(super) fn settle(
     places::addresses_are_unique(reader, draft, &places);
     places::nobody_is_us(reader, draft, &places, machine);
     transports::judge(reader, draft, &places);
+    let tls = tls::judge(reader, draft);
     let outbound_proxies = outbound_proxies(reader, draft);
     let gateway = peering::gateway(reader, draft);
     let terms: Vec<Terms> =
@@ -64,6 +65,7 @@ pub(super) fn settle(
             connections_per_source: u16::try_from(draft.per_source.value.0).ok()?,
         },
         strangers: draft.strangers.value,
+        tls,
         status_socket: draft.status_socket.as_ref().map(|socket| socket.value.clone()),
         warnings: Vec::new(),
         effective: Vec::new(),
@@ -97,6 +99,7 @@ fn peer(((draft, places), terms): ((&DraftPeer, Vec<PlaceAt>), Terms)) -> Option
         name: draft.name.as_ref()?.value.0.clone(),
         side,
         transport: draft.transport.value,
+        tls_name: draft.tls_name.as_ref().map(|name| name.value.0.clone()),
         role: draft.role.as_ref().map_or(Role::Proxy, |role| role.value),
         trusted: draft.trusted.value,
         places: places.into_iter().map(|at| at.place).collect(),

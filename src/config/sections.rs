@@ -8,7 +8,7 @@ use crate::config::diagnosis::{Diagnosis, Origin};
 use crate::config::reader::{Effective, Reader, Section, Setting};
 use crate::config::relations;
 use crate::config::surroundings::{Names, STATE_DIRECTORY};
-use crate::config::terms::{Domain, FilePath, Meanings, RouteUri, Username};
+use crate::config::terms::{Domain, FilePath, Meanings, RouteUri, TlsName, Username};
 use crate::config::value::{Count, Millis, Name, Several};
 use crate::config::workers::{self, DraftWorkers};
 use crate::config::{Config, HostPort, Machine, PeerSide, PortRange, Sources, Strangers};
@@ -38,6 +38,7 @@ pub(super) struct Draft {
     pub(super) connections: Setting<Count<1, CONNECTIONS_MAX>>,
     pub(super) per_source: Setting<Count<1, CONNECTIONS_MAX>>,
     pub(super) strangers: Setting<Strangers>,
+    pub(super) tls: DraftTls,
     pub(super) status_socket: Option<Setting<PathBuf>>,
 }
 
@@ -60,6 +61,7 @@ pub(super) struct DraftPeer {
     pub(super) addresses: Option<Setting<Several<HostPort>>>,
     pub(super) trusted: Setting<bool>,
     pub(super) transport: Setting<Transport>,
+    pub(super) tls_name: Option<Setting<TlsName>>,
     /// From here on: settings of the SMS side.
     pub(super) sync_deadline: Option<Setting<Millis>>,
     pub(super) recipient: Option<Setting<Recipient>>,
@@ -75,6 +77,18 @@ pub(super) struct DraftPeer {
     /// Whether they were written at all, rightly or wrongly.
     pub(super) has_username: bool,
     pub(super) has_password_file: bool,
+}
+
+/// Files, all in PEM.
+#[derive(Debug)]
+pub(super) struct DraftTls {
+    pub(super) at: Origin,
+    pub(super) certificate: Option<Setting<FilePath>>,
+    pub(super) key: Option<Setting<FilePath>>,
+    pub(super) ca: Option<Setting<FilePath>>,
+    pub(super) client_ca: Option<Setting<FilePath>>,
+    /// Whether anything was written that was not understood.
+    pub(super) sound: bool,
 }
 
 #[derive(Debug)]
@@ -173,9 +187,9 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     }
     capacity.finish();
 
-    let mut section = root.inner("strangers");
-    let strangers = section.read("answer", Strangers::Silence);
-    section.finish();
+    let tls = tls(root.inner("tls"));
+
+    let strangers = strangers(root.inner("strangers"));
 
     let mut status = root.inner("status");
     let status_socket = status.read_optional("socket");
@@ -199,6 +213,7 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
         connections,
         per_source,
         strangers,
+        tls,
         status_socket,
     }
 }
@@ -211,6 +226,26 @@ fn state_directory(root: &mut Section<'_, '_>, machine: &Machine) -> Option<Sett
         sound: true,
     });
     root.read_optional_or("state_directory", offered)
+}
+
+fn strangers(mut section: Section<'_, '_>) -> Setting<Strangers> {
+    let strangers = section.read("answer", Strangers::Silence);
+    section.finish();
+    strangers
+}
+
+fn tls(mut section: Section<'_, '_>) -> DraftTls {
+    let at = section.origin();
+    let mut sound = true;
+    let mut read = |key| {
+        let file = section.read_optional(key);
+        sound &= file.is_some() || !section.has(key);
+        file
+    };
+    let (certificate, key) = (read("certificate"), read("key"));
+    let (ca, client_ca) = (read("ca"), read("client_ca"));
+    section.finish();
+    DraftTls { at, certificate, key, ca, client_ca, sound }
 }
 
 fn listener(mut section: Section<'_, '_>) -> DraftListener {
@@ -259,6 +294,7 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         "address = \"192.0.2.7:5060\", \"sbc.example.net:5060\" or a list of such",
     );
     let transport = section.read("transport", Transport::Udp);
+    let tls_name = section.read_optional("tls_name");
     let trusted = section.read("trusted", false);
     let mut draft = DraftPeer {
         at,
@@ -268,6 +304,7 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         addresses,
         trusted,
         transport,
+        tls_name,
         sync_deadline: None,
         recipient: None,
         route: None,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::config::HostPort;
 use crate::config::value::{Complaint, Raw, Value, is_host, one_of, quoted};
 use crate::delivery::Verdict;
+use crate::tls;
 use crate::wire::sip::uri::{self, Scheme};
 
 /// What some statuses of a peer mean: `404 = "T"`.
@@ -134,7 +135,7 @@ impl Value for RouteUri {
         }
         match uri::parse(text.as_bytes()) {
             Ok(uri) if uri.scheme == Scheme::Sips => {
-                Err(wrong("asks for TLS, which is not spoken here"))
+                Err(wrong("asks for TLS on every hop, which nobody here can promise"))
             }
             Ok(uri) if uri.scheme == Scheme::Sip && !uri.headers.is_empty() => {
                 Err(wrong("has header fields in it")
@@ -218,6 +219,39 @@ impl Value for Username {
             ));
         }
         Ok(Self(text.to_owned()))
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+/// The name that a certificate bears: a host, or an IP address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct TlsName(pub(super) String);
+
+impl Value for TlsName {
+    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
+        const EXPECTED: &str = "a host such as \"sbc.example.net\"";
+        let text = raw.text(EXPECTED)?;
+        let complaint = || {
+            Complaint::new(
+                format!("`{}` is not a name in a certificate", text.escape_default()),
+                format!("must be {EXPECTED}"),
+            )
+        };
+        if text.starts_with("*.") {
+            return Err(complaint().because("a wildcard stands for nobody (RFC 5922 section 7.2)"));
+        }
+        if text.parse::<Ipv6Addr>().is_ok() || is_host(text) && tls::server_name(text).is_some() {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        Err(match HostPort::parse(text) {
+            Some(HostPort { host, .. }) => {
+                complaint().suggest(format!("leave out the port: \"{host}\""))
+            }
+            None => complaint(),
+        })
     }
 
     fn to_toml(&self) -> String {

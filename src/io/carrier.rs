@@ -2,6 +2,8 @@
 //!
 //! Whoever carries them connects, accepts and proves who is who, in his own time and thread. A driver
 //! gets one end of a pair of local sockets with the plain octets, and treats it like any connection.
+//! What a driver has written to it is as far from the peer as what the kernel has taken of a
+//! connection of its own: it may have left, and nobody may say that it has not.
 
 use std::os::fd::OwnedFd;
 

@@ -215,7 +215,7 @@ impl Mmsg {
     }
 
     pub(super) fn is_writing(&self) -> bool {
-        self.lines.as_ref().is_some_and(Lines::is_writing)
+        self.lines.as_ref().is_some_and(|lines| lines.is_writing())
     }
 
     pub(super) fn connections_size(&self) -> usize {

@@ -56,6 +56,7 @@ pub(crate) use self::clock::now;
 pub use self::driver::{Choice, Driver, Event, Kind, Polling};
 pub use self::socket::{SocketSpec, bind, bind_in, raise_files};
 pub use self::steering::{steer, steer_around};
+pub(crate) use self::stream::prepare;
 pub use self::stream::{Sockets, StreamSocket, listen};
 pub use self::waker::Waker;
 

@@ -460,7 +460,7 @@ fn leaving(address: SocketAddr) -> io::Result<Socket> {
 
 /// What every connection has: nothing waits for more to be sent with it, and a peer that is gone is
 /// noticed. None of it is worth losing a connection for.
-fn prepare(socket: &Socket) {
+pub(crate) fn prepare(socket: &Socket) {
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER_SIZE);
     let patience = core::time::Duration::from_millis(u64::from(STREAM_STALLED_MS));

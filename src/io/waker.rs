@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Interrupts [`Driver::idle`](super::Driver::idle), from any thread and as often as one likes.
 #[derive(Debug)]
@@ -12,7 +12,12 @@ pub struct Waker {
 }
 
 impl Waker {
-    pub(super) fn new() -> io::Result<Self> {
+    /// A waker of a thread that waits for [`AsFd::as_fd`] to become readable.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the process has no descriptor left.
+    pub fn new() -> io::Result<Self> {
         // SAFETY: eventfd takes no pointer.
         let event = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
         if event < 0 {
@@ -39,11 +44,23 @@ impl Waker {
     }
 
     /// Takes the wake-ups that are pending.
-    pub(super) fn rest(&self) {
+    pub fn rest(&self) {
         let _ = (&self.event).read(&mut [0; 8]);
     }
 
     pub(super) const fn event(&self) -> &File {
         &self.event
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+impl AsRawFd for Waker {
+    fn as_raw_fd(&self) -> RawFd {
+        self.event.as_raw_fd()
     }
 }

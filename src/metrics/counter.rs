@@ -42,6 +42,28 @@ pub enum Counter {
     ClosedNoRoom,
     /// Connections that could not be accepted for want of descriptors or memory.
     AcceptErrors,
+    /// Gauge: TLS connections, handshakes included.
+    TlsConnections,
+    /// TLS handshakes that have succeeded.
+    TlsHandshakes,
+    /// Connections to a TLS listener whose first octets are not TLS.
+    TlsNotTls,
+    /// TLS handshakes that failed because a certificate leads to no root, or is none.
+    TlsUntrusted,
+    /// TLS handshakes that failed because a certificate is not valid at the time.
+    TlsExpired,
+    /// TLS connections closed because the certificate bears another name.
+    TlsWrongName,
+    /// TLS handshakes that did not end in time.
+    TlsTimeouts,
+    /// TLS handshakes that the other end ended because of our certificate.
+    TlsRejected,
+    /// TLS handshakes that failed otherwise.
+    TlsFailed,
+    /// TLS connections not wanted: from strangers, or too many.
+    TlsRefused,
+    /// TLS connections that ended without a word (close_notify).
+    TlsCut,
     /// MESSAGE requests accepted: each ends in exactly one verdict.
     MessagesAccepted,
     /// Gauge: messages accepted whose account is not closed.
@@ -251,7 +273,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 119] = [
+    pub const ALL: [Self; 130] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -271,6 +293,17 @@ impl Counter {
         Self::ClosedUnread,
         Self::ClosedNoRoom,
         Self::AcceptErrors,
+        Self::TlsConnections,
+        Self::TlsHandshakes,
+        Self::TlsNotTls,
+        Self::TlsUntrusted,
+        Self::TlsExpired,
+        Self::TlsWrongName,
+        Self::TlsTimeouts,
+        Self::TlsRejected,
+        Self::TlsFailed,
+        Self::TlsRefused,
+        Self::TlsCut,
         Self::MessagesAccepted,
         Self::MessagesOpen,
         Self::VerdictDelivered,
@@ -408,6 +441,17 @@ const NAMES: [&str; Counter::COUNT] = [
     "closed_unread",
     "closed_no_room",
     "accept_errors",
+    "tls_connections",
+    "tls_handshakes",
+    "tls_not_tls",
+    "tls_untrusted",
+    "tls_expired",
+    "tls_wrong_name",
+    "tls_timeouts",
+    "tls_rejected",
+    "tls_failed",
+    "tls_refused",
+    "tls_cut",
     "messages_accepted",
     "messages_open",
     "verdict_delivered",

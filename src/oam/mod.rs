@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod drain;
+mod encryption;
 mod identity;
 mod remains;
 mod service;

@@ -16,9 +16,10 @@ use crate::delivery::Account;
 use crate::engine::{Common, Footprint, Neighbours, Serving};
 use crate::handover;
 use crate::io::{Choice, Kind, Polling, now, raise_files, steer};
-use crate::limits::ACCOUNTS_WAITING_MAX;
+use crate::limits::{ACCOUNTS_WAITING_MAX, TLS_HANDSHAKES_MAX};
 use crate::metrics::{Counter, Tally, Total};
 use crate::oam::clock::TimeOfDay;
+use crate::oam::encryption::Encryption;
 use crate::oam::identity::{Identity, IdentityError};
 use crate::oam::setup::{Own, next_servers, setup};
 use crate::oam::sockets::{Bound, bound, rules};
@@ -26,6 +27,7 @@ use crate::oam::status::{PeerState, Snapshot, WorkerState, counters};
 use crate::oam::supervisor::{Charge, Loss, Supervisor};
 use crate::oam::verdicts::role_name;
 use crate::time::Instant;
+use crate::tls::Material;
 use crate::worker::{self, Crew, Plan, Stage, Worker};
 
 /// Workers that run, and what they were started with.
@@ -41,6 +43,7 @@ pub struct Service {
     started: TimeOfDay,
     serving: Arc<AtomicU8>,
     lost_after_ms: u32,
+    tls: Option<Encryption>,
     /// While it lives, no other process has the same.
     _identity: Identity,
 }
@@ -69,6 +72,10 @@ pub enum StartError {
     Worker(usize, io::Error),
     /// There is no thread to look after the workers.
     Supervisor(io::Error),
+    /// A certificate or a key cannot be used.
+    Certificates(String),
+    /// TLS connections cannot be carried to the workers.
+    Carriers(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -90,6 +97,8 @@ impl fmt::Display for StartError {
             }
             Self::Worker(index, error) => write!(f, "worker {index} did not start: {error}"),
             Self::Supervisor(error) => write!(f, "cannot look after the workers: {error}"),
+            Self::Certificates(problem) => write!(f, "cannot speak TLS: {problem}"),
+            Self::Carriers(error) => write!(f, "cannot carry TLS connections: {error}"),
         }
     }
 }
@@ -130,22 +139,32 @@ impl Service {
         let directory = config.state_directory.as_deref();
         let identity = Identity::open(directory).map_err(StartError::Identity)?;
         let connections = u64::from(config.capacity.connections) * count as u64;
-        let wanted = connections + count as u64 * FILES_PER_WORKER + FILES_BESIDE;
+        let encrypted = match config.tls {
+            Some(_) => 2 * connections + u64::from(TLS_HANDSHAKES_MAX),
+            None => 0,
+        };
+        let wanted = connections + encrypted + count as u64 * FILES_PER_WORKER + FILES_BESIDE;
         match raise_files(wanted) {
             Ok(allowed) if allowed >= wanted => {}
             Ok(allowed) => return Err(StartError::FewFiles { wanted, allowed }),
             Err(error) => return Err(StartError::Files(error)),
         }
-        let bound = bound(config, count)?;
+        let material = config.tls.as_ref().map(Material::read).transpose();
+        let material = material.map_err(StartError::Certificates)?;
+        let (bound, carriers) = bound(config, count)?;
         let steered = steered(config, &bound).map_err(StartError::Steering)?;
         let doors = bound.iter().map(Bound::doors).collect::<io::Result<Vec<_>>>();
         let doors = doors.map_err(StartError::Steering)?;
         let (listening, requests) = (addresses(&bound, false), addresses(&bound, true));
-        // The last one is the supervisor's own.
-        let total = Total::of((0..=count).map(|_| Arc::new(Tally::new(config.peers.len()))));
+        // The last two are those of the supervisor and of TLS.
+        let total = Total::of((0..count + 2).map(|_| Arc::new(Tally::new(config.peers.len()))));
         let waiting = ACCOUNTS_WAITING_MAX * count;
         let accounts = accounts_wanted.then(|| Arc::new(ArrayQueue::new(waiting)));
         let crew = worker::crew(count);
+        let tally = || Arc::clone(&total.tallies()[count + 1]);
+        let tls = material.zip(carriers);
+        let tls = tls.map(|both| Encryption::start(config, both, Arc::clone(&crew), tally()));
+        let tls = tls.transpose().map_err(StartError::Carriers)?;
         let beginning =
             Beginning { config, identity: &identity, total: &total, accounts: &accounts };
         let (workers, common) = beginning.start_all(bound, &crew)?;
@@ -180,6 +199,7 @@ impl Service {
             started,
             serving,
             lost_after_ms: config.workers.lost_after_ms,
+            tls,
             _identity: identity,
         })
     }
@@ -201,7 +221,7 @@ impl Service {
     }
 
     /// What is counted, by all workers together; each worker's own tally is in it, in their order, and
-    /// that of whoever speaks for those that are lost comes last.
+    /// that of whoever speaks for those that are lost and that of TLS come last.
     pub fn total(&self) -> Total {
         self.total.clone()
     }
@@ -236,8 +256,26 @@ impl Service {
         self.started
     }
 
-    /// Whether every worker still runs or is known to be lost.
+    /// Reads the files of `[tls]` again, all or nothing, for the handshakes from now on; `None` where
+    /// TLS is not spoken. Connections that are there stay.
+    ///
+    /// # Errors
+    ///
+    /// Says which file is wrong; then nothing has changed.
+    pub fn renew_certificates(&self) -> Option<Result<(), String>> {
+        self.tls.as_ref().map(Encryption::renew)
+    }
+
+    /// What went wrong with TLS connections since this was asked last, in a few lines.
+    pub fn troubles(&self) -> impl Iterator<Item = String> {
+        self.tls.iter().flat_map(Encryption::troubles)
+    }
+
+    /// Whether every worker still runs or is known to be lost, and TLS is spoken where it is to be.
     pub fn is_running(&self) -> bool {
+        if self.tls.as_ref().is_some_and(|tls| !tls.is_running()) {
+            return false;
+        }
         let lost = self.supervisor.lost();
         let mut ended = self.workers.iter().enumerate().filter(|(_, w)| w.thread.is_finished());
         ended.all(|(index, _)| lost & 1 << index != 0)
@@ -321,6 +359,9 @@ impl Service {
             lost |= u64::from(!worker.thread.is_finished()) << index;
         }
         end(&self.crew, self.workers, lost);
+        if let Some(tls) = self.tls {
+            tls.end();
+        }
         let abandoned = self.crew.iter().map(|control| u64::from(control.abandoned())).sum();
         Stopped { abandoned, losses }
     }

@@ -9,15 +9,17 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
 
 use crate::config::{self, Config, HostPort, Requests, Strangers};
 use crate::id::WorkerId;
-use crate::io::{SocketSpec, Sockets, StreamSocket, bind, bind_in, listen};
+use crate::io::{Carrier, SocketSpec, Sockets, StreamSocket, Waker, bind, bind_in, listen};
 use crate::limits::{SOCKET_BUFFER_SIZE, STREAM_IDLE_MS};
 use crate::oam::service::StartError;
 use crate::oam::setup::Local;
-use crate::packet::{Endpoint, Transport};
+use crate::packet::{Endpoint, SocketId, Transport};
 use crate::session::stream::Rules;
+use crate::tls::Entrance;
 
 /// The sockets of one worker and what is said about them.
 #[derive(Debug, Default)]
@@ -32,25 +34,82 @@ pub(super) struct Bound {
     connecting: Vec<Local>,
 }
 
+/// What TLS is carried through: listeners of no worker, and what connects its thread with each.
+#[derive(Debug)]
+pub(super) struct Carriers {
+    pub(super) entrances: Vec<Entrance>,
+    pub(super) carriers: Vec<Arc<Carrier>>,
+    pub(super) waker: Waker,
+}
+
+impl Carriers {
+    fn new(workers: usize) -> io::Result<Self> {
+        let waker = Waker::new()?;
+        let carriers = (0..workers).map(|_| Ok(Arc::new(Carrier::new(waker.try_clone()?))));
+        let carriers = carriers.collect::<io::Result<_>>()?;
+        Ok(Self { entrances: Vec::new(), carriers, waker })
+    }
+
+    /// Listens, and gives every worker a socket whose connections come from there. Says where.
+    fn listen(
+        &mut self,
+        configured: &config::Listener,
+        workers: &mut [Bound],
+    ) -> Result<SocketAddr, StartError> {
+        let listener = patiently(|| listen(configured.address, false));
+        let listener = listener.map_err(|error| StartError::Bind(configured.address, error))?;
+        let address = at(listener.local_addr(), configured.address)?;
+        for (bound, carrier) in workers.iter_mut().zip(&self.carriers) {
+            bound.streams.push(StreamSocket::Tls(Arc::clone(carrier)));
+            bound.connect_from(Transport::Tls, address, configured);
+        }
+        // Its number is known when all sockets are.
+        self.entrances.push(Entrance { socket: SocketId(0), listener, address });
+        Ok(address)
+    }
+
+    /// Gives the entrances their numbers, which are the same on every worker.
+    fn number(&mut self, workers: &[Bound]) {
+        let Some(first) = workers.first() else { return };
+        let all = first.locals().enumerate();
+        let tls = all.filter(|(_, local)| local.transport == Transport::Tls);
+        for (entrance, (number, _)) in self.entrances.iter_mut().zip(tls) {
+            entrance.socket = SocketId(u8::try_from(number).unwrap_or(u8::MAX));
+        }
+    }
+}
+
 /// Binds everything for `workers` workers, in their order.
 ///
 /// # Errors
 ///
 /// Which address could not be had, and why.
-pub(super) fn bound(config: &Config, workers: usize) -> Result<Vec<Bound>, StartError> {
+pub(super) fn bound(
+    config: &Config,
+    workers: usize,
+) -> Result<(Vec<Bound>, Option<Carriers>), StartError> {
     let mut all: Vec<Bound> = (0..workers).map(|_| Bound::default()).collect();
+    let mut carriers = None;
+    if config.tls.is_some() {
+        carriers = Some(Carriers::new(workers).map_err(StartError::Carriers)?);
+    }
     let single_port = config.requests == Requests::SinglePort;
     for listener in &config.listeners {
         let groups =
             groups(listener, workers).map_err(|error| StartError::Bind(listener.address, error))?;
         let v4 = listener.address.is_ipv4();
-        let address = groups.address;
+        let mut address = groups.address;
         for (bound, socket) in all.iter_mut().zip(groups.datagrams) {
             let requests = single_port && bound.first_of(v4).is_none();
             bound.listen_to(socket, listener, requests)?;
         }
         for (bound, socket) in all.iter_mut().zip(groups.connections) {
             bound.accept_from(socket, listener)?;
+        }
+        if let Some(carriers) = &mut carriers
+            && listener.transports.contains(&Transport::Tls)
+        {
+            address = carriers.listen(listener, &mut all)?;
         }
         for bound in &mut all {
             bound.places.push(address);
@@ -67,7 +126,10 @@ pub(super) fn bound(config: &Config, workers: usize) -> Result<Vec<Bound>, Start
             }
         }
     }
-    Ok(all)
+    if let Some(carriers) = &mut carriers {
+        carriers.number(&all);
+    }
+    Ok((all, carriers))
 }
 
 /// What holds for the connections of a worker.
@@ -235,10 +297,19 @@ impl Bound {
     ) -> Result<(), StartError> {
         let address = at(listener.local_addr(), configured.address)?;
         self.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
-        let advertise = configured.advertise.clone();
-        let transport = Transport::Tcp;
-        self.connecting.push(Local { transport, address, advertise, requests: false });
+        self.connect_from(Transport::Tcp, address, configured);
         Ok(())
+    }
+
+    /// Takes note of a socket of streams.
+    fn connect_from(
+        &mut self,
+        transport: Transport,
+        address: SocketAddr,
+        configured: &config::Listener,
+    ) {
+        let advertise = configured.advertise.clone();
+        self.connecting.push(Local { transport, address, advertise, requests: false });
     }
 
     /// A socket of own requests: it is advertised under the listener's host with its own port.

@@ -122,7 +122,7 @@ pub struct PeerState {
 }
 
 /// The groups, and in plain words what each counter means.
-const GROUPS: [(&str, &[(Counter, &str)]); 9] = [
+const GROUPS: [(&str, &[(Counter, &str)]); 10] = [
     (
         "messages",
         &[
@@ -274,6 +274,22 @@ const GROUPS: [(&str, &[(Counter, &str)]); 9] = [
             (Counter::Cancelled, "operations cancelled"),
             (Counter::CompletionsUnknown, "completions that nothing of ours explains"),
             (Counter::CompletionOverflows, "completion queue overflows"),
+        ],
+    ),
+    (
+        "TLS",
+        &[
+            (Counter::TlsConnections, "connections now, with those that shake hands"),
+            (Counter::TlsHandshakes, "handshakes that succeeded"),
+            (Counter::TlsNotTls, "what came is not TLS"),
+            (Counter::TlsUntrusted, "certificate: of nobody we know"),
+            (Counter::TlsExpired, "certificate: its time is over, or has not come"),
+            (Counter::TlsWrongName, "certificate: of somebody else"),
+            (Counter::TlsRejected, "our certificate was not accepted"),
+            (Counter::TlsTimeouts, "the handshake took too long"),
+            (Counter::TlsFailed, "the handshake failed otherwise"),
+            (Counter::TlsRefused, "not wanted: from strangers, or too many"),
+            (Counter::TlsCut, "ended without a word (close_notify)"),
         ],
     ),
     (

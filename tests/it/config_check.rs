@@ -115,8 +115,19 @@ fn the_example_is_right_and_shows_every_setting() {
         assert!(EXAMPLE.contains(&format!("{} = ", one.key)), "{} is not shown", one.key);
     }
     // What is commented out must be the default: reading it must change nothing. These have none.
-    let without_default =
-        ["# state_directory", "# ports", "# username", "# password_file", "# route", "# 404"];
+    let without_default = [
+        "# state_directory",
+        "# ports",
+        "# tls_name",
+        "# username",
+        "# password_file",
+        "# route",
+        "# 404",
+        "# certificate",
+        "# key",
+        "# ca",
+        "# client_ca",
+    ];
     let uncommented: Vec<String> = EXAMPLE
         .lines()
         .filter(|line| !without_default.iter().any(|key| line.starts_with(key)))

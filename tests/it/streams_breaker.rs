@@ -15,8 +15,7 @@ use crate::trunk::{IM, Line, SMS, account, answer, listener, message, service, u
 
 /// Connects from an address, and takes little before it reads.
 fn slow_reader(ip: &str, to: SocketAddr) -> Line {
-    let socket =
-        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(65_536).unwrap();
     socket.bind(&SocketAddr::new(ip.parse().unwrap(), 0).into()).unwrap();
     socket.connect(&to.into()).unwrap();
@@ -109,7 +108,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 }
@@ -198,9 +198,8 @@ fn ask(id: usize, chance: &mut Chance, own: SocketAddr, to: SocketAddr) -> Optio
         // The same in a datagram, and on another connection.
         3 => {
             let socket = UdpSocket::bind((SMS, 0)).unwrap();
-            let datagram = text
-                .replace("SIP/2.0/TCP", "SIP/2.0/UDP")
-                .replace(";branch", ";rport;branch");
+            let datagram =
+                text.replace("SIP/2.0/TCP", "SIP/2.0/UDP").replace(";branch", ";rport;branch");
             let mut other = Line::from(SMS, to);
             line.send(&text);
             socket.send_to(datagram.as_bytes(), to).unwrap();
@@ -312,12 +311,16 @@ fn chaos(driver: &str, workers: usize, seed: u64) {
             copies == 1 || matches!(account.verdict, Verdict::Temporary | Verdict::Unknown),
             "{driver} {id} {account:?}"
         );
-        assert!(account.verdict != Verdict::Temporary || copies == 0 || id % 12 == 1, "{account:?}");
+        assert!(
+            account.verdict != Verdict::Temporary || copies == 0 || id % 12 == 1,
+            "{account:?}"
+        );
     }
     let elsewhere = elsewhere.lock().unwrap();
     for (id, reports) in told {
         let Some(reports) = reports else { continue };
-        let account = accounts.iter().find(|one| one.sms_call_id.octets() == id.to_string().as_bytes());
+        let account =
+            accounts.iter().find(|one| one.sms_call_id.octets() == id.to_string().as_bytes());
         let Some(account) = account else { panic!("{driver} {id} was not accepted: {reports:?}") };
         let reports = reports.iter().chain(elsewhere.iter().filter(|text| call_id(text) == id));
         let finals: Vec<&String> =
@@ -328,7 +331,12 @@ fn chaos(driver: &str, workers: usize, seed: u64) {
             Verdict::Temporary => "SIP/2.0 500 ",
             _ => "never",
         };
-        assert_eq!(finals.is_empty(), expected == "never", "{driver} {id} {:?} {finals:?}", account.verdict);
+        assert_eq!(
+            finals.is_empty(),
+            expected == "never",
+            "{driver} {id} {:?} {finals:?}",
+            account.verdict
+        );
         assert!(finals.iter().all(|text| text.starts_with(expected)), "{id} {finals:?}");
         assert!(finals.iter().all(|text| call_id(text) == id), "{id} {finals:?}");
     }

@@ -36,7 +36,11 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("io", &["id", "limits", "metrics", "packet", "session", "store", "time"]),
-    ("config", &["delivery", "engine", "handover", "id", "io", "limits", "packet", "time", "wire"]),
+    ("tls", &["id", "io", "limits", "metrics", "packet", "time", "wire"]),
+    (
+        "config",
+        &["delivery", "engine", "handover", "id", "io", "limits", "packet", "time", "tls", "wire"],
+    ),
     (
         "worker",
         &[

@@ -21,7 +21,12 @@ pub(crate) fn listener(ip: &str) -> TcpListener {
 
 /// A service between an SMS side and the servers of an IM side. `more` is about capacities; what stands in
 /// front of a bar is about workers.
-pub(crate) fn service(sms: SocketAddr, servers: &[SocketAddr], workers: usize, more: &str) -> Service {
+pub(crate) fn service(
+    sms: SocketAddr,
+    servers: &[SocketAddr],
+    workers: usize,
+    more: &str,
+) -> Service {
     let servers: Vec<String> = servers.iter().map(|server| format!("\"{server}\"")).collect();
     let (workers_more, more) = more.split_once('|').unwrap_or(("", more));
     let text = format!(

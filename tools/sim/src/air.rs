@@ -317,7 +317,15 @@ mod tests {
     fn packet() -> Packet {
         let octets: Rc<[u8]> = b"MESSAGE a\r\nVia: b\r\nVia: c\r\n\r\n".as_slice().into();
         let [from, to] = [1, 2].map(|port| Endpoint { port, ..Endpoint::default() });
-        Packet { from, to, octets, grade: Grade::Sound, truncated: false, mark: None, over: Over::Datagram }
+        Packet {
+            from,
+            to,
+            octets,
+            grade: Grade::Sound,
+            truncated: false,
+            mark: None,
+            over: Over::Datagram,
+        }
     }
 
     #[test]

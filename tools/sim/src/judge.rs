@@ -338,11 +338,7 @@ fn timing(account: &Account, record: &Submission, now: u64, swarm: &Swarm) -> Ve
     let waited = account.decided.0 - record.arrived;
     let due = trying(swarm) + slack(swarm);
     let was_handed = record.is_handed;
-    if waited > due
-        && record.trying_at.is_none()
-        && record.told_refused.is_none()
-        && !was_handed
-    {
+    if waited > due && record.trying_at.is_none() && record.told_refused.is_none() && !was_handed {
         return Err("no 100 although the client waited (RFC 4320)".to_owned());
     }
     Ok(())
@@ -495,8 +491,12 @@ pub(crate) fn same_answer(first: &[u8], again: &[u8]) -> bool {
         return first == again;
     }
     let bare = |text: &Text<'_>| {
-        let vias: Vec<String> =
-            text.vias().map(|via| String::from_utf8_lossy(&without_port(via.replace(' ', "").as_bytes())).into_owned()).collect();
+        let vias: Vec<String> = text
+            .vias()
+            .map(|via| {
+                String::from_utf8_lossy(&without_port(via.replace(' ', "").as_bytes())).into_owned()
+            })
+            .collect();
         let to = text.value("To").map(|to| to.split(";tag=").next().unwrap_or("").to_owned());
         let fields = ["From", "Call-ID", "CSeq"].map(|name| text.value(name).map(str::to_owned));
         (text.status(), vias, to, fields)

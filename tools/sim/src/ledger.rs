@@ -237,8 +237,7 @@ impl Ledger {
         }
         let targets = find(&below);
         let lives = self.clients.get(&below).map_or(&[][..], |arrived| &arrived.lives);
-        let goes_on =
-            |life: &&usize| {
+        let goes_on = |life: &&usize| {
             let life = &self.submissions[**life];
             life.goes_on_to(server, targets.as_deref(), is_stream, swarm)
         };

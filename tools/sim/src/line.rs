@@ -528,7 +528,9 @@ impl World {
     fn connect(&mut self, streams: &Streams, worker: usize, index: u16, now: u64) {
         let flow = streams.flow(index);
         let line = self.lines.begin(worker, flow.remote, now);
-        self.note(|| format!("line {line} of worker {worker} at {index} to {}", written(flow.remote)));
+        self.note(|| {
+            format!("line {line} of worker {worker} at {index} to {}", written(flow.remote))
+        });
         let down = crate::judge::server_of(flow.remote, &self.swarm)
             .is_some_and(|server| self.servers[server].down);
         let listens = self.swarm.listens(flow.remote) && !down;
@@ -582,7 +584,9 @@ impl World {
         if record.came_end == Some(Ok(())) && !record.is_shut && whole.is_some() {
             let head = &whole.map(|said| said.packet.octets.clone()).unwrap_or_default();
             let head = String::from_utf8_lossy(&head[..head.len().min(80)]).into_owned();
-            return Err(format!("H28: line {line}: what came before the end was not taken: {head}"));
+            return Err(format!(
+                "H28: line {line}: what came before the end was not taken: {head}"
+            ));
         }
         let is_unread = record.arrived > 0 && !record.came.is_empty();
         let at = record.last_out.max(now + MS);
@@ -817,7 +821,9 @@ fn framed(octets: &[u8]) -> (bool, bool) {
     }
     let Some(text) = Text::read(octets) else { return (false, false) };
     let starts = match text.start.split(' ').collect::<Vec<_>>()[..] {
-        ["SIP/2.0", status, ..] => status.len() == 3 && status.parse::<u16>().is_ok_and(|s| s < 700),
+        ["SIP/2.0", status, ..] => {
+            status.len() == 3 && status.parse::<u16>().is_ok_and(|s| s < 700)
+        }
         [method, _, "SIP/2.0"] => !method.is_empty(),
         _ => false,
     };

@@ -58,10 +58,9 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
                 v6: Some(SocketId(request_sockets[1])),
             },
             tcp: match &swarm.tcp {
-                Some(_) => Families {
-                    v4: Some(SocketId(STREAMS_AT)),
-                    v6: Some(SocketId(STREAMS_AT + 1)),
-                },
+                Some(_) => {
+                    Families { v4: Some(SocketId(STREAMS_AT)), v6: Some(SocketId(STREAMS_AT + 1)) }
+                }
                 None => Families::default(),
             },
             ..RequestSockets::default()

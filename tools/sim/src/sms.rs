@@ -140,7 +140,8 @@ impl Clients {
         let home = swarm.places.clients[draft.client].endpoint;
         let listener = if home.is_v4() { LISTENER_V4 } else { LISTENER_V6 };
         let is_tcp = draft.is_tcp;
-        let reply_port = if draft.rport && !is_tcp { draft.source.port } else { draft.sent_by.port };
+        let reply_port =
+            if draft.rport && !is_tcp { draft.source.port } else { draft.sent_by.port };
         self.transactions.push(Transaction {
             key,
             client: draft.client,

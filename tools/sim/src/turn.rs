@@ -266,8 +266,7 @@ impl World {
         if burst.is_empty() {
             return Ok(());
         }
-        let mut burst: Vec<_> =
-            burst.into_iter().map(|(_, packet, flow)| (packet, flow)).collect();
+        let mut burst: Vec<_> = burst.into_iter().map(|(_, packet, flow)| (packet, flow)).collect();
         self.boundary.on_burst(worker, &mut burst, now, &mut self.workers[worker].out);
         Ok(())
     }

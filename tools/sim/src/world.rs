@@ -92,8 +92,7 @@ impl World {
         let mut chance = Chance::new(seed);
         let swarm = Swarm::new(&mut chance.fork());
         let setup = setup(&swarm, seed);
-        let workers: Vec<Worker> =
-            (0..swarm.crew.workers)
+        let workers: Vec<Worker> = (0..swarm.crew.workers)
             .map(|worker| Worker::new(setup.peers.len(), swarm.rules(worker), 0))
             .collect();
         let tallies: Vec<Arc<Tally>> = workers.iter().map(|worker| worker.tally.clone()).collect();

@@ -1,0 +1,127 @@
+//! The thread that speaks TLS, with workers that are not there: whom it gives connections to, and how
+//! many.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use roger::io::{Carrier, Waker};
+use roger::metrics::{Counter, Tally};
+use roger::packet::SocketId;
+use roger::tls::names::Directory;
+use roger::tls::{Entrance, Files, Limits, Material, Plan, Tls, Workers};
+
+use crate::pki::Authority;
+use crate::status_socket::Directory as Place;
+use crate::tls_site::{Channel, Site, ip, message, tcp};
+
+/// Counts how often each of three workers was woken. The second one is lost.
+struct Woken(Arc<[AtomicUsize; 3]>);
+
+impl Workers for Woken {
+    fn wake(&self, worker: usize) {
+        self.0[worker].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_able(&self, worker: usize) -> bool {
+        worker != 1
+    }
+}
+
+struct Thread {
+    tls: Tls,
+    authority: Authority,
+    address: std::net::SocketAddr,
+    tally: Arc<Tally>,
+    woken: Arc<[AtomicUsize; 3]>,
+    _directory: Place,
+}
+
+impl Thread {
+    fn start(name: &str, limits: Limits) -> Self {
+        let directory = Place::new(name);
+        let authority = Authority::new("test");
+        let [certificate, key] = authority.certify(&["roger.example"]).write(&directory.0, "roger");
+        let files = Files { certificate, key, ca: None, client_ca: None };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let waker = Waker::new().unwrap();
+        let carrier = || Arc::new(Carrier::new(waker.try_clone().unwrap()));
+        let carriers = Vec::from([carrier(), carrier(), carrier()]);
+        let (tally, woken) =
+            (Arc::new(Tally::new(0)), Arc::new([const { AtomicUsize::new(0) }; 3]));
+        let tls = Tls::start(Plan {
+            entrances: Vec::from([Entrance { socket: SocketId(0), listener, address }]),
+            carriers,
+            waker,
+            workers: Box::new(Woken(Arc::clone(&woken))),
+            directory: Directory::new([], true),
+            material: Material::read(&files).unwrap(),
+            limits,
+            cpu: None,
+            tally: Arc::clone(&tally),
+            told: crossbeam::channel::bounded(1).0,
+        });
+        Self { tls: tls.unwrap(), authority, address, tally, woken, _directory: directory }
+    }
+
+    fn connect(&self) -> Channel {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Channel::client(stream, self.authority.client(None))
+    }
+
+    fn woken(&self) -> [usize; 3] {
+        [0, 1, 2].map(|worker| self.woken[worker].load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn connections_go_to_workers_in_turn_and_to_none_that_is_lost_or_takes_none() {
+    let limits = Limits { accepted_max: 10_000, per_source_max: 10_000 };
+    let thread = Thread::start("tls-turn", limits);
+    // 256 wait for each of two, and nobody takes one.
+    let all: Vec<Channel> = (0..512).map(|_| thread.connect()).collect();
+    let mut more = thread.connect();
+    assert!(more.is_closed());
+    assert_eq!(thread.tally.counters.read(Counter::TlsRefused), 1);
+    assert_eq!(thread.tally.counters.read(Counter::TlsHandshakes), 513);
+    let [first, lost, third] = thread.woken();
+    assert_eq!((first + third, lost), (513, 0));
+    assert!(first >= 256 && third >= 256);
+    // All that is there ends with it.
+    thread.tls.end();
+    for mut channel in all {
+        assert!(channel.is_closed());
+    }
+}
+
+#[test]
+fn there_are_so_many_connections_and_no_more() {
+    for (accepted_max, per_source_max) in [(3, 9), (9, 3)] {
+        let limits = Limits { accepted_max, per_source_max };
+        let thread = Thread::start(&format!("tls-limit-{accepted_max}"), limits);
+        let all: Vec<Channel> = (0..3).map(|_| thread.connect()).collect();
+        assert!(thread.connect().is_closed());
+        assert_eq!(thread.tally.counters.read(Counter::TlsRefused), 1);
+        assert_eq!(thread.tally.counters.read(Counter::TlsHandshakes), 3);
+        drop(all);
+        thread.tls.end();
+    }
+}
+
+#[test]
+fn no_session_is_taken_up_again() {
+    let site = Site::new("tls-again");
+    let own = site.authority.certify(&["sms.example"]);
+    let config = site.authority.client(Some(&own));
+    for _ in 0..3 {
+        let stream = tcp((ip("127.0.0.2"), 0).into(), site.address());
+        let mut channel = Channel::client(stream, Arc::clone(&config));
+        assert!(channel.is_full);
+        channel.send(&message(1).replace("MESSAGE", "OPTIONS"));
+        channel.get();
+    }
+}
