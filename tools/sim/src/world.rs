@@ -290,10 +290,15 @@ impl World {
         Ok(())
     }
 
+    /// Whether what is composed now must get through.
+    fn is_calm(&self) -> bool {
+        self.calm_at.is_some_and(|at| self.air.now >= at)
+    }
+
     fn on_compose(&mut self) {
         self.composed += 1;
         self.clients.overheard.clone_from(&self.ledger.overheard);
-        let calm = self.calm_at.is_some();
+        let calm = self.is_calm();
         self.clients.compose(&mut self.air, &self.swarm, calm);
         let last = self.swarm.messages + if calm { CALM_MESSAGES } else { 0 };
         if self.composed < last {
@@ -304,7 +309,7 @@ impl World {
 
     /// A service centre does something; composing goes on until there are enough.
     fn on_centre(&mut self, task: Task) {
-        let calm = self.calm_at.is_some();
+        let calm = self.is_calm();
         if let Task::Compose = task {
             self.composed_shorts += 1;
             let last = self.swarm.gateway.messages;
@@ -326,15 +331,15 @@ impl World {
         if self.swarm.abandon {
             return self.abandon();
         }
-        self.calm_at = Some(self.air.now);
+        // Connections that are dead already have to be found so.
+        let rest = if self.swarm.tcp.is_some() { 15 * SECOND } else { 0 };
+        self.calm_at = Some(self.air.now + rest);
         self.air.calm();
         self.calm_lines();
         for server in &mut self.servers {
             server.down = false;
         }
         self.composed = self.composed.max(self.swarm.messages);
-        // Connections that are dead already have to be found so.
-        let rest = if self.swarm.tcp.is_some() { 15 * SECOND } else { 0 };
         self.air.after(rest, Event::Compose);
         if self.swarm.gateway.messages > 0 {
             self.composed_shorts = self.composed_shorts.max(self.swarm.gateway.messages);
