@@ -147,4 +147,11 @@ fn large_datagrams_are_cut_and_trains_of_them_stay_below_a_packet() {
     assert_eq!(receiver.got[0].octets.len(), DATAGRAM_SIZE_MAX);
     assert!(receiver.got.len() > 8);
     assert!(receiver.got[1..].iter().all(|got| got.octets == [2; 8_000] && !got.truncated));
+    // None of them was refused: trains still leave.
+    set(&SockRef::from(&peer), libc::SOL_UDP, libc::UDP_GRO, 1).unwrap();
+    for _ in 0..3 {
+        sender.push_to(address(&peer), &[3; 500], None);
+    }
+    sender.submit();
+    assert_eq!(lengths(&peer, 1), [1_500]);
 }
