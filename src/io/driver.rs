@@ -157,8 +157,8 @@ impl Driver {
         Ok(Self { backend, refusal, idle_since: None, thread: PhantomData })
     }
 
-    /// Which of them this is.
-    pub const fn kind(&self) -> Kind {
+    /// Which of them this is: where every train was refused, `mmsg` alone.
+    pub fn kind(&self) -> Kind {
         match &self.backend {
             Backend::Uring(_) => Kind::Uring,
             Backend::Mmsg(mmsg) if mmsg.has_trains() => Kind::Trains,

@@ -64,8 +64,9 @@ impl Coupling {
 }
 
 impl Mmsg {
-    pub(in crate::io) const fn has_trains(&self) -> bool {
-        self.coupling.is_some()
+    /// Whether trains may leave, from any of its sockets.
+    pub(in crate::io) fn has_trains(&self) -> bool {
+        self.coupling.as_ref().is_some_and(|coupling| coupling.allowed.contains(&true))
     }
 
     /// Sends what stands at the head of the queue as a train, if it is one.

@@ -103,6 +103,7 @@ fn what_is_refused_as_a_train_leaves_one_by_one() {
     assert!(worker.sent.iter().all(|(_, sent)| sent.is_ok()), "{:?}", worker.sent);
     assert_eq!(lengths(&peer, 40), [460; 40]);
     // And it stays so, without another try for each.
+    assert_eq!(worker.driver.kind(), Kind::Mmsg);
     for number in 0..40_u8 {
         worker.push_to(address(&peer), &[number; 460], None);
     }
