@@ -82,6 +82,9 @@ class Truth:
             if "D" in letters and 200 not in im.said.get(number, ()):
                 self.fault("false verdict", call_id)
             meant = MEANS[told.plan.status][2] if told.plan.status else "U"
+            # What its next hop could not send on is temporary, whatever it was to become.
+            if number not in im.seen:
+                meant = "T"
             if letters[0] not in (meant, "U"):
                 self.fault("wrong verdict", call_id, f"{letters[0]}, and not {meant}")
             if letters[0] == "U" and heard(told, letters) != "unknown":
