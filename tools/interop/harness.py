@@ -5,6 +5,7 @@ of the script and is ended by its process id.
 """
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import json
@@ -172,6 +173,7 @@ class Settings:
     strangers: str = "silence"
     advertise: str = ""
     driver: str = "auto"
+    polling: str = "adaptive"
     # How requests leave for the peers.
     transport: str = "udp"
     # None: one over IPv4, three over IPv6.
@@ -206,6 +208,7 @@ def configuration(settings, listen, sms, im, directory):
 cpus = "any"
 count = {count}
 driver = "{settings.driver}"
+polling = "{settings.polling}"
 
 [[listen]]
 address = "{listen}"
@@ -267,7 +270,9 @@ class Roger(Program):
     def is_up(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"roger ended with {self.process.returncode}")
-        return self.ask().returncode == 0
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.ask().returncode == 0
+        return False
 
     def ask(self):
         return subprocess.run(

@@ -160,7 +160,7 @@ class World:
         # They differ where it must not matter.
         settings = harness.Settings(
             workers={"a": 1, "b": 2}[who], drain_announce={"a": "4s", "b": "0s"}[who],
-            drain_timeout="40s", im_role="proxy",
+            drain_timeout="40s", im_role="proxy", polling="wait",
             im_lines='preset = "kamailio"\n',
             gateway_lines='domain = "sms.example.net"\n', transport=self.transport)
         text = harness.configuration(settings, self.at(who), self.at("sbc"), self.at("sbc"),
