@@ -243,6 +243,16 @@ mod tests {
     }
 
     #[test]
+    fn a_wildcard_stands_for_nobody() {
+        let name = ServerName::try_from("im.example.net").unwrap();
+        let wildcard = certificate("*.example.net");
+        let parsed = EndEntityCert::try_from(&wildcard).unwrap();
+        assert!(parsed.verify_is_valid_for_subject_name(&name).is_ok(), "it would on the Web");
+        assert!(!bears(&wildcard, &name));
+        assert!(bears(&certificate("IM.example.net"), &name));
+    }
+
+    #[test]
     fn an_address_is_a_name_where_the_certificate_says_so() {
         let name = ServerName::try_from("192.0.2.9").unwrap();
         assert!(bears(&certificate("192.0.2.9"), &name));
