@@ -39,9 +39,9 @@ def run(*command, **options):
     return subprocess.run(command, check=True, text=True, capture_output=True, **options).stdout
 
 
-def free_ports(count):
+def free_ports(count, kind=socket.SOCK_DGRAM):
     """Ports that nobody has now. They are held together, so that they differ."""
-    held = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
     for each in held:
         each.bind(("127.0.0.1", 0))
     ports = [each.getsockname()[1] for each in held]
@@ -76,13 +76,13 @@ def cpu_seconds(pid):
     return total / 1e9
 
 
-def is_bound(port):
+def is_bound(port, transport):
     wanted = f":{port:04X}"
-    lines = pathlib.Path("/proc/net/udp").read_text().splitlines()[1:]
+    lines = pathlib.Path(f"/proc/net/{transport}").read_text().splitlines()[1:]
     return any(line.split()[1].endswith(wanted) for line in lines)
 
 
-def wait_until_ready(process, port, patience=180):
+def wait_until_ready(process, port, transport="udp", patience=180):
     """Ready: the port is bound and the memory is touched, which is when the program falls idle."""
     deadline = time.monotonic() + patience
     busy = cpu_seconds(process.pid)
@@ -91,7 +91,7 @@ def wait_until_ready(process, port, patience=180):
             sys.exit(f"{process.args} ended with {process.returncode} before it was ready")
         time.sleep(0.5)
         before, busy = busy, cpu_seconds(process.pid)
-        if is_bound(port) and busy - before < 0.3:
+        if is_bound(port, transport) and busy - before < 0.3:
             return
     sys.exit(f"{process.args} was not ready after {patience} s")
 
@@ -103,8 +103,13 @@ class System:
 
     def __init__(self, name, directory, options):
         self.name, self.directory, self.options = name, directory, options
-        self.port, self.sms, self.im = free_ports(3)
-        self.listen = f"127.0.0.1:{self.port}"
+        # Over TCP a peer is known by its address alone, as its connections come from any port.
+        kind, hosts = {"udp": (socket.SOCK_DGRAM, "111"), "tcp": (socket.SOCK_STREAM, "123")}[
+            options.transport]
+        ports = free_ports(3, kind)
+        self.port = ports[0]
+        self.listen, self.sms, self.im = (
+            f"127.0.0.{host}:{port}" for host, port in zip(hosts, ports))
 
     def fill(self, scenario, **values):
         text = (SCENARIOS / scenario).read_text()
@@ -117,24 +122,26 @@ class System:
     def command(self):
         binaries = target_directory() / "release"
         memory = str(self.options.memory)
+        variant = {"udp": "", "tcp": "-trunk"}[self.options.transport]
         match self.name:
             case "bare":
+                back = ["--back", self.sms] if self.options.scenario == "gateway" else []
                 return [binaries / f"bare-{self.options.scenario}", "--listen", self.listen,
-                        "--next", f"127.0.0.1:{self.im}"]
+                        "--next", self.im, "--transport", self.options.transport, *back]
             case "roger-uring" | "roger-mmsg":
                 config = self.fill(
-                    "roger.toml", listen=self.listen, sms=f"127.0.0.1:{self.sms}",
-                    im=f"127.0.0.1:{self.im}", socket=self.directory / "status",
+                    f"roger{variant}.toml", listen=self.listen, sms=self.sms, im=self.im,
+                    socket=self.directory / "status", polling=self.options.polling,
                     driver={"roger-uring": "io_uring", "roger-mmsg": "mmsg"}[self.name],
                     cpu=SYSTEM_CPU,
                 )
                 return [binaries / "roger", "run", "--config", config]
             case "kamailio":
-                config = self.fill("kamailio.cfg", listen=self.listen,
+                config = self.fill(f"kamailio{variant}.cfg", listen=self.listen,
                                    tuning="shm_force_alloc=yes")
                 return self.kamailio(config, "-x", "tlsf", "-X", "tlsf", "-m", memory)
             case "kamailio-default":
-                config = self.fill("kamailio.cfg", listen=self.listen, tuning="")
+                config = self.fill(f"kamailio{variant}.cfg", listen=self.listen, tuning="")
                 return self.kamailio(config, "-m", memory)
         sys.exit(f"no system is called {self.name!r}; there are {', '.join(NAMES)}")
 
@@ -167,11 +174,11 @@ def attempt(name, seconds, options):
         log = open(system.directory / "log", "w+")
         process = start(SYSTEM_CPU, system.command(), stdout=log, stderr=log)
         try:
-            wait_until_ready(process, system.port)
+            wait_until_ready(process, system.port, options.transport)
             driver = start(DRIVER_CPU, [
                 target_directory() / "release" / "lean-driver", "--target", system.listen,
-                "--scenario", options.scenario,
-                "--sms", f"127.0.0.1:{system.sms}", "--im", f"127.0.0.1:{system.im}",
+                "--scenario", options.scenario, "--transport", options.transport,
+                "--sms", system.sms, "--im", system.im,
                 "--process", process.pid, "--seconds", seconds, "--window", options.window,
                 *(["--rate", options.rate] if options.rate else []),
             ], stdout=subprocess.PIPE, text=True)
@@ -346,7 +353,7 @@ def arguments(description, scenario, names, more=None):
                         default=ROOT / "perf" / "record" / f"{datetime.date.today()}-{scenario}.md")
     for name, about in (more or {}).items():
         parser.add_argument(name, **about)
-    parser.set_defaults(scenario=scenario, counters=())
+    parser.set_defaults(scenario=scenario, counters=(), transport="udp", polling="adaptive")
     return parser.parse_args()
 
 

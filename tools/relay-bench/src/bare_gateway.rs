@@ -7,15 +7,20 @@
 //! side, whose 200 closes the entry. There are no retransmissions, no absorption, no order of
 //! messages to one recipient, no verdicts, no checks of who is speaking, and whatever it cannot read
 //! it drops.
+//!
+//! Over TCP it takes one connection, and opens one for instant messages and one for reports: in a turn
+//! it reads once from each, and writes once to each that has something coming.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time;
 
 use clap::Parser;
-use relay_bench::batch::{Address, Aggregation, BATCH_SIZE, Inbox, Outbox, Wait, bind};
+use relay_bench::batch::{self, Address, Aggregation, BATCH_SIZE, Wait, bind};
 use relay_bench::message::{COOKIE, Scan, Writer, bracketed, hex, scan, write_decimal, write_hex};
 use relay_bench::table::{Table, fingerprint, prefetch};
+use relay_bench::trunk::{self, Trunks};
+use relay_bench::{Post, Transport};
 use roger::time::{Instant, Wheel};
 use roger::wire::rp::{self, Direction, Message};
 use roger::wire::tpdu::{self, Answer, Deliver, Tpdu, UserData};
@@ -35,6 +40,12 @@ struct Arguments {
     /// How many short messages may be open at once.
     #[arg(long, default_value_t = 1 << 16)]
     open: u32,
+    /// How packets are carried.
+    #[arg(long, value_enum, default_value_t)]
+    transport: Transport,
+    /// Where reports go over TCP; over UDP they go where the short message came from.
+    #[arg(long, required_if_eq("transport", "tcp"))]
+    back: Option<SocketAddr>,
 }
 
 /// The host of URIs and Call-IDs of ours.
@@ -52,6 +63,7 @@ const REPORT: u8 = b'1';
 struct Open {
     /// Zero when there is none.
     sequence: u64,
+    /// Where its report goes.
     source: Address,
     /// RP-MR.
     reference: u8,
@@ -79,8 +91,9 @@ impl Open {
 }
 
 struct Gateway {
-    socket: UdpSocket,
     next: Address,
+    /// Where reports go, if not back.
+    back: Option<Address>,
     /// Our Via up to its branch.
     via: Box<[u8]>,
     table: Table,
@@ -101,36 +114,73 @@ enum Place {
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let mut gateway = Gateway::new(&arguments)?;
-    let mut inbox = Inbox::new();
-    let mut out = Outbox::new();
+    let gateway = Gateway::new(&arguments);
+    match arguments.transport {
+        Transport::Udp => over_udp(&arguments, gateway),
+        Transport::Tcp => over_tcp(&arguments, gateway),
+    }
+}
+
+fn over_udp(arguments: &Arguments, mut gateway: Gateway) -> io::Result<()> {
+    let socket = bind(arguments.listen)?;
+    let mut inbox = batch::Inbox::new();
+    let mut out = batch::Outbox::new();
     let mut scans = [None; BATCH_SIZE];
     loop {
-        let count = inbox.receive(&gateway.socket, Wait::ForOne)?;
+        let count = inbox.receive(&socket, Wait::ForOne)?;
         let now = gateway.now();
         for (index, found) in scans[..count].iter_mut().enumerate() {
-            *found = gateway.read(inbox.octets(index));
+            let octets = inbox.octets(index);
+            *found = scan(octets).and_then(|found| Some((found, gateway.locate(octets, &found)?)));
         }
         for (index, found) in scans[..count].iter().enumerate() {
             // One short message makes two datagrams.
             if out.free() < 2 {
-                out.send(&gateway.socket, Aggregation::None)?;
+                out.send(&socket, Aggregation::None)?;
             }
             let Some((found, place)) = found else { continue };
-            let octets = inbox.octets(index);
-            match *place {
-                Place::Fingerprint(fingerprint) => {
-                    let arrival = Arrival { octets, found, fingerprint, now };
-                    gateway.on_request(arrival, inbox.source(index), &mut out);
-                }
-                Place::Entry(what, index, sequence) => {
-                    gateway.on_response(what, index, sequence, &mut out);
-                }
+            gateway.on_message(
+                inbox.octets(index),
+                found,
+                *place,
+                inbox.source(index),
+                now,
+                &mut out,
+            );
+        }
+        out.send(&socket, Aggregation::None)?;
+        gateway.expire(now);
+    }
+}
+
+fn over_tcp(arguments: &Arguments, mut gateway: Gateway) -> io::Result<()> {
+    let (mut trunks, mut out) = (Trunks::new(), trunk::Outbox::new());
+    trunks.listen(arguments.listen)?;
+    trunks.accept(&mut out)?;
+    for to in [Some(arguments.next), arguments.back].into_iter().flatten() {
+        trunks.connect(None, to, &mut out)?;
+    }
+    let mut inbox = trunk::Inbox::new();
+    let mut places = [None; BATCH_SIZE];
+    loop {
+        let count = inbox.receive(&trunks)?;
+        let now = gateway.now();
+        for first in (0..count).step_by(BATCH_SIZE) {
+            let batch = first..count.min(first + BATCH_SIZE);
+            for (index, place) in batch.clone().zip(&mut places) {
+                let found = inbox.scan(index);
+                *place = found.and_then(|found| gateway.locate(inbox.octets(index), found));
+            }
+            for (index, place) in batch.zip(places) {
+                let Some((found, place)) = inbox.scan(index).zip(place) else { continue };
+                let octets = inbox.octets(index);
+                gateway.on_message(octets, found, place, inbox.source(index), now, &mut out);
             }
         }
-        out.send(&gateway.socket, Aggregation::None)?;
-        while let Some(index) = gateway.wheel.expire(now) {
-            gateway.close(index);
+        out.send(&trunks)?;
+        gateway.expire(now);
+        if count == 0 {
+            trunks.wait(&out)?;
         }
     }
 }
@@ -145,50 +195,75 @@ struct Arrival<'a> {
 }
 
 impl Gateway {
-    fn new(arguments: &Arguments) -> io::Result<Self> {
-        let socket = bind(arguments.listen)?;
-        let mut via = b"Via: SIP/2.0/UDP ".to_vec();
-        via.extend_from_slice(socket.local_addr()?.to_string().as_bytes());
+    fn new(arguments: &Arguments) -> Self {
+        let mut via = b"Via: SIP/2.0/".to_vec();
+        via.extend_from_slice(arguments.transport.name().as_bytes());
+        via.push(b' ');
+        via.extend_from_slice(arguments.listen.to_string().as_bytes());
         via.extend_from_slice(b";branch=");
         via.extend_from_slice(COOKIE);
         let room = usize::try_from(arguments.open).unwrap_or(0);
-        Ok(Self {
-            socket,
+        Self {
             next: arguments.next.into(),
+            back: arguments.back.map(Address::from),
             via: via.into(),
             table: Table::new(arguments.entries),
             open: std::iter::repeat_n(Open::NONE, room).collect(),
             free: (0..arguments.open).rev().collect(),
             wheel: Wheel::new(arguments.open, Instant(0)),
             start: started(),
-        })
+        }
     }
 
     fn now(&self) -> Instant {
         Instant(u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// The first pass: scan, locate, and have the entry fetched meanwhile.
-    fn read(&self, octets: &[u8]) -> Option<(Scan, Place)> {
-        let found = scan(octets)?;
+    /// The first pass: locate, and have the entry fetched meanwhile.
+    fn locate(&self, octets: &[u8], found: &Scan) -> Option<Place> {
         let branch = found.branch.of(octets);
         if found.status == 0 {
             let fingerprint = fingerprint(branch);
             self.table.prefetch(self.table.index(fingerprint))?;
-            return Some((found, Place::Fingerprint(fingerprint)));
+            return Some(Place::Fingerprint(fingerprint));
         }
         let (&what, rest) = branch.split_first()?;
         let (index, sequence) = rest.split_at_checked(8)?;
         let index = u32::try_from(hex(index)?).ok()?;
         prefetch(self.open.get(index as usize)?);
-        (found.status >= 200).then_some((found, Place::Entry(what, index, hex(sequence)?)))
+        (found.status >= 200).then_some(Place::Entry(what, index, hex(sequence)?))
+    }
+
+    /// The second pass.
+    fn on_message(
+        &mut self,
+        octets: &[u8],
+        found: &Scan,
+        place: Place,
+        source: Address,
+        now: Instant,
+        out: &mut impl Post,
+    ) {
+        match place {
+            Place::Fingerprint(fingerprint) => {
+                let arrival = Arrival { octets, found, fingerprint, now };
+                self.on_request(arrival, source, out);
+            }
+            Place::Entry(what, index, sequence) => self.on_response(what, index, sequence, out),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while let Some(index) = self.wheel.expire(now) {
+            self.close(index);
+        }
     }
 
     fn on_request(
         &mut self,
         arrival: Arrival<'_>,
         source: Address,
-        out: &mut Outbox,
+        out: &mut impl Post,
     ) -> Option<()> {
         let Arrival { octets, found, fingerprint, now } = arrival;
         let Ok(Message::Data(data)) = rp::parse(found.body.of(octets)) else { return None };
@@ -205,7 +280,8 @@ impl Gateway {
         }
         let index = self.free.pop()?;
         let open = self.open.get_mut(index as usize)?;
-        (open.sequence, open.source, open.reference) = (sequence, source, data.reference);
+        let back = self.back.unwrap_or(source);
+        (open.sequence, open.source, open.reference) = (sequence, back, data.reference);
         open.lens = [sender.len(), recipient.len(), call_id.len()];
         Writer::new(&mut open.kept).put(sender).put(recipient).put(call_id);
         self.wheel.start(index, now.plus_ms(TIMEOUT_MS));
@@ -216,7 +292,7 @@ impl Gateway {
         Some(())
     }
 
-    fn on_response(&mut self, what: u8, index: u32, sequence: u64, out: &mut Outbox) {
+    fn on_response(&mut self, what: u8, index: u32, sequence: u64, out: &mut impl Post) {
         let Some(open) = self.open.get(index as usize) else { return };
         if open.sequence != sequence {
             return;

@@ -6,14 +6,19 @@
 //! There are no timers, no retransmissions, no verdicts, no checks of who is speaking, and
 //! whatever it cannot read it drops. The table is as large as one that remembers 32 s of messages
 //! must be, touched at start, and a batch prefetches its entries together.
+//!
+//! Over TCP it takes one connection and opens one: in a turn it reads once from each, and writes once
+//! to each that has something coming.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 
 use clap::Parser;
-use relay_bench::batch::{Address, Aggregation, BATCH_SIZE, Inbox, Outbox, Wait, bind};
+use relay_bench::batch::{self, Address, Aggregation, BATCH_SIZE, Wait, bind};
 use relay_bench::message::{COOKIE, Scan, Writer, hex, number, scan, write_hex};
 use relay_bench::table::{Table, fingerprint};
+use relay_bench::trunk::{self, Trunks};
+use relay_bench::{Post, Transport};
 
 /// Relays MESSAGE and does nothing else.
 #[derive(Debug, Parser)]
@@ -27,10 +32,12 @@ struct Arguments {
     /// How many transactions it remembers; a power of two.
     #[arg(long, default_value_t = 1 << 23)]
     entries: usize,
+    /// How packets are carried.
+    #[arg(long, value_enum, default_value_t)]
+    transport: Transport,
 }
 
 struct Relay {
-    socket: UdpSocket,
     next: Address,
     /// Our Via up to its branch.
     via: Box<[u8]>,
@@ -39,25 +46,60 @@ struct Relay {
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let mut relay = Relay::new(&arguments)?;
-    let mut inbox = Inbox::new();
-    let mut out = Outbox::new();
+    let relay = Relay::new(&arguments);
+    match arguments.transport {
+        Transport::Udp => over_udp(&arguments, relay),
+        Transport::Tcp => over_tcp(&arguments, relay),
+    }
+}
+
+fn over_udp(arguments: &Arguments, mut relay: Relay) -> io::Result<()> {
+    let socket = bind(arguments.listen)?;
+    let mut inbox = batch::Inbox::new();
+    let mut out = batch::Outbox::new();
     let mut scans = [None; BATCH_SIZE];
     loop {
-        let count = inbox.receive(&relay.socket, Wait::ForOne)?;
+        let count = inbox.receive(&socket, Wait::ForOne)?;
         for (index, found) in scans[..count].iter_mut().enumerate() {
-            *found = relay.read(inbox.octets(index));
+            let octets = inbox.octets(index);
+            *found = scan(octets).and_then(|found| Some((found, relay.locate(octets, &found)?)));
         }
         for (index, found) in scans[..count].iter().enumerate() {
             if let Some((found, place)) = found {
                 let octets = inbox.octets(index);
-                match found.status {
-                    0 => relay.on_request(octets, found, *place, inbox.source(index), &mut out),
-                    _ => relay.on_response(octets, found, *place, &mut out),
+                relay.on_message(octets, found, *place, inbox.source(index), &mut out);
+            }
+        }
+        out.send(&socket, Aggregation::None)?;
+    }
+}
+
+fn over_tcp(arguments: &Arguments, mut relay: Relay) -> io::Result<()> {
+    let (mut trunks, mut out) = (Trunks::new(), trunk::Outbox::new());
+    trunks.listen(arguments.listen)?;
+    trunks.accept(&mut out)?;
+    trunks.connect(None, arguments.next, &mut out)?;
+    let mut inbox = trunk::Inbox::new();
+    let mut places = [None; BATCH_SIZE];
+    loop {
+        let count = inbox.receive(&trunks)?;
+        for first in (0..count).step_by(BATCH_SIZE) {
+            let batch = first..count.min(first + BATCH_SIZE);
+            for (index, place) in batch.clone().zip(&mut places) {
+                let found = inbox.scan(index);
+                *place = found.and_then(|found| relay.locate(inbox.octets(index), found));
+            }
+            for (index, place) in batch.zip(places) {
+                if let Some((found, place)) = inbox.scan(index).zip(place) {
+                    let octets = inbox.octets(index);
+                    relay.on_message(octets, found, place, inbox.source(index), &mut out);
                 }
             }
         }
-        out.send(&relay.socket, Aggregation::None)?;
+        out.send(&trunks)?;
+        if count == 0 {
+            trunks.wait(&out)?;
+        }
     }
 }
 
@@ -71,19 +113,19 @@ enum Place {
 }
 
 impl Relay {
-    fn new(arguments: &Arguments) -> io::Result<Self> {
-        let socket = bind(arguments.listen)?;
-        let mut via = b"Via: SIP/2.0/UDP ".to_vec();
-        via.extend_from_slice(socket.local_addr()?.to_string().as_bytes());
+    fn new(arguments: &Arguments) -> Self {
+        let mut via = b"Via: SIP/2.0/".to_vec();
+        via.extend_from_slice(arguments.transport.name().as_bytes());
+        via.push(b' ');
+        via.extend_from_slice(arguments.listen.to_string().as_bytes());
         via.extend_from_slice(b";branch=");
         via.extend_from_slice(COOKIE);
         let table = Table::new(arguments.entries);
-        Ok(Self { socket, next: arguments.next.into(), via: via.into(), table })
+        Self { next: arguments.next.into(), via: via.into(), table }
     }
 
-    /// The first pass: scan, locate, and have the entry fetched meanwhile.
-    fn read(&self, octets: &[u8]) -> Option<(Scan, Place)> {
-        let found = scan(octets)?;
+    /// The first pass: locate, and have the entry fetched meanwhile.
+    fn locate(&self, octets: &[u8], found: &Scan) -> Option<Place> {
         let branch = found.branch.of(octets);
         let (place, index) = if found.status == 0 {
             let fingerprint = fingerprint(branch);
@@ -94,18 +136,36 @@ impl Relay {
             (Place::Entry(index, hex(sequence)?), index)
         };
         self.table.prefetch(index)?;
-        Some((found, place))
+        Some(place)
+    }
+
+    /// The second pass.
+    fn on_message(
+        &mut self,
+        octets: &[u8],
+        found: &Scan,
+        place: Place,
+        source: Address,
+        out: &mut impl Post,
+    ) {
+        match place {
+            Place::Fingerprint(fingerprint) => {
+                self.on_request(octets, found, fingerprint, source, out);
+            }
+            Place::Entry(index, sequence) => {
+                self.on_response(octets, found, (index, sequence), out)
+            }
+        }
     }
 
     fn on_request(
         &mut self,
         octets: &[u8],
         found: &Scan,
-        place: Place,
+        fingerprint: u64,
         source: Address,
-        out: &mut Outbox,
+        out: &mut impl Post,
     ) {
-        let Place::Fingerprint(fingerprint) = place else { return };
         let digits = found.max_forwards.of(octets);
         let Some(hops) = number(digits).filter(|&hops| hops > 10 && hops <= 99) else { return };
         let (index, sequence) = self.table.insert(fingerprint, source);
@@ -128,8 +188,13 @@ impl Relay {
         });
     }
 
-    fn on_response(&self, octets: &[u8], found: &Scan, place: Place, out: &mut Outbox) {
-        let Place::Entry(index, sequence) = place else { return };
+    fn on_response(
+        &self,
+        octets: &[u8],
+        found: &Scan,
+        (index, sequence): (usize, u64),
+        out: &mut impl Post,
+    ) {
         let entry = self.table.entry(index);
         if entry.sequence != sequence || found.via_count < 2 {
             return;

@@ -13,6 +13,8 @@ use std::ptr;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::Post;
+
 /// Datagrams in one batch.
 pub const BATCH_SIZE: usize = 64;
 
@@ -199,6 +201,21 @@ impl Default for Inbox {
     }
 }
 
+impl Post for Outbox {
+    /// # Panics
+    ///
+    /// Panics if the batch is full.
+    fn push(&mut self, to: Address, fill: impl FnOnce(&mut [u8]) -> usize) {
+        assert!(self.free() > 0, "the caller sends a full batch before it adds to it");
+        let at = self.datagrams.last().map_or(0, |last| last.at + last.len);
+        let len = fill(&mut self.octets[at..at + DATAGRAM_SIZE_MAX]);
+        assert!(len <= DATAGRAM_SIZE_MAX);
+        if len > 0 {
+            self.datagrams.push(Datagram { at, len, to });
+        }
+    }
+}
+
 /// What of a batch is sent in one piece.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Aggregation {
@@ -247,22 +264,6 @@ impl Outbox {
     /// How many more datagrams fit.
     pub const fn free(&self) -> usize {
         BATCH_SIZE - self.datagrams.len()
-    }
-
-    /// Adds one datagram, written in place by `fill`, which returns its length; nothing is added
-    /// when that is zero.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the batch is full.
-    pub fn push(&mut self, to: Address, fill: impl FnOnce(&mut [u8]) -> usize) {
-        assert!(self.free() > 0, "the caller sends a full batch before it adds to it");
-        let at = self.datagrams.last().map_or(0, |last| last.at + last.len);
-        let len = fill(&mut self.octets[at..at + DATAGRAM_SIZE_MAX]);
-        assert!(len <= DATAGRAM_SIZE_MAX);
-        if len > 0 {
-            self.datagrams.push(Datagram { at, len, to });
-        }
     }
 
     /// Sends the batch and empties it.

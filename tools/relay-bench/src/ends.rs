@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use relay_bench::batch::{Address, Aggregation, Inbox, Outbox, Wait, bind};
-use relay_bench::message::{Scan, Writer, hex, scan};
+use relay_bench::message::{Scan, Writer, hex};
 
+use crate::side::Side;
 use crate::template::Template;
 use crate::{Arguments, Scenario, now};
 
@@ -29,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) rp_acks: u64,
     pub(crate) rp_errors: u64,
     pub(crate) repeated: u64,
+    /// Receives that brought something, and how many messages those brought.
+    pub(crate) received: (u64, u64),
     pub(crate) latency: Histogram<u64>,
     pub(crate) lateness: Histogram<u64>,
     by_status: [u64; 700],
@@ -45,6 +46,7 @@ impl Tally {
             rp_acks: 0,
             rp_errors: 0,
             repeated: 0,
+            received: (0, 0),
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
             lateness: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
             by_status: [0; 700],
@@ -85,56 +87,18 @@ pub(crate) struct Ends {
     searched: Instant,
 }
 
-#[derive(Debug)]
-struct Side {
-    socket: UdpSocket,
-    inbox: Inbox,
-    out: Outbox,
-    aggregation: Aggregation,
-}
-
-impl Side {
-    /// A side that is connected to the system under test, which sends from where it listens: that
-    /// spares the driver a route and an address for every packet.
-    fn connected(at: SocketAddr, target: SocketAddr, aggregation: Aggregation) -> io::Result<Self> {
-        let socket = bind(at)?;
-        socket.connect(target)?;
-        Ok(Self { socket, inbox: Inbox::for_connected(), out: Outbox::new(), aggregation })
-    }
-
-    /// A side to which each worker of the system under test sends from a port of its own.
-    fn open(at: SocketAddr, aggregation: Aggregation) -> io::Result<Self> {
-        Ok(Self { socket: bind(at)?, inbox: Inbox::new(), out: Outbox::new(), aggregation })
-    }
-
-    fn push(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> io::Result<()> {
-        if self.out.free() == 0 {
-            self.send()?;
-        }
-        self.out.push(Address::default(), fill);
-        Ok(())
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        self.out.send(&self.socket, self.aggregation)
-    }
-}
-
 impl Ends {
     pub(crate) fn new(
         arguments: &Arguments,
         places: u16,
         message: Vec<u8>,
-        aggregation: Aggregation,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let template = Template::of(message).ok_or("the message cannot be read")?;
         Ok(Self {
             tally: Tally::new()?,
-            sms: Side::connected(arguments.sms, arguments.target, aggregation)?,
-            im: match arguments.homes {
-                None => Side::connected(arguments.im, arguments.target, aggregation)?,
-                Some(_) => Side::open(arguments.im, aggregation)?,
-            },
+            // Who connects finds whoever is connected to in its place.
+            im: Side::im(arguments)?,
+            sms: Side::sms(arguments)?,
             template: match arguments.homes {
                 None => template,
                 Some(homes) => template.spread(homes),
@@ -213,51 +177,56 @@ impl Ends {
 
     fn turn(&mut self, at: Instant) -> io::Result<()> {
         self.sms.send()?;
-        let count = self.im.inbox.receive(&self.im.socket, Wait::Never)?;
+        let count = self.im.receive()?;
+        self.note_received(count);
         for index in 0..count {
-            self.answer(index)?;
+            self.answer(index);
         }
         self.im.send()?;
-        let count = self.sms.inbox.receive(&self.sms.socket, Wait::Never)?;
+        let count = self.sms.receive()?;
+        self.note_received(count);
         let arrived = if count > 0 { now() } else { at };
         for index in 0..count {
             if self.complete(index, arrived).is_none() {
                 self.tally.wrong += 1;
             }
         }
-        if at.saturating_duration_since(self.searched) > SEARCH_EVERY {
+        if !self.sms.is_reliable() && at.saturating_duration_since(self.searched) > SEARCH_EVERY {
             self.searched = at;
             self.retransmit(at)?;
         }
         Ok(())
     }
 
+    fn note_received(&mut self, count: usize) {
+        let (receives, messages) = &mut self.tally.received;
+        *receives += u64::from(count > 0);
+        *messages += count as u64;
+    }
+
     /// The IM side: a final response to whatever was relayed.
-    fn answer(&mut self, index: usize) -> io::Result<()> {
-        let request = self.im.inbox.octets(index);
+    fn answer(&mut self, index: usize) {
         let vias = match self.scenario {
             Scenario::Relay => 2,
             Scenario::Gateway => 1,
         };
-        let Some(found) = scan(request).filter(|it| it.status == 0 && it.via_count == vias) else {
+        let found = self.im.scan(index).filter(|it| it.status == 0 && it.via_count == vias);
+        let Some(found) = found else {
             self.tally.wrong += 1;
-            return Ok(());
+            return;
         };
         self.tally.relayed += 1;
-        let source = self.im.inbox.source(index);
-        let (status_line, out) = (&self.status_line, &mut self.im.out);
-        // A batch that was received fits the batch that is sent.
-        out.push(source, |slot| response(status_line, request, &found, slot));
-        Ok(())
+        let status_line = &self.status_line;
+        self.im.reply(index, |request, slot| response(status_line, request, &found, slot));
     }
 
     /// The SMS side: a response to a message that is outstanding, or the report about one.
     fn complete(&mut self, index: usize, at: Instant) -> Option<()> {
-        let octets = self.sms.inbox.octets(index);
-        let found = scan(octets).filter(|found| found.via_count == 1)?;
+        let found = self.sms.scan(index).filter(|found| found.via_count == 1)?;
         if found.status == 0 {
             return self.on_report(index, &found, at);
         }
+        let octets = self.sms.octets(index);
         let branch = found.branch.of(octets);
         let (number, place) = numbers(branch)?;
         let outstanding = self.places.get_mut(usize::from(place))?.as_mut()?;
@@ -280,24 +249,28 @@ impl Ends {
     /// comes again when its 200 was late, and is answered again.
     fn on_report(&mut self, index: usize, found: &Scan, at: Instant) -> Option<()> {
         const ACCEPTED: &[u8] = b"SIP/2.0 200 OK\r\n";
-        let Self { sms: Side { inbox, out, .. }, tally, .. } = self;
-        let report = inbox.octets(index);
+        let report = self.sms.octets(index);
         let about = found.in_reply_to.of(report).strip_prefix(b"In-Reply-To: ")?;
         let (number, place) = numbers(about.get(..32)?)?;
-        let body = found.body.of(report);
-        // A report stands for one datagram that was received, so that the batch has room.
-        out.push(Address::default(), |slot| response(ACCEPTED, report, found, slot));
+        let (of, is_ack) = match *found.body.of(report) {
+            [0x02, of, 0x41, 0x02, 0x00, 0x00] => (of, true),
+            [0x04, of, ..] => (of, false),
+            _ => return None,
+        };
+        self.sms.reply(index, |report, slot| response(ACCEPTED, report, found, slot));
         let slot = self.places.get_mut(usize::from(place))?;
         let Some(outstanding) = slot.as_mut().filter(|it| it.number == number && !it.reported)
         else {
-            tally.repeated += 1;
+            self.tally.repeated += 1;
             return Some(());
         };
         let [reference, ..] = number.to_le_bytes();
-        match *body {
-            [0x02, of, 0x41, 0x02, 0x00, 0x00] if of == reference => tally.rp_acks += 1,
-            [0x04, of, ..] if of == reference => tally.rp_errors += 1,
-            _ => return None,
+        if of != reference {
+            return None;
+        }
+        match is_ack {
+            true => self.tally.rp_acks += 1,
+            false => self.tally.rp_errors += 1,
         }
         outstanding.reported = true;
         if outstanding.answered {

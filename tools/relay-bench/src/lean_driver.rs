@@ -9,13 +9,18 @@
 //! busy and its processor time per message is what counts. With `--rate` messages are due at even
 //! intervals whatever comes back, and their latency runs from when they were due, not from when
 //! they left. Every answer is checked: its status, its one Via, the Call-ID that belongs to its
-//! branch. What is not answered within T1 is sent again and counted.
+//! branch. Over UDP what is not answered within T1 is sent again and counted.
+//!
+//! Over TCP the SMS side connects to the system under test, which connects to the IM side; reports
+//! come to the SMS side on a connection of their own, as their receiver is known by its address. What
+//! is sent in a turn leaves in one write for each connection, and is read in one.
 //!
 //! The result is one JSON object on standard output. It is about the measuring window alone:
 //! warming up and draining are outside.
 #![expect(clippy::disallowed_macros, reason = "the message is composed once, before the start")]
 
 mod ends;
+mod side;
 mod template;
 
 use std::io::{self, Write};
@@ -25,6 +30,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use relay_bench::Transport;
 use relay_bench::batch::Aggregation;
 use relay_bench::usage::Usage;
 use roger::store::HashKey;
@@ -38,6 +44,9 @@ struct Arguments {
     /// What stands between.
     #[arg(long, value_enum, default_value_t = Scenario::Relay)]
     scenario: Scenario,
+    /// How packets are carried.
+    #[arg(long, value_enum, default_value_t)]
+    transport: Transport,
     /// Where the system under test listens.
     #[arg(long)]
     target: SocketAddr,
@@ -76,6 +85,12 @@ struct Arguments {
     /// Send neighbours of one length as trains: cheaper here, dearer for who receives them.
     #[arg(long)]
     trains: bool,
+}
+
+impl Arguments {
+    const fn aggregation(&self) -> Aggregation {
+        if self.trains { Aggregation::Trains } else { Aggregation::None }
+    }
 }
 
 /// A secret of 32 hexadecimal digits, and how many workers there are: at most ten.
@@ -133,6 +148,8 @@ struct Outcome {
     window: u16,
     rate: Option<u32>,
     statuses: std::collections::BTreeMap<u16, u64>,
+    /// Messages that came together, in datagrams at most a batch of them.
+    per_receive: f64,
     /// Requests that came out on the IM side.
     relayed: u64,
     retransmitted: u64,
@@ -176,13 +193,12 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
-    let aggregation = if arguments.trains { Aggregation::Trains } else { Aggregation::None };
     let places = arguments.rate.map_or(arguments.window, |_| OPEN_LOOP_PLACES);
     let message = match arguments.scenario {
         Scenario::Relay => template::text(&arguments)?,
         Scenario::Gateway => template::short_message(&arguments),
     };
-    let mut ends = Ends::new(&arguments, places, message, aggregation)?;
+    let mut ends = Ends::new(&arguments, places, message)?;
 
     run(&mut ends, &arguments, Duration::from_secs_f64(arguments.warm))?;
     let usage = || arguments.process.map(Usage::of).transpose();
@@ -212,6 +228,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         window: arguments.window,
         rate: arguments.rate,
         statuses: ends.tally.statuses(),
+        per_receive: ratio(ends.tally.received.1, real(ends.tally.received.0)),
         relayed: ends.tally.relayed,
         retransmitted: ends.tally.retransmitted,
         rp_acks: ends.tally.rp_acks,

@@ -102,11 +102,11 @@ const ZEROS: &str = "0000000000000000";
 
 /// A MESSAGE of text: a plausible message of an SMS gateway.
 pub(crate) fn text(arguments: &Arguments) -> Result<Vec<u8>, String> {
-    let (sms, im) = (arguments.sms, arguments.im);
+    let (sms, im, transport) = (arguments.sms, arguments.im, arguments.transport.name());
     let head = |body: usize| {
         format!(
             "MESSAGE sip:+15551230002@{im} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {sms};rport;branch=z9hG4bK{ZEROS}{ZEROS}\r\n\
+             Via: SIP/2.0/{transport} {sms};rport;branch=z9hG4bK{ZEROS}{ZEROS}\r\n\
              Max-Forwards: 70\r\n\
              From: <sip:+15557650001@sms.example.net>;tag={ZEROS}\r\n\
              To: <sip:+15551230002@im.example.net>\r\n\
@@ -131,14 +131,14 @@ pub(crate) fn text(arguments: &Arguments) -> Result<Vec<u8>, String> {
 /// A MESSAGE with RP-DATA, as an IP-SM-GW sends it by way of an S-CSCF. Each goes to a recipient of
 /// its own, so that none is a repetition and none waits for another.
 pub(crate) fn short_message(arguments: &Arguments) -> Vec<u8> {
-    let sms = arguments.sms;
+    let (sms, transport) = (arguments.sms, arguments.transport.name());
     let body = rp_data(
         b"It is not certain that everything is uncertain. Nor is it certain that \
         nothing is; who counts both finds more.",
     );
     let head = format!(
         "MESSAGE sip:ue@{target} SIP/2.0\r\n\
-         Via: SIP/2.0/UDP {sms};rport;branch=z9hG4bK{ZEROS}{ZEROS}\r\n\
+         Via: SIP/2.0/{transport} {sms};rport;branch=z9hG4bK{ZEROS}{ZEROS}\r\n\
          Max-Forwards: 70\r\n\
          From: <sip:ip-sm-gw@sc.example.net>;tag={ZEROS}\r\n\
          To: <sip:ue@im.example.net>\r\n\
