@@ -351,9 +351,9 @@ def arguments(description, scenario, names, more=None):
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--record", type=pathlib.Path, help="where the record goes",
                         default=ROOT / "perf" / "record" / f"{datetime.date.today()}-{scenario}.md")
+    parser.set_defaults(scenario=scenario, counters=(), transport="udp", polling="adaptive")
     for name, about in (more or {}).items():
         parser.add_argument(name, **about)
-    parser.set_defaults(scenario=scenario, counters=(), transport="udp", polling="adaptive")
     return parser.parse_args()
 
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use relay_bench::message::{Scan, Writer, hex};
 
+use crate::abuse::Abuse;
 use crate::side::Side;
 use crate::template::Template;
 use crate::{Arguments, Scenario, now};
@@ -75,6 +76,8 @@ struct Outstanding {
 #[derive(Debug)]
 pub(crate) struct Ends {
     pub(crate) tally: Tally,
+    /// Who else connects meanwhile.
+    pub(crate) abuse: Option<Abuse>,
     sms: Side,
     im: Side,
     template: Template,
@@ -96,6 +99,7 @@ impl Ends {
         let template = Template::of(message).ok_or("the message cannot be read")?;
         Ok(Self {
             tally: Tally::new()?,
+            abuse: None,
             // Who connects finds whoever is connected to in its place.
             im: Side::im(arguments)?,
             sms: Side::sms(arguments)?,
@@ -190,6 +194,9 @@ impl Ends {
             if self.complete(index, arrived).is_none() {
                 self.tally.wrong += 1;
             }
+        }
+        if let Some(abuse) = &mut self.abuse {
+            abuse.turn(at);
         }
         if !self.sms.is_reliable() && at.saturating_duration_since(self.searched) > SEARCH_EVERY {
             self.searched = at;

@@ -19,6 +19,7 @@
 //! warming up and draining are outside.
 #![expect(clippy::disallowed_macros, reason = "the message is composed once, before the start")]
 
+mod abuse;
 mod ends;
 mod side;
 mod template;
@@ -36,6 +37,7 @@ use relay_bench::usage::Usage;
 use roger::store::HashKey;
 use serde::Serialize;
 
+use crate::abuse::{Abuse, Deeds};
 use crate::ends::{Ends, Tally};
 
 /// Plays both ends of a relay or a gateway of MESSAGE and measures what is between them.
@@ -85,6 +87,15 @@ struct Arguments {
     /// Send neighbours of one length as trains: cheaper here, dearer for who receives them.
     #[arg(long)]
     trains: bool,
+    /// Connections of strangers, each of which sends one octet of a message a second.
+    #[arg(long, default_value_t = 0)]
+    slow: u32,
+    /// Connections of strangers that are opened and closed in a second.
+    #[arg(long, default_value_t = 0)]
+    churn: u32,
+    /// Connections of strangers that say nothing.
+    #[arg(long, default_value_t = 0)]
+    idle: u32,
 }
 
 impl Arguments {
@@ -166,6 +177,10 @@ struct Outcome {
     latency_us: Latency,
     /// How late the driver itself was.
     lateness_us: Latency,
+    /// What strangers did meanwhile.
+    strangers: Deeds,
+    /// How many of the connections that say nothing were there at the end.
+    idle_left: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -200,11 +215,15 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     let mut ends = Ends::new(&arguments, places, message)?;
 
+    ends.abuse = Abuse::new(&arguments)?;
     run(&mut ends, &arguments, Duration::from_secs_f64(arguments.warm))?;
     let usage = || arguments.process.map(Usage::of).transpose();
     let myself = Usage::of(std::process::id())?;
     let (peer, start) = (usage()?, now());
     ends.tally = Tally::new()?;
+    if let Some(abuse) = &mut ends.abuse {
+        abuse.deeds = Deeds::default();
+    }
     run(&mut ends, &arguments, Duration::from_secs_f64(arguments.seconds))?;
     let seconds = start.elapsed();
     let (peer, myself) = (
@@ -237,6 +256,8 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         overruns: ends.tally.overruns,
         latency_us: Latency::of(&ends.tally.latency),
         lateness_us: Latency::of(&ends.tally.lateness),
+        strangers: ends.abuse.as_ref().map(|abuse| abuse.deeds).unwrap_or_default(),
+        idle_left: ends.abuse.as_ref().map_or(0, Abuse::idle_left),
         unanswered: ends.drain(DRAIN)?,
         wrong: ends.tally.wrong,
     };
