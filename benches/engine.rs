@@ -3,6 +3,7 @@
 //! * *relay*: a message in, onward, its 200 in, the report out.
 //! * *gateway*: RP-DATA in, its 200 and an instant message out, the 200 to that in, RP-ACK out, the
 //!   200 to that in.
+//! * *trunk*: the relay between two connections, with what divides and gathers their octets.
 //!
 //! * *flat*: the relay with 1,000 to 10 million finished transactions that are kept.
 //!
@@ -13,6 +14,9 @@
 #![expect(clippy::print_stdout, reason = "a bench reports on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
+
+#[path = "engine/trunk.rs"]
+mod trunk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -366,7 +370,8 @@ fn answer(request: &[u8], upto: &[u8], response: &mut Vec<u8>) {
 /// What runs so many messages.
 type Scenario = fn(u32) -> Run;
 
-const SCENARIOS: [(&str, Scenario); 2] = [("relay", relay), ("gateway", gateway)];
+const SCENARIOS: [(&str, Scenario); 3] =
+    [("relay", relay), ("gateway", gateway), ("trunk", trunk::trunk)];
 
 fn main() {
     let is_bench = std::env::args().any(|arg| arg == "--bench");

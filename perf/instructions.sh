@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Counts the instructions of one message in the engine, without sockets: relayed, and as a short
-# message.
+# Counts the instructions of one message in the engine, without sockets: relayed, as a short
+# message, and relayed between two connections.
 #
 #     perf/instructions.sh             prints the counts and where they are spent
 #     perf/instructions.sh --check     fails when one is more than 5 % above the accepted one
@@ -28,7 +28,7 @@ count() {
 }
 
 declare -A each
-for name in relay gateway; do
+for name in relay gateway trunk; do
     first=$(count "$name" "$fewer") second=$(count "$name" "$more")
     each[$name]=$(((second - first) / (more - fewer)))
     echo "$name in the engine: ${each[$name]} instructions a message"
@@ -58,7 +58,7 @@ spent() {
 
 case ${1-} in
 --accept)
-    for name in relay gateway; do echo "$name ${each[$name]}"; done > "$accepted"
+    for name in relay gateway trunk; do echo "$name ${each[$name]}"; done > "$accepted"
     ;;
 --check)
     while read -r name count; do
@@ -72,6 +72,6 @@ case ${1-} in
     done < "$accepted"
     ;;
 *)
-    for name in relay gateway; do spent "$name"; done
+    for name in relay gateway trunk; do spent "$name"; done
     ;;
 esac
