@@ -224,3 +224,23 @@ fn whoever_has_read_everything_is_not_written_to_for_ever() {
         assert_rests(&mut worker, "all was read");
     }
 }
+
+#[test]
+fn connecting_that_is_never_answered_ends_and_leaves_nothing() {
+    for choice in choices() {
+        let (mut worker, _) = listening(choice, 10);
+        let silent =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        silent.bind(&LOCALHOST_V4.parse::<SocketAddr>().unwrap().into()).unwrap();
+        silent.listen(0).unwrap();
+        let address = silent.local_addr().unwrap().as_socket().unwrap();
+        // Whoever finds its queue full is not answered.
+        let _first = TcpStream::connect(address).unwrap();
+        worker.push(Flow::to(address.into(), SocketId(0)), &message(1), Some(1));
+        worker.run_until("the end", |worker| worker.sent.len() == 1);
+        assert_eq!(worker.sent[0].1, Err(crate::packet::SendError::NoConnection), "{choice:?}");
+        worker.settle();
+        assert_eq!(worker.count(Counter::ConnectionsOpen), 0, "{choice:?}");
+        assert_eq!(worker.count(Counter::ConnectionsFailed), 1, "{choice:?}");
+    }
+}
