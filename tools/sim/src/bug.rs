@@ -109,7 +109,7 @@ pub enum Bug {
     RemainsUntold,
     /// What cannot be divided into messages is skipped, and reading goes on behind it.
     ResyncAfterDoubt,
-    /// An answer goes to whoever has the place of its connection now.
+    /// An answer goes to whoever has the place of its connection now, or the one beside it.
     PlaceReused,
     /// What was written in part is taken for what was never written.
     PartlyAsNever,

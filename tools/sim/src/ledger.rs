@@ -15,7 +15,7 @@ use crate::sms::{Expect, Transaction};
 use crate::submission::{
     Attempt, Proof, Submission, Told, What, guess, quoted_branch, sanitised, slack,
 };
-use crate::swarm::{MS, Swarm};
+use crate::swarm::{Client, MS, Swarm};
 use crate::tcp;
 use crate::text::{Key, Text};
 
@@ -285,8 +285,7 @@ impl Ledger {
         swarm: &Swarm,
         targets: Option<&[Endpoint]>,
     ) -> Verdict<usize> {
-        // With a damaged twin in the same turn, the one that looks like the departure is meant.
-        // Two messages may share a branch.
+        // Of twins in one turn or with one branch, the one that looks like the departure is meant.
         let call_id = |octets: &[u8]| {
             Text::read(octets).and_then(|text| text.value("Call-ID").map(str::to_owned))
         };
@@ -304,8 +303,8 @@ impl Ledger {
         // Which copy was the first to reach whom it concerns is not known yet.
         let since = candidates.map(|request| request.since).fold(since, u64::max);
         let since = if swarm.remembers() { since } else { now };
-        let copies = self.requests.iter().filter(is_candidate);
-        let copies: Vec<u64> = copies.map(|request| request.at).collect();
+        let times = self.requests.iter().filter(is_candidate);
+        let copies: Vec<u64> = times.map(|request| request.at).collect();
         let Some(arrived) = self.clients.get_mut(below) else {
             return Err("a request out of nothing".to_owned());
         };
@@ -322,23 +321,15 @@ impl Ledger {
         if arrived.expect.is_some_and(|expect| !expect.accept) && !lenient {
             return Err(format!("must not be sent on: {below:?}"));
         }
-        if let Some(old) = arrived.submission
-            && !lenient
+        if let Some(old) = arrived.submission.filter(|_| !lenient)
             && !self.submissions[old].forgotten(since, swarm, &self.turns)
         {
             return Err(format!("I9: a retransmission became a second message: {below:?}"));
         }
         if !lenient {
             let client = client.map(|at| &swarm.places.clients[at]);
-            let mut same = judge::same_request(&packet, octets, client, server, swarm);
-            // The copy that was taken may have come on another connection.
-            for request in self.requests.iter().filter(is_candidate) {
-                if same.is_ok() || request.packet.over == Over::Datagram {
-                    break;
-                }
-                same = judge::same_request(&request.packet, octets, client, server, swarm);
-            }
-            same?;
+            let copies = self.requests.iter().filter(is_candidate).map(|request| &request.packet);
+            same_as_one(copies, octets, client, server, swarm)?;
         }
         arrived.submission = Some(self.submissions.len());
         arrived.lives.push(self.submissions.len());
@@ -784,4 +775,18 @@ impl Ledger {
     pub(crate) fn has_said(&self, key: &Key, status: u16) -> bool {
         self.clients.get(key).is_some_and(|arrived| arrived.said.contains(&status))
     }
+}
+
+/// Whether it is what came; of several copies, each on a connection of its own, any may be meant.
+fn same_as_one<'a>(
+    mut copies: impl Iterator<Item = &'a Packet>,
+    octets: &[u8],
+    client: Option<&Client>,
+    server: Endpoint,
+    swarm: &Swarm,
+) -> Verdict<()> {
+    let same = |packet: &Packet| judge::same_request(packet, octets, client, server, swarm);
+    let Some(first) = copies.next() else { return Ok(()) };
+    let mut others = copies.filter(|packet| packet.over != Over::Datagram);
+    same(first).or_else(|error| others.by_ref().map(same).find(Result::is_ok).unwrap_or(Err(error)))
 }

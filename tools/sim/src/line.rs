@@ -176,7 +176,7 @@ impl World {
             Over::Stream(Some(line)) if self.lines.is_usable(line, ip) => Some(line),
             Over::Stream(_) | Over::Datagram => None,
         };
-        let usable: Vec<usize> = self.lines.open.iter().copied().collect();
+        let usable: Vec<usize> = self.lines.open.clone();
         let usable: Vec<usize> =
             usable.into_iter().filter(|line| self.lines.is_usable(*line, ip)).collect();
         let again = usable.len() >= LINES_MAX || !self.lines.chance.one_in(4);
@@ -422,9 +422,8 @@ impl World {
             !is_gone
         });
         at.retain(|_, line| !lines[*line].is_gone);
-        match worker {
-            None => self.lines.sendings.iter_mut().for_each(|sending| sending.is_told = true),
-            Some(_) => {}
+        if worker.is_none() {
+            self.lines.sendings.iter_mut().for_each(|sending| sending.is_told = true);
         }
     }
 
@@ -785,7 +784,10 @@ impl World {
         self.lines.sendings.push(Sending { ticket, owner, is_told: false });
         let Some(streams) = &mut self.workers[worker].streams else { return };
         if reuses && let Some(id) = flow.connection {
-            flow.connection = streams.flow(id.index).connection;
+            // Or the one beside it, where nobody has come yet.
+            let now = streams.flow(id.index).connection;
+            let beside = streams.flow(id.index.saturating_sub(1)).connection;
+            flow.connection = if now == Some(id) { beside } else { now };
         }
         streams.send(flow, octets, Some(number), Instant(now));
     }

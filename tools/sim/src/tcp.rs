@@ -60,7 +60,7 @@ impl Tcp {
             clients,
             servers: tcp,
             listens,
-            connections_max: u16::try_from(chance.between(24, 64)).unwrap_or(64),
+            connections_max: u16::try_from(chance.between(96, 160)).unwrap_or(96),
             faults: Faults::draw(faultless, chance),
         })
     }

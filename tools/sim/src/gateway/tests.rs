@@ -59,6 +59,7 @@ impl Scene {
             grade: Grade::Sound,
             truncated: false,
             mark: Some(submission),
+            over: crate::air::Over::Datagram,
         };
         let octets = record.octets.clone();
         assert!(self.comes(&packet));
@@ -112,6 +113,7 @@ impl Scene {
             grade: Grade::Sound,
             truncated: false,
             mark: None,
+            over: crate::air::Over::Datagram,
         };
         assert!(self.comes(&packet));
         self.gateway.on_settled(self.now).unwrap();
