@@ -125,6 +125,9 @@ fn each_connection_keeps_its_own_octets_when_buffers_are_short() {
             };
             let mut peers: Vec<TcpStream> =
                 (0..count).map(|_| TcpStream::connect(address).unwrap()).collect();
+            worker.run_until("all of them", |worker| {
+                worker.count(Counter::ConnectionsOpen) == count as u64
+            });
             worker.got.clear();
             for piece in 0..3 {
                 for (number, peer) in peers.iter_mut().enumerate() {
