@@ -239,6 +239,25 @@ fn usual(rest: &[u8], at: usize) -> Option<Field> {
     Some(Field { name, at, value_at, value_end, next, well_formed: true })
 }
 
+/// Behind the header field at `at`, if that is one as they all are and its name begins neither like
+/// Content-Length nor like the compact form of that: all that dividing a stream has to know of it.
+#[inline(always)]
+pub(super) fn passed(octets: &[u8], at: usize) -> Option<usize> {
+    let rest = octets.get(at..)?;
+    let [first, second, third, ..] = rest else { return None };
+    match (first | 0x20, second | 0x20, third | 0x20) {
+        (b'l', _, _) | (b'c', b'o', b'n') => return None,
+        _ => {}
+    }
+    let line_len = find_control(rest)?;
+    match rest.get(line_len..) {
+        Some([b'\r', b'\n', next, ..]) if line_len > 0 && !matches!(next, b' ' | b'\t') => {
+            Some(at.wrapping_add(line_len).wrapping_add(2))
+        }
+        _ => None,
+    }
+}
+
 /// A step of any kind: folding, white space before the colon, long names, empty lines, errors.
 #[inline(never)]
 fn unusual(octets: &[u8], at: usize) -> Result<Step, Malformed> {

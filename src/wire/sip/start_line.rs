@@ -50,6 +50,21 @@ pub(super) fn request_line(octets: &[u8], end: usize) -> Result<RequestLine, Mal
     Ok(RequestLine { method, method_name, uri, wrong: Some(wrong) })
 }
 
+/// Whether [`request_line`] reads this one, without a look into its URI.
+///
+/// # Errors
+///
+/// As there.
+pub(super) fn check_request_line(octets: &[u8], end: usize) -> Result<(), Malformed> {
+    let mut cursor = Cursor::new(octets, 0, end);
+    let has_method = cursor.skip(Class::TOKEN) > 0 && cursor.eat(b' ');
+    let version = cursor.rest().last_chunk::<8>();
+    if has_method && version.is_some_and(|version| version.eq_ignore_ascii_case(b" SIP/2.0")) {
+        return Ok(());
+    }
+    request_line(octets, end).map(drop)
+}
+
 /// What is wrong with a Request-URI, if anything.
 fn request_uri(octets: &[u8]) -> Option<Wrong> {
     if octets.len() > SIP_URI_SIZE_MAX {
