@@ -243,7 +243,7 @@ impl Engine {
                 line.iter().take(1).for_each(prefetch);
             }
         }
-        let mut burst = [const { Seen::Nothing }; BURST_SIZE];
+        let mut burst: [Seen<'_>; BURST_SIZE] = core::array::from_fn(|_| Seen::Nothing);
         for (seen, parcel) in burst.iter_mut().zip(taken.iter()) {
             *seen = match parcel.kind() {
                 Kind::Unreachable | Kind::Departure { .. } => Seen::Nothing,

@@ -215,7 +215,8 @@ impl Engine {
         if let Some(first) = arrivals.first() {
             self.pause.notice(first.at);
         }
-        let mut burst = [const { Seen::Nothing }; BURST_SIZE];
+        // One after the other: all at once, they would be filled with zeros to their last octet.
+        let mut burst: [Seen<'_>; BURST_SIZE] = core::array::from_fn(|_| Seen::Nothing);
         for (seen, arrival) in burst.iter_mut().zip(arrivals) {
             *seen = self.see(arrival, false);
         }
