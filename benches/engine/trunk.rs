@@ -15,8 +15,8 @@ use roger::time::Instant;
 
 use crate::{IM, Requests, Run, SMS, endpoint, respond, setup};
 
-/// Messages that come together: more than a read holds, so that one is torn at its end.
-const WINDOW: u32 = 2 * BURST_SIZE as u32;
+/// Bursts that come together: more than a read holds, so that a message is torn at its end.
+const BURSTS: usize = 2;
 
 struct Trunk {
     tally: Arc<Tally>,
@@ -144,7 +144,7 @@ pub(crate) fn trunk(messages: u32) -> Run {
     let start = time::Instant::now();
     while number < messages {
         stream.clear();
-        for _ in 0..WINDOW / BURST_SIZE as u32 {
+        for _ in 0..BURSTS {
             requests.number(&mut number);
             requests.texts.iter().for_each(|text| stream.extend_from_slice(text));
         }
