@@ -19,6 +19,8 @@ mod work;
 use super::*;
 use crate::id::WorkerId;
 use crate::limits::DATAGRAM_SIZE_MAX;
+use crate::limits::{OUTBOX_OWNERS, OUTBOX_SIZE, OUTBOXES};
+use crate::packet::{ConnectionId, SendError};
 
 /// SplitMix64: the same numbers for the same seed.
 pub(super) struct Chance(pub(super) u64);
