@@ -178,7 +178,9 @@ def main():
     options = relay.arguments(__doc__.splitlines()[0], "abuse", {"roger-uring": ""}, {
         "--transports": {"default": "tcp,udp", "type": lambda text: text.split(",")},
         "--kinds": {"default": ",".join(KINDS), "type": lambda text: text.split(",")},
-        "--polling": {"default": "spin", "help": "what roger does in turns without work"},
+        # Who spins is never idle, which is how readiness is seen.
+        "--polling": {"default": "adaptive", "choices": ["adaptive", "wait"],
+                      "help": "what roger does in turns without work"},
         "--driver": {"default": "io_uring", "help": "how roger moves octets"},
     })
     options.rate, options.counters = options.rate or 5_000, COUNTERS
