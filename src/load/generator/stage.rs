@@ -26,6 +26,9 @@ const CONNECTIONS_MAX: u16 = 1_024;
 /// How often another port is tried that may be free for both UDP and TCP.
 const PORT_TRIES: u32 = 32;
 
+/// How long a port that was asked for is waited for between two tries.
+const PORT_PAUSE: Duration = Duration::from_millis(50);
+
 /// A run whose ends are ready.
 #[derive(Debug)]
 pub struct Stage {
@@ -229,20 +232,28 @@ fn sending(address: SocketAddr, transport: Transport) -> io::Result<(Sockets, So
 }
 
 /// A user agent server is reached over UDP and over TCP (RFC 3261 section 18.2.1), at the same port.
+#[expect(clippy::disallowed_methods, reason = "nothing is measured yet")]
 fn answering(wanted: SocketAddr) -> io::Result<(Sockets, SocketAddr)> {
-    let mut tries = if wanted.port() == 0 { PORT_TRIES } else { 1 };
+    let mut tries = PORT_TRIES;
     loop {
-        let socket = datagrams(wanted).map_err(|error| explained(wanted, &error))?;
-        let address = socket.local_addr()?;
+        let bound = datagrams(wanted).and_then(|socket| {
+            let address = socket.local_addr()?;
+            Ok((socket, listen(address, false)?, address))
+        });
         tries -= 1;
-        match listen(address, false) {
-            Ok(listener) => {
+        match bound {
+            Ok((socket, listener, address)) => {
                 let mut sockets = open_to_all(Vec::from([socket]));
                 sockets.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
                 return Ok((sockets, address));
             }
-            Err(error) if tries == 0 => return Err(explained(address, &error)),
-            Err(_) => {}
+            Err(error) if tries == 0 || error.kind() != io::ErrorKind::AddrInUse => {
+                return Err(explained(wanted, &error));
+            }
+            // Another port may be free for both; one that was asked for may be in a moment, for a ring
+            // keeps its sockets until the kernel has torn it down.
+            Err(_) if wanted.port() == 0 => {}
+            Err(_) => thread::sleep(PORT_PAUSE),
         }
     }
 }
