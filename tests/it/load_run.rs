@@ -381,3 +381,47 @@ fn what_makes_no_sense_is_said() {
         output(&["load", "run", "--to", "self", "--plays", "both", "--cpu", "9999"]);
     assert_eq!(code, 71, "{error}");
 }
+
+/// Whoever writes before he reads on is not waited for by somebody who does the same.
+#[test]
+fn responses_are_read_while_requests_wait() {
+    use std::io::{Read as _, Write as _};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut octets, mut rest) = (vec![0; 65_536], Vec::new());
+        let padding = "x".repeat(4_000);
+        while let Ok(len @ 1..) = stream.read(&mut octets) {
+            rest.extend_from_slice(&octets[..len]);
+            while let Some(head) = memchr::memmem::find(&rest, b"\r\n\r\n") {
+                let text = String::from_utf8(rest[..head].to_vec()).unwrap();
+                let field = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
+                let body: usize = field("Content-Length:")[15..].trim().parse().unwrap();
+                if rest.len() < head + 4 + body {
+                    break;
+                }
+                let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(field).join("\r\n");
+                let response = format!(
+                    "SIP/2.0 200 OK\r\n{kept}\r\nX: {padding}\r\nContent-Length: 0\r\n\r\n"
+                );
+                if stream.write_all(response.as_bytes()).is_err() {
+                    return;
+                }
+                rest.drain(..head + 4 + body);
+            }
+        }
+    });
+    let (code, result) = run(&[
+        "--to",
+        &format!("sip:{address};transport=tcp"),
+        "--rate",
+        "100k",
+        "--messages",
+        "15000",
+        "--text-size",
+        "800",
+    ]);
+    assert_eq!((code, &result["delivered"]), (0, &serde_json::json!(15_000)), "{result:#}");
+    serving.join().unwrap();
+}
