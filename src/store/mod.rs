@@ -6,6 +6,7 @@ mod board;
 mod directory;
 mod gate;
 mod hash;
+pub mod lanes;
 mod pool;
 mod prefetch;
 mod slab;

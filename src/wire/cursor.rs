@@ -3,6 +3,8 @@
 //! A [`Cursor`] only moves forward, and every octet it passes is counted in tests: that is how the
 //! claim of linear work is checked, without a clock (see [`visited`]).
 
+use crate::store::lanes::{self, LANES};
+
 /// A set of octets; the octets of RFC 3261 section 25.1 fall into eight of them.
 #[derive(Clone, Copy)]
 pub(super) struct Class(u8);
@@ -277,34 +279,31 @@ impl<'a> Cursor<'a> {
 /// Where an octet first stands.
 #[inline]
 pub(super) fn find(octets: &[u8], octet: u8) -> Option<usize> {
-    let wanted = u64::from(octet).wrapping_mul(LOW_BITS);
-    first(octets, |other| other == octet, |word| lowest_below(word ^ wanted, 1))
+    first(octets, |other| other == octet, |chunk| lanes::equal(chunk, octet))
 }
 
 /// Where an octet below space first stands: a control character.
 #[inline]
 pub(super) fn find_control(octets: &[u8]) -> Option<usize> {
-    first(octets, |octet| octet < b' ', |word| lowest_below(word, 0x20))
+    first(octets, |octet| octet < b' ', |chunk| lanes::below(chunk, b' '))
 }
 
-/// Where an octet that is wanted first stands. Sixteen octets are asked without a branch between
-/// them, which compilers turn into a comparison of all at once; then the words that they are.
+/// Where an octet that is wanted first stands.
 #[inline(always)]
 fn first(
     octets: &[u8],
     is: impl Fn(u8) -> bool,
-    within: impl Fn(u64) -> Option<usize>,
+    which: impl Fn(&[u8; LANES]) -> u16,
 ) -> Option<usize> {
-    let (chunks, tail) = octets.as_chunks::<16>();
+    let (chunks, tail) = octets.as_chunks::<LANES>();
     let mut at: usize = 0;
     for chunk in chunks {
-        if chunk.iter().fold(false, |any, &octet| any | is(octet)) {
+        let found = which(chunk);
+        if found != 0 {
             visited(at);
-            let (low, high) = halves(chunk);
-            let found = within(low).or_else(|| Some(within(high)?.wrapping_add(8)));
-            return found.map(|found| found.wrapping_add(at));
+            return Some(at.wrapping_add(found.trailing_zeros() as usize));
         }
-        at = at.wrapping_add(16);
+        at = at.wrapping_add(LANES);
     }
     visited(at);
     Some(at.wrapping_add(tail.iter().position(|&octet| is(octet))?))
@@ -321,16 +320,6 @@ pub(super) const fn halves(octets: &[u8; 16]) -> (u64, u64) {
 #[expect(clippy::cast_possible_truncation, reason = "less than eight")]
 pub(super) const fn masked(word: u64, len: usize) -> u64 {
     if len >= 8 { word } else { word & !(u64::MAX << (len as u32).wrapping_mul(8)) }
-}
-
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = LOW_BITS << 7;
-
-/// The index of the first of eight octets that is below a bound of at most 128. The subtraction
-/// borrows from the octets above the first one that is, never from those below it.
-pub(super) const fn lowest_below(octets: u64, bound: u64) -> Option<usize> {
-    let below = octets.wrapping_sub(LOW_BITS.wrapping_mul(bound)) & !octets & HIGH_BITS;
-    if below == 0 { None } else { Some((below.trailing_zeros() >> 3) as usize) }
 }
 
 /// Counts work in octets, in tests only.
@@ -420,7 +409,6 @@ mod tests {
                 octets[at] = before;
             }
         }
-        // What lies behind a hit does not move it, though the subtraction borrows from there.
         assert_eq!(find(b"aaa:;aaaa", b':'), Some(3));
         assert_eq!(find_control(b"abc\x1f \x20!aaa"), Some(3));
         assert_eq!(find_control(b"abc \x20!\x1faaa"), Some(6));

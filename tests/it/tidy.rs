@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("packet", &["id", "limits", "time"]),
     ("store", &["id", "limits", "time"]),
     ("handover", &["id", "limits", "packet", "time"]),
-    ("wire", &["limits"]),
+    ("wire", &["limits", "store"]),
     ("transaction", &["id", "limits", "store", "time", "wire"]),
     ("delivery", &["id", "limits", "packet", "time"]),
     ("session", &["id", "limits", "metrics", "packet", "store", "time", "wire"]),

@@ -6,9 +6,8 @@
 
 use memchr::memchr3;
 
-use crate::wire::cursor::{
-    Class, Cursor, find, find_control, halves, lowest_below, masked, visited,
-};
+use crate::store::lanes::{self, LANES};
+use crate::wire::cursor::{Class, Cursor, find, find_control, halves, masked, visited};
 use crate::wire::{Malformed, Span};
 
 /// The header fields that mean something here.
@@ -199,7 +198,12 @@ pub(super) enum Step {
 /// A CR or LF by itself.
 #[inline(always)]
 pub(super) fn step(octets: &[u8], at: usize) -> Result<Step, Malformed> {
-    match usual(octets.get(at..).unwrap_or_default(), at) {
+    let rest = octets.get(at..).unwrap_or_default();
+    if let [b'\r', b'\n', ..] = rest {
+        visited(2);
+        return Ok(Step::Body(at.wrapping_add(2)));
+    }
+    match usual(rest, at) {
         Some(field) => Ok(Step::Field(field)),
         None => unusual(octets, at),
     }
@@ -209,20 +213,19 @@ pub(super) fn step(octets: &[u8], at: usize) -> Result<Step, Malformed> {
 /// characters. It is read in words of eight octets.
 #[inline(always)]
 fn usual(rest: &[u8], at: usize) -> Option<Field> {
-    let words = halves(rest.first_chunk::<16>()?);
+    let front = rest.first_chunk::<LANES>()?;
     let line_len = find_control(rest)?;
     let (line, behind) = rest.split_at_checked(line_len)?;
     if !matches!(behind, [b'\r', b'\n', next, ..] if !matches!(next, b' ' | b'\t')) {
         return None;
     }
-    let colons = 0x3A3A_3A3A_3A3A_3A3A;
-    let name_len = match (lowest_below(words.0 ^ colons, 1), lowest_below(words.1 ^ colons, 1)) {
-        (Some(len), _) => len,
-        (None, Some(len)) => len.wrapping_add(8),
-        (None, None) => find(line, b':')?,
+    let name_len = match lanes::equal(front, b':') {
+        0 => find(line, b':')?,
+        colons => colons.trailing_zeros() as usize,
     };
     let (written, [_, value @ ..]) = line.split_at_checked(name_len)? else { return None };
-    let name = if name_len < 16 { Name::of_words(name_len, words) } else { Name::of(written) };
+    let name =
+        if name_len < LANES { Name::of_words(name_len, halves(front)) } else { Name::of(written) };
     let known = name != Name::Other || Class::TOKEN.has_all(written);
     if !known || name_len == 0 {
         return None;
@@ -239,22 +242,55 @@ fn usual(rest: &[u8], at: usize) -> Option<Field> {
     Some(Field { name, at, value_at, value_end, next, well_formed: true })
 }
 
-/// Behind the header field at `at`, if that is one as they all are and its name begins neither like
-/// Content-Length nor like the compact form of that: all that dividing a stream has to know of it.
-#[inline(always)]
-pub(super) fn passed(octets: &[u8], at: usize) -> Option<usize> {
-    let rest = octets.get(at..)?;
-    let [first, second, third, ..] = rest else { return None };
-    match (first | 0x20, second | 0x20, third | 0x20) {
-        (b'l', _, _) | (b'c', b'o', b'n') => return None,
-        _ => {}
+/// Passes header fields as they all are, from the one at `at` on, and stops before the first that is
+/// not, or that may be Content-Length by the beginning of its name: all that dividing a stream has to
+/// know of the others is that nobody divides them differently.
+#[inline]
+pub(super) fn passed(octets: &[u8], at: usize) -> usize {
+    let mut line = at;
+    if may_be_length(octets, line) {
+        return line;
     }
-    let line_len = find_control(rest)?;
-    match rest.get(line_len..) {
-        Some([b'\r', b'\n', next, ..]) if line_len > 0 && !matches!(next, b' ' | b'\t') => {
-            Some(at.wrapping_add(line_len).wrapping_add(2))
+    let (chunks, _) = octets.get(at..).unwrap_or_default().as_chunks::<LANES>();
+    let mut chunk_at = at;
+    'chunks: for chunk in chunks {
+        let mut controls = lanes::below(chunk, b' ');
+        while controls != 0 {
+            let control = chunk_at.wrapping_add(controls.trailing_zeros() as usize);
+            controls &= controls.wrapping_sub(1);
+            // The LF of the line that has ended before.
+            if control < line {
+                continue;
+            }
+            match octets.get(control..) {
+                Some([b'\r', b'\n', next, ..])
+                    if control > line && !matches!(next, b' ' | b'\t') =>
+                {
+                    line = control.wrapping_add(2);
+                    if may_be_length(octets, line) {
+                        break 'chunks;
+                    }
+                }
+                _ => break 'chunks,
+            }
         }
-        _ => None,
+        chunk_at = chunk_at.wrapping_add(LANES);
+    }
+    // A stop costs what was looked at beyond it: less than a line, which the next step reads.
+    visited(line.wrapping_sub(at));
+    line
+}
+
+/// Whether the name of the header field at `at` begins like Content-Length or the compact form of it,
+/// or there is too little to tell.
+#[inline(always)]
+fn may_be_length(octets: &[u8], at: usize) -> bool {
+    match octets.get(at..) {
+        Some([first, second, third, ..]) => {
+            let small = [first | 0x20, second | 0x20, third | 0x20];
+            matches!(small, [b'l', _, _] | [b'c', b'o', b'n'])
+        }
+        _ => true,
     }
 }
 
@@ -333,19 +369,28 @@ pub(super) fn line_end(octets: &[u8], at: usize) -> Result<Option<LineEnd>, Malf
     }
 }
 
+/// The end of the first line, folding included; none if the octets end before it.
+///
+/// # Errors
+///
+/// A CR or LF by itself.
+pub(super) fn first_line_end(octets: &[u8]) -> Result<Option<LineEnd>, Malformed> {
+    if let Some(at) = find_control(octets)
+        && let Some([b'\r', b'\n', next, ..]) = octets.get(at..)
+        && !matches!(next, b' ' | b'\t')
+    {
+        return Ok(Some(LineEnd { at, folded: false, nul: false }));
+    }
+    line_end(octets, 0)
+}
+
 /// The end of the start line, which is never folded.
 ///
 /// # Errors
 ///
 /// A CR or LF by itself, or no end at all.
 pub(super) fn start_line_end(octets: &[u8]) -> Result<LineEnd, Malformed> {
-    if let Some(at) = find_control(octets)
-        && let Some([b'\r', b'\n', next, ..]) = octets.get(at..)
-        && !matches!(next, b' ' | b'\t')
-    {
-        return Ok(LineEnd { at, folded: false, nul: false });
-    }
-    match line_end(octets, 0)? {
+    match first_line_end(octets)? {
         Some(end) if !end.folded => Ok(end),
         Some(_) | None => Err(Malformed { expected: "a start line on one line", at: 0 }),
     }

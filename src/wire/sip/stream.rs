@@ -70,9 +70,9 @@ fn message_len(message: &[u8]) -> Result<Option<usize>, Malformed> {
     if matches!(message, [] | [b'\r']) {
         return Ok(None);
     }
-    begins(message)?;
     let read = message.get(..START_LINE_SIZE_MAX).unwrap_or(message);
-    let Some(end) = header::line_end(read, 0)? else {
+    let Some(end) = header::first_line_end(read)? else {
+        begins(message)?;
         let cut = read.len() == message.len();
         let expected = "a shorter start line";
         return if cut { Ok(None) } else { Err(Malformed { expected, at: START_LINE_SIZE_MAX }) };
@@ -91,10 +91,7 @@ fn message_len(message: &[u8]) -> Result<Option<usize>, Malformed> {
     let mut content_length = Length::default();
     let mut next = section_at;
     let body_at = loop {
-        if let Some(behind) = header::passed(read, next) {
-            next = behind;
-            continue;
-        }
+        next = header::passed(read, next);
         match header::step(read, next)? {
             Step::Field(field) => {
                 if field.name == Name::ContentLength {
