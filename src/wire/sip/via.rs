@@ -133,7 +133,15 @@ pub(super) fn value(cursor: &mut Cursor<'_>) -> Result<(Via, Reading), Malformed
 
 /// `protocol-name SLASH protocol-version SLASH transport LWS`. Whether it is SIP/2.0.
 fn sent_protocol(cursor: &mut Cursor<'_>, via: &mut Via) -> Option<bool> {
-    if cursor.eat_all(b"SIP/2.0/UDP ") {
+    let usual = match cursor.rest().first_chunk() {
+        Some(b"SIP/2.0/UDP ") => Some(Transport::Udp),
+        Some(b"SIP/2.0/TCP ") => Some(Transport::Tcp),
+        Some(b"SIP/2.0/TLS ") => Some(Transport::Tls),
+        _ => None,
+    };
+    if let Some(transport) = usual {
+        via.transport = transport;
+        cursor.pass(12);
         cursor.skip_lws();
         return Some(true);
     }
