@@ -124,10 +124,12 @@ class System:
         memory = str(self.options.memory)
         variant = {"udp": "", "tcp": "-trunk"}[self.options.transport]
         match self.name:
-            case "bare":
+            case "bare" | "bare-judged":
+                reading = ["--reading", "judged"] if self.name == "bare-judged" else []
                 back = ["--back", self.sms] if self.options.scenario == "gateway" else []
                 return [binaries / f"bare-{self.options.scenario}", "--listen", self.listen,
-                        "--next", self.im, "--transport", self.options.transport, *back]
+                        "--next", self.im, "--transport", self.options.transport, *back,
+                        *reading]
             case "roger-uring" | "roger-mmsg":
                 config = self.fill(
                     f"roger{variant}.toml", listen=self.listen, sms=self.sms, im=self.im,

@@ -17,6 +17,7 @@ import relay
 
 NAMES = {
     "bare": "bare program",
+    "bare-judged": "bare, reads as roger",
     "roger-uring": "roger, io_uring",
     "roger-mmsg": "roger, mmsg",
     "kamailio": "Kamailio, tuned",
@@ -61,6 +62,8 @@ def ratios(rounds, over, under):
 
 def ratios_table(rounds, systems):
     pairs = [(system, "bare") for system in systems if system != "bare"]
+    if "bare-judged" in systems:
+        pairs += [(system, "bare-judged") for system in systems if system.startswith("roger")]
     if "kamailio" in systems:
         pairs += [("kamailio", system) for system in systems if system.startswith("roger")]
     rows = [[f"{NAMES[over]} / {NAMES[under]}", relay.spread(values)]

@@ -1,5 +1,8 @@
 //! Sixteen octets asked at once. The answer has a bit for each octet, the first one lowest.
-#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "SSE2 is called by its intrinsics"))]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "SSE2 is called by its intrinsics")
+)]
 
 /// How many octets are asked at once.
 pub const LANES: usize = 16;
@@ -26,6 +29,13 @@ pub fn equal(octets: &[u8; LANES], wanted: u8) -> u16 {
     }
     #[cfg(not(target_arch = "x86_64"))]
     portable(octets, |octet| octet == wanted)
+}
+
+/// Which octets are no graphic characters of ASCII, or one of `others`.
+#[inline(always)]
+pub fn not_graphic_or<const N: usize>(octets: &[u8; LANES], others: &[u8; N]) -> u16 {
+    let graphic = below(octets, 0x7F) & !below(octets, 0x21);
+    others.iter().fold(!graphic, |mask, &other| mask | equal(octets, other))
 }
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -83,6 +93,8 @@ mod tests {
                     assert_eq!(below(&octets, bound), portable(&octets, |octet| octet < bound));
                     assert_eq!(equal(&octets, bound), portable(&octets, |octet| octet == bound));
                 }
+                let wanted = |octet: u8| !octet.is_ascii_graphic() || b"<;".contains(&octet);
+                assert_eq!(not_graphic_or(&octets, b"<;"), portable(&octets, wanted));
                 octets[at] = before;
             }
         }

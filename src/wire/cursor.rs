@@ -6,7 +6,7 @@
 use crate::store::lanes::{self, LANES};
 
 /// A set of octets; the octets of RFC 3261 section 25.1 fall into eight of them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) struct Class(u8);
 
 impl Class {
@@ -39,20 +39,50 @@ impl Class {
         octets.iter().all(|&octet| self.has(octet))
     }
 
-    /// How many octets at the front belong to it: eight at a time while all eight do.
+    /// How many octets at the front belong to it: many at a time while all of them do.
     #[inline]
     fn run(self, octets: &[u8]) -> usize {
-        let (chunks, _) = octets.as_chunks::<8>();
-        let of_all = |chunk: &[u8; 8]| chunk.iter().fold(self.0, |all, &o| all & classes_at(o));
-        let whole = chunks.iter().take_while(|chunk| of_all(chunk) != 0).count();
-        let count = whole.wrapping_mul(8);
-        count.wrapping_add(self.run_few(octets.get(count..).unwrap_or_default()))
+        let count = match self {
+            Self::VALUE => run_of_chunks(octets, |chunk| lanes::not_graphic_or(chunk, NO_VALUE)),
+            Self::URI => run_of_chunks(octets, |chunk| lanes::not_graphic_or(chunk, NO_URI)),
+            _ => {
+                let (chunks, _) = octets.as_chunks::<8>();
+                let of_all =
+                    |chunk: &[u8; 8]| chunk.iter().fold(self.0, |all, &o| all & classes_at(o));
+                let whole = chunks.iter().take_while(|chunk| of_all(chunk) != 0).count();
+                Err(whole.wrapping_mul(8))
+            }
+        };
+        match count {
+            Ok(count) => count,
+            Err(at) => at.wrapping_add(self.run_few(octets.get(at..).unwrap_or_default())),
+        }
     }
 
     fn run_few(self, octets: &[u8]) -> usize {
         octets.iter().position(|&octet| !self.has(octet)).unwrap_or(octets.len())
     }
 }
+
+/// Where the first octet stands that `which` names, or else how far it was asked.
+#[inline(always)]
+fn run_of_chunks(octets: &[u8], which: impl Fn(&[u8; LANES]) -> u16) -> Result<usize, usize> {
+    let (chunks, _) = octets.as_chunks::<LANES>();
+    let mut at: usize = 0;
+    for chunk in chunks {
+        let found = which(chunk);
+        if found != 0 {
+            return Ok(at.wrapping_add(found.trailing_zeros() as usize));
+        }
+        at = at.wrapping_add(LANES);
+    }
+    Err(at)
+}
+
+/// The graphic characters that are not [`Class::VALUE`].
+const NO_VALUE: &[u8; 6] = b"\",;<>\\";
+/// The graphic characters that are not [`Class::URI`].
+const NO_URI: &[u8; 9] = b"\"<>\\^`{|}";
 
 fn classes_at(octet: u8) -> u8 {
     CLASSES.get(usize::from(octet)).copied().unwrap_or_default()
@@ -77,6 +107,13 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
+const fn contains(octets: &[u8], wanted: u8) -> bool {
+    match octets {
+        [octet, rest @ ..] => *octet == wanted || contains(rest, wanted),
+        [] => false,
+    }
+}
+
 const fn classes_of(octet: u8) -> u8 {
     let alphanumeric = octet.is_ascii_alphanumeric();
     let token = alphanumeric
@@ -85,11 +122,10 @@ const fn classes_of(octet: u8) -> u8 {
     if token {
         classes |= Class::TOKEN.0;
     }
-    if octet.is_ascii_graphic() && !matches!(octet, b'"' | b',' | b';' | b'<' | b'>' | b'\\') {
+    if octet.is_ascii_graphic() && !contains(NO_VALUE, octet) {
         classes |= Class::VALUE.0;
     }
-    let uri = octet.is_ascii_graphic()
-        && !matches!(octet, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    let uri = octet.is_ascii_graphic() && !contains(NO_URI, octet);
     if uri {
         classes |= Class::URI.0;
     }
@@ -412,6 +448,33 @@ mod tests {
         assert_eq!(find(b"aaa:;aaaa", b':'), Some(3));
         assert_eq!(find_control(b"abc\x1f \x20!aaa"), Some(3));
         assert_eq!(find_control(b"abc \x20!\x1faaa"), Some(6));
+    }
+
+    #[test]
+    fn a_run_of_every_class_ends_where_a_loop_ends_it() {
+        let classes = [
+            Class::TOKEN,
+            Class::VALUE,
+            Class::URI,
+            Class::BARE_URI,
+            Class::HOST,
+            Class::WORD,
+            Class::QUOTED,
+            Class::LWS,
+        ];
+        for class in classes {
+            let member = (0..=u8::MAX).find(|&octet| class.has(octet)).unwrap();
+            for len in [1, 7, 8, 15, 16, 17, 31, 33] {
+                for at in 0..len {
+                    for octet in 0..=u8::MAX {
+                        let mut octets = vec![member; len];
+                        octets[at] = octet;
+                        let expected = if class.has(octet) { len } else { at };
+                        assert_eq!(class.run(&octets), expected, "{octet} at {at} of {len}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

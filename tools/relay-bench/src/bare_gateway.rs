@@ -20,7 +20,7 @@ use relay_bench::batch::{self, Address, Aggregation, BATCH_SIZE, Wait, bind};
 use relay_bench::message::{COOKIE, Scan, Writer, bracketed, hex, scan, write_decimal, write_hex};
 use relay_bench::table::{Table, fingerprint, prefetch};
 use relay_bench::trunk::{self, Trunks};
-use relay_bench::{Post, Transport};
+use relay_bench::{Post, Reading, Transport};
 use roger::time::{Instant, Wheel};
 use roger::wire::rp::{self, Direction, Message};
 use roger::wire::tpdu::{self, Answer, Deliver, Tpdu, UserData};
@@ -43,6 +43,9 @@ struct Arguments {
     /// How packets are carried.
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
+    /// How what comes over a connection is read.
+    #[arg(long, value_enum, default_value_t)]
+    reading: Reading,
     /// Where reports go over TCP; over UDP they go where the short message came from.
     #[arg(long, required_if_eq("transport", "tcp"))]
     back: Option<SocketAddr>,
@@ -160,7 +163,7 @@ fn over_tcp(arguments: &Arguments, mut gateway: Gateway) -> io::Result<()> {
     for to in [Some(arguments.next), arguments.back].into_iter().flatten() {
         trunks.connect(None, to, &mut out)?;
     }
-    let mut inbox = trunk::Inbox::new();
+    let mut inbox = trunk::Inbox::new(arguments.reading);
     let mut places = [None; BATCH_SIZE];
     loop {
         let count = inbox.receive(&trunks)?;

@@ -18,7 +18,7 @@ use relay_bench::batch::{self, Address, Aggregation, BATCH_SIZE, Wait, bind};
 use relay_bench::message::{COOKIE, Scan, Writer, hex, number, scan, write_hex};
 use relay_bench::table::{Table, fingerprint};
 use relay_bench::trunk::{self, Trunks};
-use relay_bench::{Post, Transport};
+use relay_bench::{Post, Reading, Transport};
 
 /// Relays MESSAGE and does nothing else.
 #[derive(Debug, Parser)]
@@ -35,6 +35,9 @@ struct Arguments {
     /// How packets are carried.
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
+    /// How what comes over a connection is read.
+    #[arg(long, value_enum, default_value_t)]
+    reading: Reading,
 }
 
 struct Relay {
@@ -79,7 +82,7 @@ fn over_tcp(arguments: &Arguments, mut relay: Relay) -> io::Result<()> {
     trunks.listen(arguments.listen)?;
     trunks.accept(&mut out)?;
     trunks.connect(None, arguments.next, &mut out)?;
-    let mut inbox = trunk::Inbox::new();
+    let mut inbox = trunk::Inbox::new(arguments.reading);
     let mut places = [None; BATCH_SIZE];
     loop {
         let count = inbox.receive(&trunks)?;

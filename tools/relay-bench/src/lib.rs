@@ -6,7 +6,8 @@
 //! their socket calls ([`batch`] for datagrams, [`trunk`] for connections), their reading of SIP ([`message`]), which is enough for the
 //! packets of the driver and for no others, and their transactions ([`table`]). [`usage`] says what
 //! the system under test cost. Of the product there are only the views of RP and TPDU and the timing
-//! wheel, in `bare-gateway`: what reading them costs is in both programs.
+//! wheel, in `bare-gateway`: what reading them costs is in both programs. With [`Reading::Judged`] they
+//! read SIP with the product as well, to tell what that costs from what the rest of it does.
 
 pub mod batch;
 pub mod message;
@@ -15,6 +16,7 @@ pub mod trunk;
 pub mod usage;
 
 use batch::Address;
+use roger::wire::sip;
 
 /// How packets are carried.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
@@ -32,6 +34,29 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+        }
+    }
+}
+
+/// How much a bare program reads of what comes over a connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum Reading {
+    /// As little as the packets of the driver need.
+    #[default]
+    Scanned,
+    /// That, and once more as the product reads: divided strictly and judged as RFC 3261 does. What is
+    /// read is thrown away; so this is the floor of a relay that takes messages from anybody.
+    Judged,
+}
+
+impl Reading {
+    /// Reads the message that octets of a connection begin with.
+    pub fn read(self, octets: &[u8]) {
+        if self == Self::Judged
+            && let sip::stream::Frame::Whole { len } = sip::stream::frame(octets)
+        {
+            let message = octets.get(..len).map(sip::parse);
+            core::hint::black_box(&message);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use relay_bench::batch::{self, Address, Aggregation, Wait, bind};
 use relay_bench::message::{Scan, scan};
 use relay_bench::trunk::{self, Trunks};
-use relay_bench::{Post, Transport};
+use relay_bench::{Post, Reading, Transport};
 
 use crate::{Arguments, Scenario};
 
@@ -64,7 +64,11 @@ impl Side {
     ) -> io::Result<Self> {
         let (mut trunks, mut out) = (Trunks::new(), trunk::Outbox::new());
         begin(&mut trunks, &mut out)?;
-        Ok(Self::Connections(Box::new(Connections { trunks, inbox: trunk::Inbox::new(), out })))
+        Ok(Self::Connections(Box::new(Connections {
+            trunks,
+            inbox: trunk::Inbox::new(Reading::Scanned),
+            out,
+        })))
     }
 
     /// A side that is connected to the system under test, which sends from where it listens: that

@@ -12,6 +12,7 @@ use memchr::memmem;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::Post;
+use crate::Reading;
 use crate::batch::{Address, DATAGRAM_SIZE_MAX};
 use crate::message::{Scan, number, scan};
 
@@ -144,6 +145,7 @@ pub struct Inbox {
     reads: [ReadBuffer; CONNECTIONS_MAX],
     found: Vec<Found>,
     sources: [Address; CONNECTIONS_MAX],
+    reading: Reading,
 }
 
 #[derive(Debug)]
@@ -156,13 +158,14 @@ struct ReadBuffer {
 
 impl Inbox {
     /// Allocates everything that reading ever needs.
-    pub fn new() -> Self {
+    pub fn new(reading: Reading) -> Self {
         let read = || ReadBuffer { octets: repeat(READ_SIZE + DATAGRAM_SIZE_MAX), at: 0, end: 0 };
         Self {
             reads: std::array::from_fn(|_| read()),
             // No message that is checked is shorter than two hundred octets.
             found: Vec::with_capacity(CONNECTIONS_MAX * READ_SIZE / 200),
             sources: [Address::NONE; CONNECTIONS_MAX],
+            reading,
         }
     }
 
@@ -186,6 +189,7 @@ impl Inbox {
                 Err(error) => return Err(error),
             }
             while let Some((len, scan)) = first(&read.octets[read.at..read.end])? {
+                self.reading.read(&read.octets[read.at..read.end]);
                 let end = read.at + len;
                 self.found.push(Found { connection, at: read.at, end, scan });
                 read.at = end;
@@ -208,12 +212,6 @@ impl Inbox {
     /// The other end of its connection.
     pub fn source(&self, index: usize) -> Address {
         self.sources[self.found[index].connection]
-    }
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -337,7 +335,7 @@ mod tests {
     #[test]
     fn messages_come_out_as_they_went_in_however_many_fit_a_read() {
         let ((trunks, nothing), (peer, mut out)) = pair();
-        let mut inbox = Inbox::new();
+        let mut inbox = Inbox::new(Reading::Judged);
         for count in [1, 300] {
             for _ in 0..count {
                 out.push(Address::NONE, |slot| {
