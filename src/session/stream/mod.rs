@@ -49,7 +49,8 @@ pub enum Order {
     Connect(u16),
     /// Read and say [`Streams::read`] for each read, until [`Streams::read_ended`]. There is no need
     /// to hurry: a driver reads again when the last read is used up, so that nobody takes the room of
-    /// others, and when the connection is not [`Streams::is_behind`].
+    /// others, when the connection is not [`Streams::is_behind`], and when there is room. Until then
+    /// it keeps the order.
     Read(u16),
     /// Write [`Streams::unwritten`] or the beginning of it, then say [`Streams::written`].
     Write(u16),
@@ -380,7 +381,7 @@ impl Streams {
         }
     }
 
-    /// A read of `len` octets has come, and is parked until it is used up.
+    /// A read has come, and is parked until [`Streams::next`] says that it is used up.
     pub fn read(&mut self, index: u16, now: Instant) {
         let connection = self.connection(index);
         connection.parked += 1;
@@ -478,16 +479,6 @@ impl Streams {
             }
             (State::Ended, _) => self.end(index),
             (State::Connecting | State::Closing | State::Free, _) => self.wind_up(index),
-        }
-    }
-
-    /// Reading has stopped for want of room, not because of the connection: it is ordered again.
-    pub fn read_paused(&mut self, index: u16) {
-        let connection = self.connection(index);
-        connection.running.read = false;
-        match connection.state {
-            State::Open | State::Ended => self.order_read(index),
-            State::Free | State::Connecting | State::Closing => self.wind_up(index),
         }
     }
 

@@ -10,6 +10,8 @@ struct Link {
     remote: Endpoint,
     running: Running,
     is_shut: bool,
+    /// The order to read is kept: no read is in the kernel's hands.
+    is_read_later: bool,
     /// What the other end has sent or will send, and how much of it was read.
     stream: Vec<u8>,
     read: usize,
@@ -38,6 +40,8 @@ struct World {
     /// By owner.
     sent: Vec<Sent>,
     names: Vec<Flow>,
+    /// Connections that were shut while the order to read them was kept.
+    shut_unread: usize,
     serial: usize,
 }
 
@@ -61,6 +65,7 @@ impl World {
             gone: Vec::new(),
             sent: Vec::new(),
             names: Vec::new(),
+            shut_unread: 0,
             serial: 0,
         }
     }
@@ -72,6 +77,7 @@ impl World {
             remote: flow.remote,
             running: Running::default(),
             is_shut: false,
+            is_read_later: false,
             stream: Vec::new(),
             read: 0,
             messages: 0,
@@ -172,19 +178,24 @@ impl World {
         link.is_gone |= is_reset;
     }
 
-    /// A read or the end of reading.
+    /// A read or the end of reading; or a read begins, or has found no room.
     fn read(&mut self) {
         let Some(index) = self.any(|link| link.running.read) else { return };
         let (size, is_cancelled) = (1 + self.chance.below(3_000), self.chance.one_in(3));
-        let is_paused = self.chance.one_in(30);
+        let has_no_room = self.chance.one_in(30);
+        let is_behind = self.streams.is_behind(index);
         let link = self.links.get_mut(&index).unwrap();
+        if link.is_read_later {
+            link.is_read_later = is_behind;
+            return;
+        }
         if link.is_shut && is_cancelled {
             link.running.read = false;
             return self.streams.read_ended(index, Err(libc::ECANCELED));
         }
-        if is_paused {
-            link.running.read = false;
-            return self.streams.read_paused(index);
+        if has_no_room && !link.is_shut {
+            link.is_read_later = true;
+            return;
         }
         let to = link.stream.len().min(link.read + size);
         if link.read < to {
@@ -262,6 +273,16 @@ impl World {
                 _ => &mut link.is_shut,
             };
             assert!(!core::mem::replace(began, true), "{order:?} twice");
+            match order {
+                Order::Read(_) => link.is_read_later = true,
+                // Nobody else will say how a read went that was never begun.
+                Order::Shut(_) if core::mem::take(&mut link.is_read_later) => {
+                    link.running.read = false;
+                    self.shut_unread += 1;
+                    self.streams.read_ended(index, Err(libc::ECANCELED));
+                }
+                _ => {}
+            }
         }
         while let Some((Owner(owner), result)) = self.streams.told() {
             let sent = &mut self.sent[usize::try_from(owner).unwrap()];
@@ -369,6 +390,7 @@ fn a_random_walk() {
         }
         world.finish();
         world.check();
+        assert!(world.shut_unread > 0);
         let tally = |counter| counted(&world.streams, counter);
         for counter in [
             Counter::ConnectionsFailed,
