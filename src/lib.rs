@@ -109,7 +109,8 @@
 //! * What cannot be divided ends the connection: nothing behind a doubtful length is ever taken for a
 //!   message.
 //! * A response leaves on the connection of its request, else on a new one to the address of its Via
-//!   (RFC 3261 section 18.2.2). A request leaves on the connection that we opened to its next hop.
+//!   (RFC 3261 section 18.2.2), also when that ends before it was written. A request leaves on the
+//!   connection that we opened to its next hop.
 //! * A message that was written proves nothing more when its connection ends: the answer may come on
 //!   another one, until timer F. One of which no octet was written goes to the next server.
 //! * Whoever does not read, does not finish what he begins, or is silent for long, is disconnected;

@@ -156,7 +156,8 @@ pub enum SendError {
     Forbidden,
     /// There is no connection, and none could be opened.
     NoConnection,
-    /// The connection ended, or had to be ended, before the first octet was written to it.
+    /// The connection ended, or had to be ended, before the first octet was written to it, and there
+    /// was no other one that could take it.
     NotWritten,
     /// Any other errno, which proves nothing about what left.
     Other(i32),

@@ -16,6 +16,8 @@ pub enum Counter {
     StreamMessagesCut,
     /// Keep-alives on connections, answered (RFC 5626 section 4.4.1).
     KeepAlivesAnswered,
+    /// Responses whose connection had ended before they were written, put on another one.
+    ResponsesMoved,
     /// Gauge: connections.
     ConnectionsOpen,
     /// Connections accepted.
@@ -273,13 +275,14 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 130] = [
+    pub const ALL: [Self; 131] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
         Self::StreamMessagesOut,
         Self::StreamMessagesCut,
         Self::KeepAlivesAnswered,
+        Self::ResponsesMoved,
         Self::ConnectionsOpen,
         Self::ConnectionsAccepted,
         Self::ConnectionsOpened,
@@ -428,6 +431,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "stream_messages_out",
     "stream_messages_cut",
     "keep_alives_answered",
+    "responses_moved",
     "connections_open",
     "connections_accepted",
     "connections_opened",

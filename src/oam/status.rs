@@ -248,6 +248,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 10] = [
             (Counter::StreamMessagesOut, "messages sent"),
             (Counter::StreamMessagesCut, "messages longer than what is held, cut"),
             (Counter::KeepAlivesAnswered, "keep-alives answered"),
+            (Counter::ResponsesMoved, "responses on another connection: theirs had ended"),
             (Counter::ConnectionsEnded, "ended by the other end"),
             (Counter::ConnectionsReset, "ended with an error"),
             (Counter::ClosedIdle, "closed: nothing came for long"),

@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU32;
 
+use super::elsewhere::Stray;
 use super::inbox::Inbox;
 use super::{Connection, FAILED_MAX, NEVER, Next, Order, State, Streams, TIMER_PAUSE_MS};
 use crate::limits::{
@@ -47,16 +48,16 @@ impl Streams {
         self.tally.counters.set(Counter::ConnectionsOpen, open as u64);
     }
 
-    /// The connection that a departure leaves on, if it is there.
-    pub(super) fn alive(&self, flow: Flow) -> Option<u16> {
-        if let Some(id) = flow.connection
-            && id.worker == self.rules.worker
-            && let Some(connection) = self.connections.get(usize::from(id.index))
-            && connection.generation == id.generation
-            && connection.state == State::Open
-        {
-            return Some(id.index);
-        }
+    /// The connection that a departure is to leave on, if it is there.
+    pub(super) fn named(&self, flow: Flow) -> Option<u16> {
+        let id = flow.connection.filter(|id| id.worker == self.rules.worker)?;
+        let connection = self.connections.get(usize::from(id.index))?;
+        let is_it = connection.generation == id.generation && connection.state == State::Open;
+        is_it.then_some(id.index)
+    }
+
+    /// The connection that we have opened to where a departure goes.
+    pub(super) fn opened_to(&self, flow: Flow) -> Option<u16> {
         let goes = |(remote, socket, _): &&(Endpoint, SocketId, u16)| {
             *remote == flow.remote && *socket == flow.socket
         };
@@ -89,7 +90,7 @@ impl Streams {
     pub(super) fn put(
         &mut self,
         index: u16,
-        octets: &[u8],
+        (octets, port): (&[u8], u16),
         owner: Option<Owner>,
         now: Instant,
     ) -> Result<(), SendError> {
@@ -99,7 +100,7 @@ impl Streams {
             self.shut(index);
             return Err(SendError::NotWritten);
         };
-        if self.outboxes[outbox].put(octets, owner) {
+        if self.outboxes[outbox].put(octets, port, owner) {
             self.order_write(index, now);
             return Ok(());
         }
@@ -109,9 +110,17 @@ impl Streams {
             return Err(SendError::NotWritten);
         }
         // Whoever does not read what is answered to him is not waited for.
-        self.count(Counter::ClosedUnread);
-        self.shut(index);
+        self.give_up(index, Counter::ClosedUnread);
         Err(SendError::NotWritten)
+    }
+
+    /// Closes the connection of somebody who has not read what was written to him.
+    pub(super) fn give_up(&mut self, index: u16, why: Counter) {
+        self.count(why);
+        if let Some(outbox) = self.connection(index).outbox {
+            self.outboxes[outbox].forget_elsewhere();
+        }
+        self.shut(index);
     }
 
     /// The outbox of a connection, which gets one if it has none.
@@ -142,8 +151,7 @@ impl Streams {
         if let Some((since, index)) = slowest
             && since.plus_ms(STREAM_SLOW_MS) <= now
         {
-            self.count(Counter::ClosedNoRoom);
-            self.shut(index);
+            self.give_up(index, Counter::ClosedNoRoom);
         }
     }
 
@@ -151,7 +159,7 @@ impl Streams {
         let Connection { state, outbox, .. } = self.connections[usize::from(index)];
         // Whose keep-alive stays without an answer asks again.
         let has_room = outbox.is_some() || self.outboxes_free.len() > OUTBOXES_SPARE;
-        if state == State::Open && has_room && self.put(index, b"\r\n", None, now).is_ok() {
+        if state == State::Open && has_room && self.put(index, (b"\r\n", 0), None, now).is_ok() {
             self.count(Counter::KeepAlivesAnswered);
         }
     }
@@ -267,17 +275,22 @@ impl Streams {
         self.orders.push_back(Order::Close(index));
     }
 
-    /// Tells the owners of what will not be written any more.
+    /// Tells the owners of what will not be written any more, or finds it another connection soon.
     pub(super) fn empty_outbox(&mut self, index: u16) {
-        let Self { connections, outboxes, outboxes_free, told, .. } = self;
+        let Self { connections, outboxes, outboxes_free, told, strays, .. } = self;
         let connection = &mut connections[usize::from(index)];
         let Some(outbox) = connection.outbox.take() else { return };
+        if outboxes[outbox].has_elsewhere() {
+            let Flow { remote, socket, .. } = connection.flow;
+            return strays.push_back(Stray { outbox, ip: remote.ip, socket });
+        }
         let never = match connection.was_open {
             true => SendError::NotWritten,
             false => SendError::NoConnection,
         };
-        while let Some(left) = outboxes[outbox].pop_unwritten(never) {
-            told.push_back(left);
+        while let Some(left) = outboxes[outbox].pop_left() {
+            let error = if left.is_begun { SendError::Other(libc::EPIPE) } else { never };
+            told.extend(left.owner.map(|owner| (owner, Err(error))));
         }
         outboxes[outbox].clear();
         outboxes_free.push(outbox);

@@ -22,6 +22,7 @@
 //! [`Streams::settle`]. The outbox belongs to the connection, and from [`Order::Write`] to
 //! [`Streams::written`] the driver may read what [`Streams::unwritten`] shows.
 
+mod elsewhere;
 mod inbox;
 mod lifecycle;
 mod outbox;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use core::num::NonZeroU32;
 
+use self::elsewhere::Stray;
 use self::inbox::{Found, Inbox, Tails};
 use self::outbox::Outbox;
 pub use self::rules::Rules;
@@ -168,6 +170,8 @@ pub struct Streams {
     /// Whose outbox each of them is, or was last.
     holders: Box<[u16]>,
     orders: VecDeque<Order>,
+    /// Outboxes of connections that have ended, with something that others may write.
+    strays: VecDeque<Stray>,
     /// Owners of departures that were written, or will not be.
     told: VecDeque<(Owner, Sent)>,
     /// Connections whose tail is lent, or that wait for that.
@@ -229,6 +233,7 @@ impl Streams {
             outboxes_free: (0..OUTBOXES).collect(),
             holders: core::iter::repeat_n(0, OUTBOXES).collect(),
             orders: VecDeque::with_capacity(5 * places),
+            strays: VecDeque::with_capacity(OUTBOXES),
             told,
             touched: Vec::with_capacity(places),
             wheel: Wheel::new(u32::from(connections), now),
@@ -261,9 +266,9 @@ impl Streams {
         self.told.pop_front()
     }
 
-    /// Whether something is to be done or told.
+    /// Whether something is to be done or told: by [`Streams::expire`], too.
     pub fn is_busy(&self) -> bool {
-        !self.orders.is_empty() || !self.told.is_empty()
+        !self.orders.is_empty() || !self.told.is_empty() || !self.strays.is_empty()
     }
 
     /// Whether a connection that has nothing waiting may get something: else what was put into others is
@@ -340,14 +345,17 @@ impl Streams {
         Some(index)
     }
 
-    /// Puts a departure into the outbox of its connection, which is opened if there is none. Its owner
-    /// is told by [`Streams::told`], here or later.
+    /// Puts a departure into the outbox of its connection; where that is gone, of one to where it goes,
+    /// which is opened if there is none. That is made up for when the connection ends before the first
+    /// octet was written. Its owner is told by [`Streams::told`], here or later.
     pub fn send(&mut self, flow: Flow, octets: &[u8], owner: Option<Owner>, now: Instant) {
-        let index = match self.alive(flow) {
+        let named = self.named(flow);
+        let port = if named.is_some() { flow.remote.port } else { 0 };
+        let index = match named.or_else(|| self.opened_to(flow)) {
             Some(index) => Ok(index),
             None => self.connect(flow, now),
         };
-        let put = index.and_then(|index| self.put(index, octets, owner, now));
+        let put = index.and_then(|index| self.put(index, (octets, port), owner, now));
         match put {
             Ok(()) => self.count(Counter::StreamMessagesOut),
             Err(error) => {
@@ -515,8 +523,10 @@ impl Streams {
         }
     }
 
-    /// Does what is due: at most `limit` connections. Says how many.
+    /// Does what is due: at most `limit` connections. Says how many. What connections have not written
+    /// that have ended is given to others.
     pub fn expire(&mut self, now: Instant, limit: usize) -> usize {
+        self.send_strays(now);
         let mut expired = 0;
         while expired < limit
             && let Some(index) = self.wheel.expire(now)
@@ -527,6 +537,7 @@ impl Streams {
             self.connection(index).due = NEVER;
             match self.overdue(index, now) {
                 Some(Counter::ConnectionsFailed) => self.fail(index, now),
+                Some(Counter::ClosedUnread) => self.give_up(index, Counter::ClosedUnread),
                 Some(why) => {
                     self.count(why);
                     self.shut(index);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::limits::{OUTBOX_OWNERS, OUTBOX_SIZE};
-use crate::packet::{Owner, SendError, Sent};
+use crate::packet::Owner;
 
 /// Octets in the order in which they leave, in a ring.
 #[derive(Debug)]
@@ -18,12 +18,35 @@ pub(super) struct Outbox {
     owners: VecDeque<Entry>,
 }
 
-/// A departure whose owner wants to know.
+/// A departure whose end matters: to its owner, or because it may leave elsewhere.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     start: u64,
-    end: u64,
-    owner: Owner,
+    len: u32,
+    /// The port that it goes to on another connection, should this one end; 0 where it does not.
+    port: u16,
+    owner: Option<Owner>,
+}
+
+impl Entry {
+    const NOTHING: Self = Self { start: 0, len: 0, port: 0, owner: None };
+
+    const fn end(self) -> u64 {
+        self.start + self.len as u64
+    }
+}
+
+/// A departure that its connection will not write any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    start: u64,
+    len: u32,
+    /// Some of it was written.
+    pub(super) is_begun: bool,
+    /// The port that it goes to instead; 0 where it goes nowhere.
+    pub(super) port: u16,
+    /// Who is to be told.
+    pub(super) owner: Option<Owner>,
 }
 
 impl Outbox {
@@ -31,8 +54,7 @@ impl Outbox {
     pub(super) fn new() -> Self {
         let mut octets: Box<[u8]> = core::iter::repeat_n(0, OUTBOX_SIZE).collect();
         octets.fill(0xFF);
-        let nobody = Entry { start: 0, end: 0, owner: Owner(0) };
-        let mut owners: VecDeque<_> = core::iter::repeat_n(nobody, OUTBOX_OWNERS).collect();
+        let mut owners: VecDeque<_> = core::iter::repeat_n(Entry::NOTHING, OUTBOX_OWNERS).collect();
         owners.clear();
         Self { octets, written: 0, put: 0, marked: 0, owners }
     }
@@ -57,22 +79,45 @@ impl Outbox {
         self.written >= self.marked
     }
 
-    /// Puts octets behind the others; `false` if there is no room.
-    pub(super) fn put(&mut self, octets: &[u8], owner: Option<Owner>) -> bool {
-        let room = OUTBOX_SIZE - usize::try_from(self.put - self.written).unwrap_or(OUTBOX_SIZE);
-        if octets.len() > room || self.owners.len() == OUTBOX_OWNERS {
+    /// Puts octets behind the others; `false` if there is no room. Should the connection end before,
+    /// they may go to `port` of the same host, if that is not 0.
+    pub(super) fn put(&mut self, octets: &[u8], port: u16, owner: Option<Owner>) -> bool {
+        let is_full = self.owners.len() == OUTBOX_OWNERS;
+        let Ok(len) = u32::try_from(octets.len()) else { return false };
+        if octets.len() > OUTBOX_SIZE - self.waiting() || (is_full && owner.is_some()) {
             return false;
         }
+        let start = self.put;
+        self.append(octets);
+        if !is_full && (port != 0 || owner.is_some()) {
+            self.owners.push_back(Entry { start, len, port, owner });
+        }
+        true
+    }
+
+    /// Puts in what another outbox had and its connection has not written. It goes nowhere else.
+    pub(super) fn put_left(&mut self, other: &Self, left: &Left) -> bool {
+        let Left { start: from, len, owner, .. } = *left;
+        if len as usize > OUTBOX_SIZE - self.waiting() || self.owners.len() == OUTBOX_OWNERS {
+            return false;
+        }
+        let start = self.put;
+        let at = place(from);
+        let first = (len as usize).min(OUTBOX_SIZE - at);
+        self.append(&other.octets[at..at + first]);
+        self.append(&other.octets[..len as usize - first]);
+        if owner.is_some() {
+            self.owners.push_back(Entry { start, len, port: 0, owner });
+        }
+        true
+    }
+
+    fn append(&mut self, octets: &[u8]) {
         let at = place(self.put);
         let first = octets.len().min(OUTBOX_SIZE - at);
         self.octets[at..at + first].copy_from_slice(&octets[..first]);
         self.octets[..octets.len() - first].copy_from_slice(&octets[first..]);
-        let start = self.put;
         self.put += octets.len() as u64;
-        if let Some(owner) = owner {
-            self.owners.push_back(Entry { start, end: self.put, owner });
-        }
-        true
     }
 
     /// What can be written next. It stays where it is until it is said to be written.
@@ -89,19 +134,31 @@ impl Outbox {
 
     /// An owner whose departure has been written.
     pub(super) fn pop_written(&mut self) -> Option<Owner> {
-        let first = self.owners.front()?;
-        if first.end > self.written {
-            return None;
+        while self.owners.front()?.end() <= self.written {
+            let entry = self.owners.pop_front()?;
+            if entry.owner.is_some() {
+                return entry.owner;
+            }
         }
-        self.owners.pop_front().map(|entry| entry.owner)
+        None
     }
 
-    /// An owner whose departure will not be written any more, and what is certain about it. `never` is
-    /// the reason when nothing of it was written.
-    pub(super) fn pop_unwritten(&mut self, never: SendError) -> Option<(Owner, Sent)> {
-        let entry = self.owners.pop_front()?;
-        let error = if entry.start >= self.written { never } else { SendError::Other(libc::EPIPE) };
-        Some((entry.owner, Err(error)))
+    /// A departure that will not be written any more, the first one first.
+    pub(super) fn pop_left(&mut self) -> Option<Left> {
+        let Entry { start, len, port, owner } = self.owners.pop_front()?;
+        Some(Left { start, len, is_begun: start < self.written, port, owner })
+    }
+
+    /// Whether something that was not begun may leave elsewhere.
+    pub(super) fn has_elsewhere(&self) -> bool {
+        self.owners.iter().any(|entry| entry.port != 0 && entry.start >= self.written)
+    }
+
+    /// Nothing leaves elsewhere any more.
+    pub(super) fn forget_elsewhere(&mut self) {
+        for entry in &mut self.owners {
+            entry.port = 0;
+        }
     }
 
     /// Forgets everything.

@@ -123,11 +123,13 @@ pub enum Bug {
     ShortWriteAsWhole,
     /// Two reads of one connection change places.
     ReadsSwapped,
+    /// A response whose connection has ended is not sent on another one.
+    GoneForGood,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::ReportTwice,
         Self::ReportLost,
         Self::BusyAsDelivered,
@@ -188,6 +190,7 @@ impl Bug {
         Self::TailOctetLost,
         Self::ShortWriteAsWhole,
         Self::ReadsSwapped,
+        Self::GoneForGood,
     ];
 
     /// Its name on the command line.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use roger::limits::{CONNECTIONS_TO_ONE_MAX, STREAM_RETRY_MS};
 use roger::packet::{ConnectionId, Endpoint, Flow, Owner, SendError, SocketId};
 use roger::session::stream::{Next, Order, Place, Streams};
 use roger::time::Instant;
@@ -55,6 +56,12 @@ pub(crate) struct Line {
     writes: bool,
     /// Closing was our idea.
     is_shut: bool,
+    /// We have opened it, or tried to.
+    is_ours: bool,
+    /// A write has failed, and not because it was called off.
+    is_broken: bool,
+    /// Since when nothing of it is left here.
+    closed: u64,
     parked: VecDeque<Parked>,
     heard: Vec<u8>,
     /// What the kernel holds that nobody takes.
@@ -82,6 +89,11 @@ struct Sending {
     ticket: Ticket,
     owner: Option<Owner>,
     is_told: bool,
+    /// Where it was to go, and since when.
+    flow: Flow,
+    at: u64,
+    /// The line that it was put on because it was to go back on that.
+    line: Option<usize>,
 }
 
 /// All connections there ever were.
@@ -136,6 +148,9 @@ impl Lines {
             reads: false,
             writes: false,
             is_shut: false,
+            is_ours: false,
+            is_broken: false,
+            closed: u64::MAX,
             parked: VecDeque::new(),
             heard: Vec::new(),
             stuck: 0,
@@ -471,10 +486,13 @@ impl World {
         self.workers[worker].streams = Some(streams);
         self.tell_all(worker, now)?;
         let mut at = next.map_or(u64::MAX, |next| next.0.max(now + MS / 10));
+        if is_busy {
+            at = now + MS / 10;
+        }
         for line in self.lines_of(worker) {
             let line = &self.lines.lines[line];
             let has_come = line.reads && (!line.came.is_empty() || line.came_end.is_some());
-            if has_come || !line.parked.is_empty() || is_busy {
+            if has_come || !line.parked.is_empty() {
                 at = now + MS / 10;
             } else if line.writes && line.window_until > now {
                 at = at.min(line.window_until);
@@ -537,7 +555,7 @@ impl World {
         let Lines { chance, faults, lines, at, .. } = &mut self.lines;
         let record = &mut lines[line];
         (record.index, record.id) = (Some(index), flow.connection);
-        (record.connects, record.is_open_there) = (true, false);
+        (record.connects, record.is_open_there, record.is_ours) = (true, false, true);
         at.insert((worker, index), line);
         let refused = !listens || chance.share(faults.refused);
         let unanswered = chance.share(faults.unanswered);
@@ -576,6 +594,7 @@ impl World {
         self.note(|| format!("line {line} is closed"));
         self.lines.at.remove(&(worker, index));
         let record = &mut self.lines.lines[line];
+        record.closed = now;
         if record.connects || record.reads || record.writes || !record.parked.is_empty() {
             return Err(format!("line {line} is closed although something runs"));
         }
@@ -643,7 +662,7 @@ impl World {
         };
         let unwritten = streams.unwritten(index);
         if !record.listens_there || chance.share(faults.write_error) {
-            record.writes = false;
+            (record.writes, record.is_broken) = (false, true);
             let error = chance.pick(&[32, 104, 105]);
             return streams.written(index, Err(error), Instant(now));
         }
@@ -684,8 +703,13 @@ impl World {
                 return Err(format!("{owner:?} is told twice"));
             }
             let (ticket, owner) = (sending.ticket, sending.owner);
+            let Sending { flow, at, line, .. } = *sending;
             if sent.is_err() {
                 self.note(|| format!("     a departure on a connection: {sent:?}"));
+            }
+            if sent.is_err_and(SendError::nothing_left) && !self.was_tried(worker, flow, line, at) {
+                let to = written(flow.remote);
+                return Err(format!("18.2.2: a response was not written, nor tried at {to}"));
             }
             self.on_told(now, ticket, sent);
             let said = match sent {
@@ -699,6 +723,30 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether a response that has not left on its own connection was tried at the port of its Via, or
+    /// need not be: what waits behind what the other end does not read is not.
+    fn was_tried(&self, worker: usize, flow: Flow, line: Option<usize>, since: u64) -> bool {
+        let is_here = |id: ConnectionId| usize::from(id.worker.0) == worker;
+        let is_broken = line.is_none_or(|line| self.lines.lines[line].is_broken);
+        if !flow.connection.is_some_and(is_here) || flow.remote.port == 0 || !is_broken {
+            return true;
+        }
+        let mut opened = self.lines.lines.iter().filter(|of| of.is_ours && of.worker == worker);
+        if opened.any(|of| of.remote == flow.remote && of.closed.saturating_add(RETRY) > since) {
+            return true;
+        }
+        let open = self.lines.at.range((worker, 0)..=(worker, u16::MAX)).map(|(_, line)| *line);
+        let to_one = |line: &usize| {
+            let line = &self.lines.lines[*line];
+            line.is_ours && line.remote.ip == flow.remote.ip
+        };
+        let places = self.swarm.tcp.as_ref().map_or(0, |tcp| usize::from(tcp.connections_max));
+        let has_outbox = self.workers[worker].streams.as_ref().is_some_and(Streams::has_outbox);
+        open.clone().count() + 2 >= places
+            || open.filter(to_one).count() >= CONNECTIONS_TO_ONE_MAX
+            || !has_outbox
     }
 
     /// Messages of a worker's connections, each with where it came from.
@@ -781,7 +829,12 @@ impl World {
     ) {
         let reuses = self.boundary.strikes(Bug::PlaceReused);
         let number = Owner(self.lines.sendings.len() as u64);
-        self.lines.sendings.push(Sending { ticket, owner, is_told: false });
+        let line = flow.connection.and_then(|id| self.lines.at.get(&(worker, id.index))).copied();
+        let line = line.filter(|line| self.lines.lines[*line].id == flow.connection);
+        self.lines.sendings.push(Sending { ticket, owner, is_told: false, flow, at: now, line });
+        if flow.connection.is_some() && self.boundary.strikes(Bug::GoneForGood) {
+            flow.remote.port = 0;
+        }
         let Some(streams) = &mut self.workers[worker].streams else { return };
         if reuses && let Some(id) = flow.connection {
             // Or the one beside it, where nobody has come yet.
@@ -847,6 +900,9 @@ fn follower(line: usize) -> String {
          Call-ID: smuggled{line}\r\nCSeq: 1 MESSAGE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
     )
 }
+
+/// How long after a failure it is not tried again, and what a turn takes.
+const RETRY: u64 = STREAM_RETRY_MS as u64 * MS + SECOND;
 
 /// ECONNRESET.
 const RESET: i32 = 104;

@@ -141,9 +141,9 @@ pub(crate) const fn listener_of(remote: Endpoint) -> usize {
     if remote.is_v4() { LISTENER_V4 } else { LISTENER_V6 }
 }
 
-/// How long it may take until it is known what becomes of a departure: nobody answers our connecting,
-/// or reads.
-pub(crate) const TOLD_AFTER: u64 = 13 * SECOND;
+/// How long it may take until it is known what becomes of a departure: nobody reads, the connection
+/// ends, nobody answers our connecting, and when somebody does, nobody reads.
+pub(crate) const TOLD_AFTER: u64 = 24 * SECOND;
 
 /// The longest standstill.
 pub(crate) const STALL_MAX: u64 = 120 * SECOND;

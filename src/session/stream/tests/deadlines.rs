@@ -146,7 +146,7 @@ fn a_read_that_is_parked() {
 fn reading_that_does_not_end() {
     let mut streams = streams(rules(4));
     let index = accepted(&mut streams, endpoint(1, 1), START);
-    streams.send(streams.flow(index), b"x", Some(Owner(1)), START);
+    streams.send(only(&streams, index), b"x", Some(Owner(1)), START);
     orders(&mut streams);
     streams.written(index, Err(libc::EPIPE), START);
     assert_eq!(told(&mut streams), [(1, Err(SendError::NotWritten))]);

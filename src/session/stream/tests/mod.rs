@@ -9,6 +9,7 @@
 
 mod attack;
 mod deadlines;
+mod elsewhere;
 mod limits;
 mod names;
 mod outbox;
@@ -87,6 +88,12 @@ pub(super) fn accepted(streams: &mut Streams, from: Endpoint, now: Instant) -> u
     let index = streams.accept(from, [0; 16], SocketId(1), now).unwrap();
     assert_eq!(orders(streams), [Order::Read(index)]);
     index
+}
+
+/// The connection, and nowhere else should it end.
+pub(super) fn only(streams: &Streams, index: u16) -> Flow {
+    let flow = streams.flow(index);
+    Flow { remote: Endpoint { port: 0, ..flow.remote }, ..flow }
 }
 
 /// We connect to somebody, who does not answer yet.

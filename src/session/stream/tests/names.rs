@@ -10,7 +10,7 @@ fn a_place_is_given_away_after_its_close() {
     let index = accepted(&mut streams, endpoint(1, 1), START);
     let old = streams.flow(index).connection;
     let mut reader = Reader::default();
-    streams.send(streams.flow(index), b"x", Some(Owner(1)), START);
+    streams.send(only(&streams, index), b"x", Some(Owner(1)), START);
     reader.park(&mut streams, index, b"GET / HTTP/1.1\r\n\r\n", START);
     reader.park(&mut streams, index, b"more", START);
     reader.burst(&mut streams, index, 1, START);
@@ -120,7 +120,7 @@ fn what_was_read_before_the_end_is_taken() {
 fn what_has_come_is_read_after_a_write_has_failed() {
     let mut streams = streams(rules(4));
     let index = accepted(&mut streams, endpoint(1, 1), START);
-    streams.send(streams.flow(index), b"answer", Some(Owner(1)), START);
+    streams.send(only(&streams, index), b"answer", Some(Owner(1)), START);
     orders(&mut streams);
     streams.written(index, Err(libc::EPIPE), START);
     assert_eq!(told(&mut streams), [(1, Err(SendError::NotWritten))]);

@@ -11,7 +11,7 @@ fn departures() -> Vec<Vec<u8>> {
 /// were written, one write after the other.
 fn half_written(streams: &mut Streams, written: usize) -> u16 {
     let index = accepted(streams, endpoint(1, 1), START);
-    let flow = streams.flow(index);
+    let flow = only(streams, index);
     for (owner, octets) in (0..).zip(departures()) {
         streams.send(flow, &octets, Some(Owner(owner)), START);
     }
@@ -171,7 +171,7 @@ fn an_outbox_has_an_end() {
         let octets = vec![b'x'; len];
         let fit = (OUTBOX_SIZE / len).min(OUTBOX_OWNERS);
         for owner in 0..=fit as u64 {
-            streams.send(streams.flow(index), &octets, Some(Owner(owner)), START);
+            streams.send(only(&streams, index), &octets, Some(Owner(owner)), START);
         }
         assert_eq!(told(&mut streams), [(fit as u64, Err(SendError::NotWritten))]);
         assert_eq!(orders(&mut streams), [Order::Write(index), Order::Shut(index)]);

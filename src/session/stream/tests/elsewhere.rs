@@ -1,0 +1,205 @@
+//! What a connection had to write when it ended leaves on another one, once.
+
+use super::*;
+
+const PORT: u16 = 5062;
+
+/// An accepted connection, and where answers on it go: to the port of their Via, should it end.
+fn asked(streams: &mut Streams) -> (u16, Flow) {
+    let index = accepted(streams, endpoint(1, 40_000), START);
+    let flow = streams.flow(index);
+    (index, Flow { remote: endpoint(1, PORT), ..flow })
+}
+
+/// The connection that is being opened to there.
+fn opened(streams: &mut Streams) -> u16 {
+    streams.expire(START, 8);
+    let [Order::Connect(index)] = orders(streams)[..] else { panic!("another connection") };
+    assert_eq!(streams.flow(index).remote, endpoint(1, PORT));
+    assert_eq!(streams.flow(index).socket, SocketId(1));
+    index
+}
+
+#[test]
+fn what_was_not_begun_leaves_on_another_connection() {
+    let all: Vec<Vec<u8>> = (0..4).map(|number| message(number, 90 * number)).collect();
+    let len = all.concat().len();
+    let mut streams = streams(rules(4));
+    for written in 0..len {
+        let (index, flow) = asked(&mut streams);
+        for (owner, octets) in (0..).zip(&all) {
+            // Of the third one nobody is told.
+            let owner = (owner != 2).then_some(Owner(owner));
+            streams.send(flow, octets, owner, START);
+        }
+        if written > 0 {
+            streams.written(index, Ok(written), START);
+        }
+        orders(&mut streams);
+        streams.written(index, Err(libc::EPIPE), START);
+        streams.read_ended(index, Err(libc::ECONNRESET));
+        assert_eq!(orders(&mut streams), [Order::Close(index)]);
+        let mut start = 0;
+        let mut rest: Vec<u8> = Vec::new();
+        let (mut before, mut behind) = (Vec::new(), Vec::new());
+        for (owner, octets) in (0..).zip(&all) {
+            let end = start + octets.len();
+            if end <= written {
+                before.push((owner, Ok(())));
+            } else if start < written {
+                before.push((owner, Err(SendError::Other(libc::EPIPE))));
+            } else {
+                rest.extend(octets);
+                behind.push((owner, Ok(())));
+            }
+            start = end;
+        }
+        before.retain(|(owner, _)| *owner != 2);
+        behind.retain(|(owner, _)| *owner != 2);
+        if rest.is_empty() {
+            // The last one was begun.
+            assert_eq!(told(&mut streams), before);
+            assert_empty(&streams);
+            continue;
+        }
+        assert!(streams.is_busy(), "a driver must not sleep now");
+        let other = opened(&mut streams);
+        assert_eq!(told(&mut streams), before, "{written}");
+        streams.connected(other, Ok([0; 16]), START);
+        assert_eq!(orders(&mut streams), [Order::Read(other), Order::Write(other)]);
+        assert_eq!(streams.unwritten(other), rest, "{written}");
+        streams.written(other, Ok(rest.len()), START);
+        assert_eq!(told(&mut streams), behind, "{written}");
+        assert!(counted(&streams, Counter::ResponsesMoved) > 0);
+        streams.read_ended(other, Ok(()));
+        assert_eq!(orders(&mut streams), [Order::Close(other)]);
+        assert_empty(&streams);
+    }
+}
+
+/// Whether an error of reading or of writing says that it has ended, and whether a write runs.
+#[test]
+fn whatever_tells_that_it_has_ended() {
+    let mut streams = streams(rules(4));
+    let (index, flow) = asked(&mut streams);
+    streams.send(flow, b"answer", Some(Owner(1)), START);
+    assert_eq!(orders(&mut streams), [Order::Write(index)]);
+    streams.read_ended(index, Err(libc::ECONNRESET));
+    assert_eq!(orders(&mut streams), [Order::Shut(index)]);
+    streams.expire(START, 8);
+    assert!(!streams.is_busy(), "the write may still go well");
+    streams.written(index, Err(libc::ECANCELED), START);
+    assert_eq!(orders(&mut streams), [Order::Close(index)]);
+    let other = opened(&mut streams);
+    streams.connected(other, Ok([0; 16]), START);
+    assert_eq!(streams.unwritten(other), b"answer");
+}
+
+/// One that is there already is as good, and keeps its own order.
+#[test]
+fn it_joins_what_goes_there_already() {
+    let mut streams = streams(rules(4));
+    let (index, flow) = asked(&mut streams);
+    let other = connecting(&mut streams, endpoint(1, PORT), 7, START);
+    streams.send(flow, b"answer", Some(Owner(1)), START);
+    orders(&mut streams);
+    streams.written(index, Err(libc::EPIPE), START);
+    streams.expire(START, 8);
+    assert_eq!(orders(&mut streams), []);
+    streams.connected(other, Ok([0; 16]), START);
+    assert_eq!(streams.unwritten(other), b"firstanswer");
+}
+
+#[test]
+fn it_is_moved_once() {
+    let mut streams = streams(rules(4));
+    let (index, flow) = asked(&mut streams);
+    streams.send(flow, b"answer", Some(Owner(1)), START);
+    orders(&mut streams);
+    streams.written(index, Err(libc::EPIPE), START);
+    let other = opened(&mut streams);
+    streams.connected(other, Ok([0; 16]), START);
+    orders(&mut streams);
+    streams.written(other, Err(libc::EPIPE), START);
+    streams.expire(START, 8);
+    assert_eq!(told(&mut streams), [(1, Err(SendError::NotWritten))]);
+    assert_eq!((orders(&mut streams), streams.outboxes_free.len()), (vec![], OUTBOXES));
+}
+
+#[test]
+fn nobody_listens_there() {
+    let mut streams = streams(rules(4));
+    let (index, flow) = asked(&mut streams);
+    streams.send(flow, b"answer", Some(Owner(1)), START);
+    streams.send(Flow { remote: endpoint(1, 0), ..flow }, b"nowhere", Some(Owner(2)), START);
+    orders(&mut streams);
+    streams.written(index, Err(libc::EPIPE), START);
+    let other = opened(&mut streams);
+    assert_eq!(told(&mut streams), [(2, Err(SendError::NotWritten))]);
+    streams.connected(other, Err(libc::ECONNREFUSED), START);
+    assert_eq!(told(&mut streams), [(1, Err(SendError::NoConnection))]);
+}
+
+/// Whoever has not read on one connection is not written to on another one.
+#[test]
+fn who_does_not_read_is_not_tried_again() {
+    let give_up: [fn(&mut Streams, u16, Flow); 2] = [
+        |streams, _, _| {
+            streams.expire(at(crate::limits::STREAM_STALLED_MS), 8);
+        },
+        |streams, _, flow| {
+            let big = vec![b'x'; OUTBOX_SIZE];
+            streams.send(flow, &big, None, START);
+        },
+    ];
+    for give_up in give_up {
+        let mut streams = streams(rules(4));
+        let (index, flow) = asked(&mut streams);
+        streams.send(flow, b"answer", Some(Owner(1)), START);
+        assert_eq!(orders(&mut streams), [Order::Write(index)]);
+        give_up(&mut streams, index, flow);
+        assert_eq!(counted(&streams, Counter::ClosedUnread), 1);
+        assert_eq!(orders(&mut streams), [Order::Shut(index)]);
+        streams.written(index, Err(libc::ECANCELED), START);
+        streams.read_ended(index, Err(libc::ECANCELED));
+        streams.expire(START, 8);
+        assert_eq!(orders(&mut streams), [Order::Close(index)]);
+        assert_eq!(told(&mut streams), [(1, Err(SendError::NotWritten))]);
+        assert_empty(&streams);
+    }
+}
+
+/// Without an outbox or a place nothing is opened.
+#[test]
+fn there_is_no_room_for_another() {
+    let mut streams = streams(rules(200));
+    let (index, flow) = asked(&mut streams);
+    streams.send(flow, b"answer", Some(Owner(1)), START);
+    orders(&mut streams);
+    for _ in 1..OUTBOXES {
+        let other = accepted(&mut streams, endpoint(2, 1), START);
+        streams.send(streams.flow(other), b"answer", None, START);
+        orders(&mut streams);
+    }
+    streams.written(index, Err(libc::EPIPE), START);
+    streams.expire(START, 8);
+    assert_eq!(told(&mut streams), [(1, Err(SendError::NotWritten))]);
+    assert_eq!((orders(&mut streams), streams.outboxes_free.len()), (vec![], 1));
+
+    let mut streams = super::streams(rules(1));
+    let (index, flow) = {
+        // The only place there is.
+        let other = connecting(&mut streams, endpoint(9, 9), 0, START);
+        streams.connected(other, Ok([0; 16]), START);
+        streams.written(other, Ok(5), START);
+        orders(&mut streams);
+        told(&mut streams);
+        (other, Flow { remote: endpoint(9, PORT), ..streams.flow(other) })
+    };
+    streams.send(flow, b"answer", Some(Owner(1)), START);
+    orders(&mut streams);
+    streams.written(index, Err(libc::EPIPE), START);
+    streams.expire(START, 8);
+    assert_eq!(told(&mut streams), [(1, Err(SendError::NoConnection))]);
+    assert_eq!(orders(&mut streams), []);
+}
