@@ -21,7 +21,7 @@ const _: () = {
     assert!(FAMILY_V6 as i32 == libc::AF_INET6);
 };
 
-/// A `sockaddr_in` or `sockaddr_in6` in memory that the kernel reads.
+/// A `sockaddr_in` or `sockaddr_in6` in memory that the kernel reads or writes.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(4))]
 pub(super) struct Name(pub(super) [u8; NAME_SIZE]);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
+use super::address;
 use super::carrier::{Carried, Carrier, Wanted};
 use super::driver::Event;
 use super::receive::NOTHING;
@@ -238,20 +239,21 @@ impl Connections {
         Some(index)
     }
 
-    /// The same of a connection whose ends the kernel has to be asked for.
+    /// The same of a connection that the kernel has just accepted from `name`: of one that has been
+    /// reset since, it says so at that moment only.
     pub(super) fn accepted_from(
         &mut self,
         file: OwnedFd,
         socket: SocketId,
-        remote: Option<Endpoint>,
+        name: &[u8],
         now: Instant,
     ) -> Option<u16> {
         let stream = Socket::from(file);
-        let remote = match remote {
-            Some(remote) => remote,
-            None => stream.peer_addr().ok()?.as_socket()?.into(),
+        let local = stream.local_addr().ok().and_then(|local| local.as_socket());
+        let (Some(remote), Some(local)) = (address::read(name), local) else {
+            self.count(Counter::AcceptErrors);
+            return None;
         };
-        let local = stream.local_addr().ok()?.as_socket()?;
         prepare(&stream);
         self.accepted(stream.into(), (socket, remote, ip_octets(local.ip())), now)
     }

@@ -390,6 +390,8 @@ fn responses_are_read_while_requests_wait() {
     let address = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        // Whoever has not read by then never will: the run ends with what it lacks.
+        stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
         let (mut octets, mut rest) = (vec![0; 65_536], Vec::new());
         let padding = "x".repeat(4_000);
         while let Ok(len @ 1..) = stream.read(&mut octets) {

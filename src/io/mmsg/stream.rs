@@ -1,6 +1,5 @@
 //! Connections on epoll: what is ready is read, and what there is to write is written at once.
 
-use core::ptr;
 use core::slice;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -8,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use super::errno;
 use crate::io::address::Name;
 use crate::io::driver::Event;
+use crate::io::len_u32;
 use crate::io::memory::Mapping;
 use crate::io::stream::{Connections, Parked, own};
 use crate::limits::{ACCEPTS_PER_TURN, STREAM_READ_SIZE, STREAM_READS};
@@ -294,11 +294,14 @@ impl Lines {
         let listener = self.connections.listeners().find(|(id, _)| *id == socket);
         let Some((_, listener)) = listener else { return };
         for _ in 0..ACCEPTS_PER_TURN {
-            let (name, len) = (ptr::null_mut(), ptr::null_mut());
-            // SAFETY: no address is asked for.
-            let fd = unsafe { libc::accept4(listener, name, len, libc::SOCK_CLOEXEC) };
+            let mut name = Name::EMPTY;
+            let mut len = len_u32(name.0.len());
+            let at_name = name.0.as_mut_ptr().cast();
+            // SAFETY: the name has room for so many octets, and both are written within the call.
+            let fd = unsafe { libc::accept4(listener, at_name, &raw mut len, libc::SOCK_CLOEXEC) };
             if fd >= 0 {
-                self.connections.accepted_from(own(fd), socket, None, at);
+                let name = &name.0[..(len as usize).min(name.0.len())];
+                self.connections.accepted_from(own(fd), socket, name, at);
                 continue;
             }
             match errno() {

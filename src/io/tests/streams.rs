@@ -93,6 +93,21 @@ fn what_came_before_the_end_is_taken_before_the_end() {
     }
 }
 
+/// It lies in the queue of its listener with its end already there.
+#[test]
+fn who_is_gone_before_he_is_accepted_is_a_connection_that_was_reset() {
+    for choice in choices() {
+        let (mut worker, address) = listening(choice, rules());
+        let peer = TcpStream::connect(address).unwrap();
+        socket2::SockRef::from(&peer).set_linger(Some(core::time::Duration::ZERO)).unwrap();
+        drop(peer);
+        worker.run_until("his end", |worker| worker.count(Counter::ConnectionsReset) == 1);
+        assert_eq!(worker.count(Counter::ConnectionsAccepted), 1, "{choice:?}");
+        assert_eq!(worker.count(Counter::ConnectionsOpen), 0, "{choice:?}");
+        assert_eq!(worker.count(Counter::AcceptErrors), 0, "{choice:?}");
+    }
+}
+
 #[test]
 fn one_connection_is_opened_for_all_that_goes_to_one_place() {
     for choice in choices() {

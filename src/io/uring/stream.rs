@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 use io_uring::{cqueue, opcode, squeue, types};
 
 use super::{Completion, Uring};
-use crate::io::address::{self, NAME_SIZE, Name};
+use crate::io::address::{NAME_SIZE, Name};
 use crate::io::buffers::{Buffers, Group};
 use crate::io::driver::Event;
 use crate::io::len_u32;
@@ -258,9 +258,7 @@ impl Lines {
             return;
         }
         let len = (accept.name_len as usize).min(accept.name.len());
-        let remote = address::read(&accept.name[..len]);
-        let socket = accept.socket;
-        self.connections.accepted_from(own(result), socket, remote, at);
+        self.connections.accepted_from(own(result), accept.socket, &accept.name[..len], at);
     }
 
     fn on_read(&mut self, index: u16, completion: &Completion, at: Instant) {

@@ -1,10 +1,13 @@
 //! Completions that the kernel gives rarely or never, made by hand.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 
 use super::*;
-use crate::io::{SocketSpec, bind};
+use crate::id::WorkerId;
+use crate::io::{SocketSpec, StreamSocket, bind, listen};
 use crate::packet::{Departure, Flow, Owner, Purse};
+use crate::session::stream::Rules;
 
 struct Rig {
     uring: Uring,
@@ -31,6 +34,25 @@ impl Rig {
 
     fn count(&self, counter: Counter) -> u64 {
         self.tally.counters.read(counter)
+    }
+
+    /// With connections of the second socket, which listens there.
+    fn with_streams() -> Option<(Self, SocketAddr)> {
+        let mut rig = Self::new()?;
+        let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let sockets = vec![StreamSocket::Tcp { listener: Some(listener), address }];
+        let rules = Rules {
+            connections_max: 8,
+            per_source_max: 8,
+            strangers: true,
+            ..Rules::closed(WorkerId(0))
+        };
+        let connections = Connections::open(1, sockets, rules, &rig.tally, clock::now()).unwrap();
+        let submitter = rig.uring.ring.submitter();
+        let lines = Lines::new(&submitter, connections.unwrap()).unwrap();
+        rig.uring.lines = Some(Box::new(lines));
+        Some((rig, address))
     }
 
     /// A departure of five octets that is in the driver's hands, but not in the kernel's.
@@ -179,6 +201,37 @@ fn each_end_of_a_receive_is_counted_and_it_is_armed_again() {
         }
         assert!(rig.uring.armed[0]);
     }
+}
+
+#[test]
+fn a_read_that_has_found_no_buffer_is_begun_again() {
+    let Some((mut rig, address)) = Rig::with_streams() else { return };
+    let mut peer = TcpStream::connect(address).unwrap();
+    while rig.count(Counter::ConnectionsAccepted) == 0 {
+        rig.uring.wait(Some(10_000_000));
+        rig.reap();
+    }
+    // The read that the kernel has is cancelled first, so that there is never a second one.
+    let read = Token::Read(0).encode();
+    let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::user_data(read));
+    rig.uring.push(&cancel.build().user_data(Token::Cancel.encode()));
+    let mut is_cancelled = false;
+    while !is_cancelled {
+        rig.uring.enter_and_wait(None);
+        while let Some(completion) = rig.uring.ring.completion().next() {
+            is_cancelled |= completion.user_data() == read;
+        }
+    }
+    rig.complete(read, -libc::ENOBUFS, 0);
+    assert_eq!(rig.count(Counter::ReceiveNoBuffers), 1);
+    peer.write_all(b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 0\r\n\r\n").unwrap();
+    for _ in 0..300 {
+        if rig.count(Counter::StreamMessagesIn) == 0 {
+            rig.uring.wait(Some(10_000_000));
+            rig.reap();
+        }
+    }
+    assert_eq!(rig.count(Counter::StreamMessagesIn), 1);
 }
 
 #[test]
