@@ -444,6 +444,9 @@ impl Connections {
     }
 }
 
+/// How long nobody is accepted when that has failed, in milliseconds.
+pub(super) const ACCEPT_PAUSE_MS: u32 = 100;
+
 /// Carried connections that are looked at in one turn.
 const CARRIED_PER_TURN: usize = 8;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::load::generator;
 use crate::load::generator::audit::Audit;
+use crate::load::generator::summary::by_status;
 use crate::load::summary::{FAULTS_NAMED_MAX, Quantiles, Summary};
 
 /// The messages over connections.
@@ -39,8 +40,10 @@ impl TrunkRecords<'_> {
         let Self { ends, verdicts } = self;
         let nothing = Audit::default();
         let audit = ends.audit.as_ref().unwrap_or(&nothing);
-        let responses: BTreeMap<u16, u64> =
-            ends.sender.as_ref().map_or_else(BTreeMap::new, |side| side.responses.clone());
+        let responses: BTreeMap<u16, u64> = ends
+            .sender
+            .as_ref()
+            .map_or_else(BTreeMap::new, |side| by_status(&side.counts.responses));
         let told: u64 = verdicts.values().sum();
         let delivered = verdicts.get(&'D').copied().unwrap_or_default();
         let successes: u64 = responses.range(200..300).map(|(_, count)| *count).sum();

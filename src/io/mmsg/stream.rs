@@ -9,7 +9,7 @@ use crate::io::address::Name;
 use crate::io::driver::Event;
 use crate::io::len_u32;
 use crate::io::memory::Mapping;
-use crate::io::stream::{Connections, Parked, own};
+use crate::io::stream::{ACCEPT_PAUSE_MS, Connections, Parked, own};
 use crate::limits::{ACCEPTS_PER_TURN, STREAM_READ_SIZE, STREAM_READS};
 use crate::metrics::Counter;
 use crate::packet::{Departures, SocketId};
@@ -46,9 +46,6 @@ const EVENTS: u8 = 64;
 
 /// Set in the data of an event of a listener.
 const LISTENER: u64 = 1 << 32;
-
-/// How long nobody is accepted when that has failed, in milliseconds.
-const ACCEPT_PAUSE_MS: u32 = 100;
 
 impl Lines {
     pub(super) fn new(connections: Connections) -> io::Result<Self> {

@@ -20,10 +20,12 @@ use core::net::SocketAddr;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-use super::{Choice, Driver, Event, Polling, SocketSpec, Sockets, bind};
+use super::{Choice, Driver, Event, Polling, SocketSpec, Sockets, StreamSocket, bind, listen};
+use crate::id::WorkerId;
 use crate::limits::BURST_SIZE;
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Departure, Departures, Endpoint, Flow, JournalSeq, Owner, Purse, Sent};
+use crate::session::stream::Rules;
 use crate::time::Instant;
 
 /// A datagram as it was handed over.
@@ -81,6 +83,36 @@ fn spec(address: &str) -> SocketSpec {
         receive_buffer: 0,
         send_buffer: 0,
     }
+}
+
+/// A worker that listens for connections, and where.
+fn listening(choice: Choice, connections_max: u16) -> (Worker, SocketAddr) {
+    listening_at(LOCALHOST_V4, choice, connections_max)
+}
+
+fn listening_at(at: &str, choice: Choice, connections_max: u16) -> (Worker, SocketAddr) {
+    let rules = Rules {
+        worker: WorkerId(3),
+        connections_max,
+        per_source_max: connections_max,
+        known: Box::new([]),
+        strangers: true,
+        idle_ms: 60_000,
+    };
+    let listener = listen(at.parse().unwrap(), false).unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = StreamSocket::Tcp { listener: Some(listener), address };
+    let sockets = Sockets { datagrams: Vec::new(), streams: vec![socket], rules };
+    (Worker::new(choice, sockets), address)
+}
+
+/// A message as it comes on a connection.
+fn message(number: usize) -> Vec<u8> {
+    format!(
+        "MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP c;branch=z9hG4bK{number}\r\n\
+         Content-Length: 5\r\n\r\nhello"
+    )
+    .into_bytes()
 }
 
 fn address(socket: &UdpSocket) -> SocketAddr {

@@ -1,47 +1,17 @@
 //! Connections: accepted and opened, read and written, and ended in every way.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
-use super::{LOCALHOST_V4, Worker, choices};
+use super::{LOCALHOST_V4, choices, listening, message};
 use crate::id::WorkerId;
-use crate::io::{Choice, Sockets, StreamSocket, listen};
 use crate::metrics::Counter;
 use crate::packet::{Flow, Owner, SendError, SocketId};
-use crate::session::stream::Rules;
-
-fn rules() -> Rules {
-    Rules {
-        worker: WorkerId(3),
-        connections_max: 64,
-        per_source_max: 32,
-        known: Box::new([]),
-        strangers: true,
-        idle_ms: 60_000,
-    }
-}
-
-/// A worker that listens, and where.
-fn listening(choice: Choice, rules: Rules) -> (Worker, SocketAddr) {
-    let listener = listen(LOCALHOST_V4.parse().unwrap(), false).unwrap();
-    let address = listener.local_addr().unwrap();
-    let socket = StreamSocket::Tcp { listener: Some(listener), address };
-    let sockets = Sockets { datagrams: Vec::new(), streams: vec![socket], rules };
-    (Worker::new(choice, sockets), address)
-}
-
-fn message(number: usize) -> Vec<u8> {
-    format!(
-        "MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP c;branch=z9hG4bK{number}\r\n\
-         Content-Length: 5\r\n\r\nhello"
-    )
-    .into_bytes()
-}
 
 #[test]
 fn messages_come_whole_however_they_are_cut() {
     for choice in choices() {
-        let (mut worker, address) = listening(choice, rules());
+        let (mut worker, address) = listening(choice, 64);
         let mut peer = TcpStream::connect(address).unwrap();
         peer.set_nodelay(true).unwrap();
         let whole: Vec<u8> = (0..100).flat_map(message).collect();
@@ -83,7 +53,7 @@ fn messages_come_whole_however_they_are_cut() {
 #[test]
 fn what_came_before_the_end_is_taken_before_the_end() {
     for choice in choices() {
-        let (mut worker, address) = listening(choice, rules());
+        let (mut worker, address) = listening(choice, 64);
         let mut peer = TcpStream::connect(address).unwrap();
         let whole: Vec<u8> = (0..70).flat_map(message).collect();
         peer.write_all(&whole).unwrap();
@@ -97,7 +67,7 @@ fn what_came_before_the_end_is_taken_before_the_end() {
 #[test]
 fn who_is_gone_before_he_is_accepted_is_a_connection_that_was_reset() {
     for choice in choices() {
-        let (mut worker, address) = listening(choice, rules());
+        let (mut worker, address) = listening(choice, 64);
         let peer = TcpStream::connect(address).unwrap();
         socket2::SockRef::from(&peer).set_linger(Some(core::time::Duration::ZERO)).unwrap();
         drop(peer);
@@ -111,7 +81,7 @@ fn who_is_gone_before_he_is_accepted_is_a_connection_that_was_reset() {
 #[test]
 fn one_connection_is_opened_for_all_that_goes_to_one_place() {
     for choice in choices() {
-        let (mut worker, _) = listening(choice, rules());
+        let (mut worker, _) = listening(choice, 64);
         let peer = TcpListener::bind(LOCALHOST_V4).unwrap();
         let flow = Flow::to(peer.local_addr().unwrap().into(), SocketId(0));
         for number in 0..20 {
@@ -145,7 +115,7 @@ fn one_connection_is_opened_for_all_that_goes_to_one_place() {
 #[test]
 fn what_cannot_be_connected_to_was_sent_nothing() {
     for choice in choices() {
-        let (mut worker, _) = listening(choice, rules());
+        let (mut worker, _) = listening(choice, 64);
         let nobody = TcpListener::bind(LOCALHOST_V4).unwrap().local_addr().unwrap();
         let flow = Flow::to(nobody.into(), SocketId(0));
         for number in 0..3 {
@@ -165,7 +135,7 @@ fn what_cannot_be_connected_to_was_sent_nothing() {
 #[test]
 fn who_does_not_read_is_not_waited_for() {
     for choice in choices() {
-        let (mut worker, address) = listening(choice, rules());
+        let (mut worker, address) = listening(choice, 64);
         let mut peer = TcpStream::connect(address).unwrap();
         peer.write_all(&message(0)).unwrap();
         worker.run_until("a message", |worker| worker.got.len() == 1);
@@ -190,7 +160,7 @@ fn who_does_not_read_is_not_waited_for() {
 #[test]
 fn who_does_not_read_is_not_read_from_and_others_are() {
     for choice in choices() {
-        let (mut worker, address) = listening(choice, rules());
+        let (mut worker, address) = listening(choice, 64);
         let mut peer = TcpStream::connect(address).unwrap();
         peer.write_all(&message(0)).unwrap();
         worker.run_until("a message", |worker| worker.got.len() == 1);
@@ -234,7 +204,7 @@ fn who_does_not_read_is_not_read_from_and_others_are() {
 #[test]
 fn what_a_server_does_not_read_goes_elsewhere_and_the_rest_is_written() {
     for choice in choices() {
-        let (mut worker, _) = listening(choice, rules());
+        let (mut worker, _) = listening(choice, 64);
         let server = TcpListener::bind(LOCALHOST_V4).unwrap();
         let flow = Flow::to(server.local_addr().unwrap().into(), SocketId(0));
         let big = vec![b'x'; 9_000];

@@ -3,41 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use super::{LOCALHOST_V4, Worker, choices, families};
-use crate::id::WorkerId;
-use crate::io::{Choice, Sockets, StreamSocket, listen};
+use super::{LOCALHOST_V4, Worker, choices, families, listening, listening_at, message};
 use crate::limits::OUTBOXES;
 use crate::metrics::Counter;
 use crate::packet::{Flow, SocketId};
-use crate::session::stream::Rules;
-
-fn listening(choice: Choice, connections_max: u16) -> (Worker, SocketAddr) {
-    listening_at(LOCALHOST_V4, choice, connections_max)
-}
-
-fn listening_at(at: &str, choice: Choice, connections_max: u16) -> (Worker, SocketAddr) {
-    let rules = Rules {
-        worker: WorkerId(0),
-        connections_max,
-        per_source_max: connections_max,
-        known: Box::new([]),
-        strangers: true,
-        idle_ms: 60_000,
-    };
-    let listener = listen(at.parse().unwrap(), false).unwrap();
-    let address = listener.local_addr().unwrap();
-    let socket = StreamSocket::Tcp { listener: Some(listener), address };
-    let sockets = Sockets { datagrams: Vec::new(), streams: vec![socket], rules };
-    (Worker::new(choice, sockets), address)
-}
-
-fn message(number: usize) -> Vec<u8> {
-    format!(
-        "MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP c;branch=z9hG4bK{number}\r\n\
-         Content-Length: 5\r\n\r\nhello"
-    )
-    .into_bytes()
-}
 
 /// So many connections, each with the flow of the message that came on it.
 fn connected(worker: &mut Worker, address: SocketAddr, count: usize) -> Vec<(TcpStream, Flow)> {

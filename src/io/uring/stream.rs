@@ -15,7 +15,7 @@ use crate::io::address::{NAME_SIZE, Name};
 use crate::io::buffers::{Buffers, Group};
 use crate::io::driver::Event;
 use crate::io::len_u32;
-use crate::io::stream::{Connections, Parked, own};
+use crate::io::stream::{ACCEPT_PAUSE_MS, Connections, Parked, own};
 use crate::io::token::Token;
 use crate::limits::{ACCEPTS_PER_TURN, STREAM_READ_SIZE, STREAM_READS};
 use crate::metrics::Counter;
@@ -49,9 +49,6 @@ struct Accept {
     name_len: libc::socklen_t,
     is_armed: bool,
 }
-
-/// How long nobody is accepted when that has failed, in milliseconds.
-const ACCEPT_PAUSE_MS: u32 = 100;
 
 impl Lines {
     pub(super) fn new(

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
+
 use crate::io::{Driver, Event, Polling, Sockets};
 use crate::limits::BURST_SIZE;
 use crate::load::generator::message::Search;
@@ -12,6 +14,7 @@ use crate::load::generator::mix::Answer;
 use crate::load::generator::plan::Plan;
 use crate::load::generator::record::Seen;
 use crate::load::generator::reply::{self, Said};
+use crate::load::generator::summary::statuses;
 use crate::load::generator::thread::{Cost, Meter, Opened, Orders, Ready, Stop, pin};
 use crate::load::generator::window::Window;
 use crate::metrics::Tally;
@@ -30,13 +33,14 @@ pub struct Watch {
 }
 
 /// What came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Counts {
     /// MESSAGE requests of this run, or of anybody where no run is played here; repeated ones too.
     pub requests: u64,
     /// Requests that brought a message again in the same transaction.
     pub repeats: u64,
     /// Responses that left, by status.
+    #[serde(serialize_with = "statuses")]
     pub responses: Box<[u64]>,
     /// Requests that were left without an answer because the plan says so.
     pub silent: u64,

@@ -4,7 +4,7 @@
 
 use core::fmt::Write as _;
 
-use crate::load::generator::summary::{Latency, Summary, float};
+use crate::load::generator::summary::{Latency, Summary, by_status, float};
 use crate::load::generator::thread::Cost;
 use crate::load::table::{Paint, grouped};
 
@@ -17,14 +17,15 @@ impl Summary {
             self.latencies(&mut text, paint);
             self.said(&mut text, paint);
         } else if let Some(answerer) = &self.answerer {
-            let statuses = answerer.responses.iter();
+            let statuses = by_status(&answerer.counts.responses);
+            let statuses = statuses.iter();
             let statuses: Vec<String> =
                 statuses.map(|(status, count)| format!("{status}: {}", grouped(*count))).collect();
             let _ = writeln!(
                 text,
                 "requests {}   left unanswered {}   ({})",
-                grouped(answerer.requests),
-                grouped(answerer.silent),
+                grouped(answerer.counts.requests),
+                grouped(answerer.counts.silent),
                 statuses.join(", ")
             );
         }
@@ -148,13 +149,13 @@ impl Summary {
             grouped(self.socket_drops),
             grouped(self.strays())
         );
-        if let Some(sender) = self.sender.as_ref().filter(|sender| sender.unreachable > 0) {
-            let count = grouped(sender.unreachable);
+        if let Some(sender) = self.sender.as_ref().filter(|sender| sender.counts.unreachable > 0) {
+            let count = grouped(sender.counts.unreachable);
             let said = format!("ICMP said {count} times that {} is unreachable", self.target);
             let _ = writeln!(text, "{}", paint.bad(&said));
         }
-        if let Some(sender) = self.sender.as_ref().filter(|sender| sender.unwritten > 0) {
-            let count = grouped(sender.unwritten);
+        if let Some(sender) = self.sender.as_ref().filter(|sender| sender.counts.unwritten > 0) {
+            let count = grouped(sender.counts.unwritten);
             let said = format!("{count} times a message could not be written to a connection");
             let _ = writeln!(text, "{}", paint.bad(&said));
         }
@@ -163,7 +164,7 @@ impl Summary {
             costs.push(cost("sender", &sender.cost, self.messages));
         }
         if let Some(answerer) = &self.answerer {
-            costs.push(cost("answerer", &answerer.cost, answerer.requests));
+            costs.push(cost("answerer", &answerer.cost, answerer.counts.requests));
         }
         let _ = writeln!(text, "{}", paint.dim(&costs.join("; ")));
     }

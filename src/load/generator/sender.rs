@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
+
 use crate::io::{Driver, Event, Polling, Sockets};
 use crate::limits::{BURST_SIZE, OUTBOX_OWNERS, SLOTS_MAX};
 use crate::load::generator::interval::{INTERVAL_NS, Interval, Round};
@@ -16,6 +18,7 @@ use crate::load::generator::message::{Template, own_via};
 use crate::load::generator::plan::{LINGER_NS, Plan, Profile};
 use crate::load::generator::record::{Flags, Sent};
 use crate::load::generator::response::{Heard, Reader};
+use crate::load::generator::summary::statuses;
 use crate::load::generator::thread::{Cost, Meter, Opened, Orders, Ready, Stop, pin};
 use crate::load::generator::timers::{ClientTimers, Expired};
 use crate::load::generator::window::{Owned, Window};
@@ -49,9 +52,10 @@ pub struct Watch {
 }
 
 /// What came that is written down with no message.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Counts {
     /// Response datagrams by status, repeated ones too.
+    #[serde(serialize_with = "statuses")]
     pub responses: Box<[u64]>,
     /// Final responses that came again.
     pub finals_repeated: u64,

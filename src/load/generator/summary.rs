@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::load::generator::answerer;
 use crate::load::generator::audit::{Audit, Said, said};
 use crate::load::generator::interval::{Interval, Latencies};
 use crate::load::generator::plan::{Plan, Profile};
 use crate::load::generator::record::{Flags, Report, Sent};
+use crate::load::generator::sender;
 use crate::load::generator::stage::Records;
 use crate::load::generator::thread::Cost;
 use crate::load::generator::threshold::{self, Count, Metric, Threshold, Which};
@@ -79,22 +81,9 @@ pub struct Standing {
 /// What came to the sending end, by datagram.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SenderSide {
-    /// Responses by status, repeated ones too.
-    pub responses: BTreeMap<u16, u64>,
-    /// Final responses that came again.
-    pub finals_repeated: u64,
-    /// Responses that match no message that has left.
-    pub unmatched: u64,
-    /// MESSAGE requests that are no report about a message that has left.
-    pub stray_requests: u64,
-    /// Requests that brought a report again.
-    pub reports_repeated: u64,
-    /// Datagrams that are no SIP, or were cut.
-    pub malformed: u64,
-    /// ICMP errors.
-    pub unreachable: u64,
-    /// Messages that could not be written to a connection at first.
-    pub unwritten: u64,
+    /// What was counted there.
+    #[serde(flatten)]
+    pub counts: sender::Counts,
     /// What it cost.
     pub cost: Cost,
 }
@@ -102,20 +91,9 @@ pub struct SenderSide {
 /// What came to the answering end, by datagram.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AnswererSide {
-    /// MESSAGE requests of this run, repeated ones too.
-    pub requests: u64,
-    /// Of these, requests that came again in the same transaction.
-    pub repeats: u64,
-    /// Responses that left, by status.
-    pub responses: BTreeMap<u16, u64>,
-    /// Requests left without an answer, as was asked for.
-    pub silent: u64,
-    /// MESSAGE requests that are none of this run.
-    pub stray_requests: u64,
-    /// Responses, which nothing has asked for.
-    pub stray_responses: u64,
-    /// Datagrams that are no SIP, were cut, or broke its rules.
-    pub malformed: u64,
+    /// What was counted there.
+    #[serde(flatten)]
+    pub counts: answerer::Counts,
     /// What it cost.
     pub cost: Cost,
 }
@@ -211,8 +189,14 @@ impl Summary {
             unfinished: 0,
             retransmissions: total.retransmissions,
             socket_drops: 0,
-            sender: records.sender.as_ref().map(sender_side),
-            answerer: records.answerer.as_ref().map(answerer_side),
+            sender: records
+                .sender
+                .as_ref()
+                .map(|told| SenderSide { counts: told.counts.clone(), cost: told.cost }),
+            answerer: records
+                .answerer
+                .as_ref()
+                .map(|told| AnswererSide { counts: told.counts.clone(), cost: told.cost }),
             audit,
             thresholds: Vec::new(),
             ok: false,
@@ -311,12 +295,12 @@ impl Summary {
 
     /// What came and belongs to no message.
     pub fn strays(&self) -> u64 {
-        let sender =
-            self.sender.as_ref().map_or(0, |s| s.unmatched + s.stray_requests + s.malformed);
-        let answerer = self
-            .answerer
-            .as_ref()
-            .map_or(0, |a| a.stray_requests + a.stray_responses + a.malformed);
+        let sender = self.sender.as_ref().map_or(0, |SenderSide { counts, .. }| {
+            counts.unmatched + counts.stray_requests + counts.malformed
+        });
+        let answerer = self.answerer.as_ref().map_or(0, |AnswererSide { counts, .. }| {
+            counts.stray_requests + counts.stray_responses + counts.malformed
+        });
         sender + answerer
     }
 }
@@ -337,41 +321,18 @@ fn pace(sent: &[Sent]) -> (f64, Option<f64>) {
     (seconds, (seconds > 0.0).then(|| steps / seconds))
 }
 
-fn sender_side(told: &crate::load::generator::sender::Told) -> SenderSide {
-    let counts = &told.counts;
-    SenderSide {
-        responses: by_status(&counts.responses),
-        finals_repeated: counts.finals_repeated,
-        unmatched: counts.unmatched,
-        stray_requests: counts.stray_requests,
-        reports_repeated: counts.reports_repeated,
-        malformed: counts.malformed,
-        unreachable: counts.unreachable,
-        unwritten: counts.unwritten,
-        cost: told.cost,
-    }
-}
-
-fn answerer_side(told: &crate::load::generator::answerer::Told) -> AnswererSide {
-    let counts = &told.counts;
-    AnswererSide {
-        requests: counts.requests,
-        repeats: counts.repeats,
-        responses: by_status(&counts.responses),
-        silent: counts.silent,
-        stray_requests: counts.stray_requests,
-        stray_responses: counts.stray_responses,
-        malformed: counts.malformed,
-        cost: told.cost,
-    }
-}
-
-fn by_status(counts: &[u64]) -> BTreeMap<u16, u64> {
+/// The statuses that there were, each with how often, of counts at the number of each status.
+pub fn by_status(counts: &[u64]) -> BTreeMap<u16, u64> {
     (0..)
         .zip(counts)
         .filter(|(_, count)| **count > 0)
         .map(|(status, count)| (status, *count))
         .collect()
+}
+
+/// The same in a result.
+pub(super) fn statuses<S: Serializer>(counts: &[u64], to: S) -> Result<S::Ok, S::Error> {
+    by_status(counts).serialize(to)
 }
 
 fn count(len: usize) -> u64 {
