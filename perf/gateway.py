@@ -22,19 +22,31 @@ COUNTERS = NEVER[1:] + ("rp_acks", "verdict_delivered", "short_messages")
 BUDGET = 1.4
 
 
+def by_system(results, systems):
+    """The results of each system that has some."""
+    all_own = ([result for result in results if result["system"] == system] for system in systems)
+    return [(system, own) for system, own in zip(systems, all_own) if own]
+
+
+COSTS = ["CPU us/message", "of it user", "k messages/s", "busy", "disturbed"]
+
+
+def costs(own):
+    """What stands below `COSTS`."""
+    return [
+        relay.spread([each["cpu_us"] for each in own]),
+        relay.spread([each["user_us"] for each in own]),
+        relay.spread([each["per_second"] / 1e3 for each in own], 1),
+        relay.spread([each["busy"] for each in own]),
+        relay.spread([max(each["waited"], each["driver_waited"]) for each in own]),
+    ]
+
+
 def results_table(results, systems):
     rows = []
-    for system in systems:
-        own = [result for result in results if result["system"] == system]
-        if not own:
-            continue
+    for system, own in by_system(results, systems):
         rows.append([
-            NAMES[system], len(own),
-            relay.spread([each["cpu_us"] for each in own]),
-            relay.spread([each["user_us"] for each in own]),
-            relay.spread([each["per_second"] / 1e3 for each in own], 1),
-            relay.spread([each["busy"] for each in own]),
-            relay.spread([max(each["waited"], each["driver_waited"]) for each in own]),
+            NAMES[system], len(own), *costs(own),
             relay.spread([each["latency_us"]["p50"] for each in own], 0),
             relay.spread([each["latency_us"]["p99"] for each in own], 0),
             f"{sum(each['rp_acks'] for each in own):,}",
@@ -44,9 +56,8 @@ def results_table(results, systems):
             relay.allocations(own),
         ])
     return relay.table(
-        ["system", "runs", "CPU us/message", "of it user", "k messages/s", "busy", "disturbed",
-         "p50 us", "p99 us", "RP-ACK", "RP-ERROR", "sent again", "unanswered or wrong",
-         "allocations"], rows)
+        ["system", "runs", *COSTS, "p50 us", "p99 us", "RP-ACK", "RP-ERROR", "sent again",
+         "unanswered or wrong", "allocations"], rows)
 
 
 def ratios(rounds, system):

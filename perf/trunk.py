@@ -31,17 +31,9 @@ NEVER = ("allocations", "connections_reset", "connections_failed", "closed_unrea
 
 def results_table(results, systems):
     rows = []
-    for system in systems:
-        own = [result for result in results if result["system"] == system]
-        if not own:
-            continue
+    for system, own in gateway.by_system(results, systems):
         rows.append([
-            NAMES[system], len(own),
-            relay.spread([each["cpu_us"] for each in own]),
-            relay.spread([each["user_us"] for each in own]),
-            relay.spread([each["per_second"] / 1e3 for each in own], 1),
-            relay.spread([each["busy"] for each in own]),
-            relay.spread([max(each["waited"], each["driver_waited"]) for each in own]),
+            NAMES[system], len(own), *gateway.costs(own),
             relay.spread([each["per_receive"] for each in own], 1),
             relay.spread([each["latency_us"]["p50"] for each in own], 0),
             relay.spread([each["latency_us"]["p99"] for each in own], 0),
@@ -50,9 +42,8 @@ def results_table(results, systems):
             relay.allocations(own),
         ])
     return relay.table(
-        ["system", "runs", "CPU us/message", "of it user", "k messages/s", "busy", "disturbed",
-         "messages a read", "p50 us", "p99 us", "complete", "unanswered, repeated or wrong",
-         "allocations"], rows)
+        ["system", "runs", *gateway.COSTS, "messages a read", "p50 us", "p99 us", "complete",
+         "unanswered, repeated or wrong", "allocations"], rows)
 
 
 def ratios(rounds, over, under):
