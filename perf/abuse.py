@@ -38,13 +38,6 @@ NEVER = ("allocations", "connections_refused", "accept_errors", "closed_no_room"
 BUDGET = 2.0
 
 
-def resident_mib(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in status if line.startswith("VmRSS"))) / 1024
-
-
-
-
 def allow_files():
     """Lets both programs have a descriptor for each connection."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -85,7 +78,7 @@ def attempt(kind, transport, options):
                 sys.exit(f"the driver ended with {driver.returncode} beside {kind}")
             result = json.loads(output) | {
                 "kind": kind, "transport": transport, "ok": driver.returncode == 0,
-                "resident": resident_mib(process.pid), "counters": system.look()}
+                "resident": relay.resident_mib(process.pid), "counters": system.look()}
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read()[-4000:])
@@ -116,7 +109,7 @@ def default_resident(options):
     with tempfile.TemporaryDirectory(prefix="abuse-") as directory:
         _, process, _ = start(one, pathlib.Path(directory), 1_024)
         try:
-            return resident_mib(process.pid)
+            return relay.resident_mib(process.pid)
         finally:
             relay.stop(process)
 

@@ -82,16 +82,24 @@ def is_bound(port, transport):
     return any(line.split()[1].endswith(wanted) for line in lines)
 
 
-def wait_until_ready(process, port, transport="udp", patience=180):
-    """Ready: the port is bound and the memory is touched, which is when the program falls idle."""
+def resident_mib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in status if line.startswith("VmRSS"))) / 1024
+
+
+def wait_until_ready(process, port, transport="udp", patience=180, spins=False):
+    """Ready: the port is bound and the memory is touched, which is when the program falls idle. One
+    that spins never does, and is ready when it has no more memory than half a second ago."""
     deadline = time.monotonic() + patience
-    busy = cpu_seconds(process.pid)
+    busy, size = cpu_seconds(process.pid), 0
     while time.monotonic() < deadline:
         if process.poll() is not None:
             sys.exit(f"{process.args} ended with {process.returncode} before it was ready")
         time.sleep(0.5)
-        before, busy = busy, cpu_seconds(process.pid)
-        if is_bound(port, transport) and busy - before < 0.3:
+        before, busy = (busy, size), cpu_seconds(process.pid)
+        size = resident_mib(process.pid)
+        is_settled = size - before[1] < 1 if spins else busy - before[0] < 0.3
+        if is_bound(port, transport) and is_settled:
             return
     sys.exit(f"{process.args} was not ready after {patience} s")
 
@@ -130,6 +138,9 @@ class System:
                 return [binaries / f"bare-{self.options.scenario}", "--listen", self.listen,
                         "--next", self.im, "--transport", self.options.transport, *back,
                         *reading]
+            case "echo":
+                return [binaries / "bare-echo", "--listen", self.listen, "--next", self.im,
+                        "--transport", self.options.transport, "--polling", self.options.polling]
             case "roger-uring" | "roger-mmsg":
                 config = self.fill(
                     f"roger{variant}.toml", listen=self.listen, sms=self.sms, im=self.im,
@@ -176,12 +187,14 @@ def attempt(name, seconds, options):
         log = open(system.directory / "log", "w+")
         process = start(SYSTEM_CPU, system.command(), stdout=log, stderr=log)
         try:
-            wait_until_ready(process, system.port, options.transport)
+            wait_until_ready(process, system.port, options.transport,
+                             spins=options.polling == "spin")
             driver = start(DRIVER_CPU, [
                 target_directory() / "release" / "lean-driver", "--target", system.listen,
                 "--scenario", options.scenario, "--transport", options.transport,
                 "--sms", system.sms, "--im", system.im,
                 "--process", process.pid, "--seconds", seconds, "--window", options.window,
+                "--warm", options.warm,
                 *(["--rate", options.rate] if options.rate else []),
             ], stdout=subprocess.PIPE, text=True)
             output, _ = driver.communicate(timeout=seconds + 60)
@@ -228,7 +241,7 @@ def build(systems):
     packages = ["-p", "relay-bench"]
     if any(system.startswith("roger") for system in systems):
         packages += ["-p", "roger", "--bin", "roger", "--bin", "lean-driver", "--bin", "bare-relay",
-                     "--bin", "bare-gateway"]
+                     "--bin", "bare-gateway", "--bin", "bare-echo"]
     subprocess.run(["cargo", "build", "--release", *packages], cwd=ROOT, check=True)
 
 
@@ -353,7 +366,8 @@ def arguments(description, scenario, names, more=None):
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--record", type=pathlib.Path, help="where the record goes",
                         default=ROOT / "perf" / "record" / f"{datetime.date.today()}-{scenario}.md")
-    parser.set_defaults(scenario=scenario, counters=(), transport="udp", polling="adaptive")
+    parser.set_defaults(scenario=scenario, counters=(), transport="udp", polling="adaptive",
+                        warm=2.0)
     for name, about in (more or {}).items():
         parser.add_argument(name, **about)
     return parser.parse_args()

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use relay_bench::batch::{self, Address, Aggregation, BATCH_SIZE, Wait, bind};
-use relay_bench::message::{COOKIE, Scan, Writer, hex, number, scan, write_hex};
+use relay_bench::message::{COOKIE, Scan, back, forward, hex, hops_left, scan, write_hex};
 use relay_bench::table::{Table, fingerprint};
 use relay_bench::trunk::{self, Trunks};
 use relay_bench::{Post, Reading, Transport};
@@ -169,26 +169,12 @@ impl Relay {
         source: Address,
         out: &mut impl Post,
     ) {
-        let digits = found.max_forwards.of(octets);
-        let Some(hops) = number(digits).filter(|&hops| hops > 10 && hops <= 99) else { return };
+        let Some(hops) = hops_left(octets, found) else { return };
         let (index, sequence) = self.table.insert(fingerprint, source);
         let mut branch = [0; 24];
         write_hex(u64::try_from(index).unwrap_or(0), &mut branch[..8]);
         write_hex(sequence, &mut branch[8..]);
-        let hops = u8::try_from(hops - 1).unwrap_or(0);
-        let hops = [b'0' + hops / 10, b'0' + hops % 10];
-        out.push(self.next, |slot| {
-            let mut writer = Writer::new(slot);
-            writer
-                .put(&octets[..found.via.at])
-                .put(&self.via)
-                .put(&branch)
-                .put(b"\r\n")
-                .put(&octets[found.via.at..found.max_forwards.at])
-                .put(&hops)
-                .put(&octets[found.max_forwards.end..found.body.end]);
-            writer.len()
-        });
+        out.push(self.next, |slot| forward(octets, found, (&self.via, &branch), hops, slot));
     }
 
     fn on_response(
@@ -202,10 +188,6 @@ impl Relay {
         if entry.sequence != sequence || found.via_count < 2 {
             return;
         }
-        out.push(entry.source, |slot| {
-            let mut writer = Writer::new(slot);
-            writer.put(&octets[..found.via.at]).put(&octets[found.via.end..found.body.end]);
-            writer.len()
-        });
+        out.push(entry.source, |slot| back(octets, found, slot));
     }
 }

@@ -118,6 +118,42 @@ fn line_end(octets: &[u8], at: usize) -> Option<usize> {
     (end >= at + 2 && octets[end - 2] == b'\r').then_some(end)
 }
 
+/// The value of Max-Forwards in the next hop's copy; nothing if there are too few hops left, or more
+/// than two digits say.
+pub fn hops_left(octets: &[u8], found: &Scan) -> Option<[u8; 2]> {
+    let hops = number(found.max_forwards.of(octets)).filter(|&hops| hops > 10 && hops <= 99)?;
+    let hops = u8::try_from(hops - 1).ok()?;
+    Some([b'0' + hops / 10, b'0' + hops % 10])
+}
+
+/// A request as it is passed on: our Via, whose value ends with `branch`, in front of the others, and
+/// `hops` as its Max-Forwards. Returns its length.
+pub fn forward(
+    octets: &[u8],
+    found: &Scan,
+    (via, branch): (&[u8], &[u8]),
+    hops: [u8; 2],
+    slot: &mut [u8],
+) -> usize {
+    let mut writer = Writer::new(slot);
+    writer
+        .put(&octets[..found.via.at])
+        .put(via)
+        .put(branch)
+        .put(b"\r\n")
+        .put(&octets[found.via.at..found.max_forwards.at])
+        .put(&hops)
+        .put(&octets[found.max_forwards.end..found.body.end]);
+    writer.len()
+}
+
+/// A response as it is passed back: without the topmost Via. Returns its length.
+pub fn back(octets: &[u8], found: &Scan, slot: &mut [u8]) -> usize {
+    let mut writer = Writer::new(slot);
+    writer.put(&octets[..found.via.at]).put(&octets[found.via.end..found.body.end]);
+    writer.len()
+}
+
 /// The URI between the brackets of a name-addr.
 pub fn bracketed(line: &[u8]) -> Option<&[u8]> {
     let at = memchr(b'<', line)? + 1;
