@@ -83,8 +83,9 @@ def is_bound(port, transport):
 
 
 def resident_mib(pid):
+    """Memory of a process; one that has ended and was not waited for has none."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in status if line.startswith("VmRSS"))) / 1024
+    return int(next((line.split()[1] for line in status if line.startswith("VmRSS")), 0)) / 1024
 
 
 def wait_until_ready(process, port, transport="udp", patience=180, spins=False):
@@ -350,8 +351,9 @@ def record(options, about, rounds, longer, path):
     print(f"\n{path.read_text()}\nwritten to {path}")
 
 
-def arguments(description, scenario, names, more=None):
-    """What a comparison can be told. `counters` of roger are looked at beside those of all."""
+def arguments(description, scenario, names, more=None, **defaults):
+    """What a comparison can be told, with `more` options and other `defaults`. `counters` of roger are
+    looked at beside those of all."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--systems", default=",".join(names), type=lambda text: text.split(","))
     parser.add_argument("--rounds", type=int, default=5)
@@ -370,6 +372,7 @@ def arguments(description, scenario, names, more=None):
                         warm=2.0)
     for name, about in (more or {}).items():
         parser.add_argument(name, **about)
+    parser.set_defaults(**defaults)
     return parser.parse_args()
 
 

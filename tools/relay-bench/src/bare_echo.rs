@@ -15,9 +15,7 @@ use clap::{Parser, ValueEnum};
 use relay_bench::Transport;
 use relay_bench::message::{COOKIE, Scan, back, forward, hops_left, scan};
 use roger::id::WorkerId;
-use roger::io::{
-    Choice, Driver, Event, Polling, SocketSpec, Sockets, StreamSocket, bind, listen,
-};
+use roger::io::{Choice, Driver, Event, Polling, SocketSpec, Sockets, StreamSocket, bind, listen};
 use roger::limits::{BURST_SIZE, SOCKET_BUFFER_SIZE, STREAM_IDLE_MS};
 use roger::metrics::Tally;
 use roger::packet::{Arrival, Departure, Departures, Flow, JournalSeq, Purse, SocketId};

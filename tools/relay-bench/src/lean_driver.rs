@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use relay_bench::Transport;
 use relay_bench::batch::Aggregation;
-use relay_bench::usage::Usage;
+use relay_bench::usage::{Usage, stolen_seconds};
 use roger::store::HashKey;
 use serde::Serialize;
 
@@ -153,6 +153,11 @@ struct Outcome {
     /// How much of the window it had work and no processor, which neighbours had instead.
     waited: Option<f64>,
     involuntary: Option<u64>,
+    /// The same of that of its threads which did most.
+    busiest_waited: Option<f64>,
+    busiest_involuntary: Option<u64>,
+    /// How much of one core the hypervisor says that it took, of all cores together.
+    stolen: f64,
     driver_busy: f64,
     driver_waited: f64,
     driver_involuntary: u64,
@@ -219,7 +224,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     run(&mut ends, &arguments, Duration::from_secs_f64(arguments.warm))?;
     let usage = || arguments.process.map(Usage::of).transpose();
     let myself = Usage::of(std::process::id())?;
-    let (peer, start) = (usage()?, now());
+    let (stolen, peer, start) = (stolen_seconds()?, usage()?, now());
     ends.tally = Tally::new()?;
     if let Some(abuse) = &mut ends.abuse {
         abuse.deeds = Deeds::default();
@@ -230,6 +235,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         usage()?.zip(peer).map(|(after, before)| after.since(before)),
         Usage::of(std::process::id())?.since(myself),
     );
+    let stolen = stolen_seconds()? - stolen;
     let completed = ends.tally.completed;
     let cpu_us = peer.map(|peer| ratio(peer.cpu_ns, real(completed)) / 1e3);
     let outcome = Outcome {
@@ -241,6 +247,9 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         busy: peer.map(|peer| ratio(peer.cpu_ns, seconds.as_secs_f64()) / 1e9),
         waited: peer.map(|peer| ratio(peer.waited_ns, seconds.as_secs_f64()) / 1e9),
         involuntary: peer.map(|peer| peer.involuntary),
+        busiest_waited: peer.map(|peer| ratio(peer.busiest.waited_ns, seconds.as_secs_f64()) / 1e9),
+        busiest_involuntary: peer.map(|peer| peer.busiest.involuntary),
+        stolen: stolen / seconds.as_secs_f64(),
         driver_busy: ratio(myself.cpu_ns, seconds.as_secs_f64()) / 1e9,
         driver_waited: ratio(myself.waited_ns, seconds.as_secs_f64()) / 1e9,
         driver_involuntary: myself.involuntary,

@@ -17,6 +17,40 @@ pub struct Usage {
     pub system_ticks: u64,
     /// How often a thread was taken off its processor although it had work.
     pub involuntary: u64,
+    /// The thread that has used most so far, which in a program with one worker is that.
+    pub busiest: Thread,
+}
+
+/// What one thread has used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Thread {
+    /// Nanoseconds on a processor.
+    pub cpu_ns: u64,
+    /// Nanoseconds in which it had work and no processor.
+    pub waited_ns: u64,
+    /// How often it was taken off its processor although it had work.
+    pub involuntary: u64,
+}
+
+impl Thread {
+    const fn since(self, earlier: Self) -> Self {
+        Self {
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+            waited_ns: self.waited_ns.saturating_sub(earlier.waited_ns),
+            involuntary: self.involuntary.saturating_sub(earlier.involuntary),
+        }
+    }
+}
+
+/// Seconds that the hypervisor has had the processors of this machine since it was started, all
+/// processors together, as far as it says.
+pub fn stolen_seconds() -> io::Result<f64> {
+    const STEAL: usize = 8;
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/stat")?;
+    let ticks = stat.split_whitespace().nth(STEAL).map_or(0, first_number);
+    #[expect(clippy::cast_precision_loss, reason = "hundredths of seconds are few")]
+    Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
 impl Usage {
@@ -35,6 +69,7 @@ impl Usage {
             user_ticks: self.user_ticks.saturating_sub(earlier.user_ticks),
             system_ticks: self.system_ticks.saturating_sub(earlier.system_ticks),
             involuntary: self.involuntary.saturating_sub(earlier.involuntary),
+            busiest: self.busiest.since(earlier.busiest),
         }
     }
 
@@ -60,8 +95,13 @@ impl Usage {
     fn add_task(&mut self, task: &Path) -> io::Result<()> {
         let schedule = fs::read_to_string(task.join("schedstat"))?;
         let mut times = schedule.split_whitespace().map(first_number);
-        self.cpu_ns += times.next().unwrap_or(0);
-        self.waited_ns += times.next().unwrap_or(0);
+        let mut thread = Thread {
+            cpu_ns: times.next().unwrap_or(0),
+            waited_ns: times.next().unwrap_or(0),
+            involuntary: 0,
+        };
+        self.cpu_ns += thread.cpu_ns;
+        self.waited_ns += thread.waited_ns;
         let stat = fs::read_to_string(task.join("stat"))?;
         // The name of the program stands in parentheses and may hold anything.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
@@ -69,10 +109,14 @@ impl Usage {
         self.user_ticks += ticks.next().unwrap_or(0);
         self.system_ticks += ticks.next().unwrap_or(0);
         let status = fs::read_to_string(task.join("status"))?;
-        self.involuntary += status
+        thread.involuntary = status
             .lines()
             .find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))
             .map_or(0, first_number);
+        self.involuntary += thread.involuntary;
+        if thread.cpu_ns > self.busiest.cpu_ns {
+            self.busiest = thread;
+        }
         let children = fs::read_to_string(task.join("children"))?;
         for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
             self.add(child)?;
@@ -97,6 +141,8 @@ mod tests {
         while Usage::of(std::process::id()).unwrap().since(before).system_ticks == 0 {}
         let used = Usage::of(std::process::id()).unwrap();
         assert!((0.0..1.0).contains(&used.user_share()), "{used:?}");
+        assert!(used.busiest.cpu_ns > 0 && used.busiest.cpu_ns <= used.cpu_ns, "{used:?}");
+        assert!(stolen_seconds().unwrap() >= 0.0);
         assert!(Usage::of(u32::MAX).is_err());
     }
 }
