@@ -6,7 +6,7 @@ that send one octet of a message a second, 1,000 connections that are opened and
 10,000 connections that say nothing. The method is in perf/README.md. Results go to
 perf/record/<date>-abuse.md.
 
-    perf/abuse.py                          # five rounds of everything, about ten minutes
+    perf/abuse.py                          # five rounds of everything, about nine minutes
     perf/abuse.py --rounds 1 --seconds 3 --transports tcp
 """
 
@@ -21,12 +21,18 @@ import tempfile
 
 import relay
 
+# What the driver is told, and how many seconds it warms up. A slow connection is closed ten seconds
+# after its first octet, and the thousand have sent theirs within one: so that they are closed and come
+# again in the window, it begins when the first of them is about to be.
 KINDS = {
-    "alone": ("alone", []),
-    "slow": ("beside 1,000 slow connections", ["--slow", "1000"]),
-    "churn": ("beside 1,000 connects a second", ["--churn", "1000"]),
-    "idle": ("beside 10,000 idle connections", ["--idle", "10000"]),
+    "alone": ("alone", [], 2.0),
+    "slow": ("beside 1,000 slow connections", ["--slow", "1000"], 9.5),
+    "churn": ("beside 1,000 connects a second", ["--churn", "1000"], 2.0),
+    "idle": ("beside 10,000 idle connections", ["--idle", "10000"], 2.0),
 }
+SECONDS_MIN = 3
+# What starting, connecting, draining and ending take, in seconds.
+AROUND = 2.0
 CONNECTIONS, FILES = 12_000, 12_500
 COUNTERS = ("allocations", "connections_accepted", "connections_refused", "connections_ended",
             "connections_reset", "closed_slow", "closed_idle", "closed_no_room", "closed_unread",
@@ -56,7 +62,8 @@ def start(options, directory, connections):
     binary = relay.target_directory() / "release" / "roger"
     process = relay.start(relay.SYSTEM_CPU, [binary, "run", "--config", config],
                           stdout=log, stderr=log)
-    relay.wait_until_ready(process, system.port, options.transport)
+    relay.wait_until_ready(process, system.port, options.transport,
+                           spins=options.polling == "spin")
     return system, process, log
 
 
@@ -71,7 +78,7 @@ def attempt(kind, transport, options):
                 relay.target_directory() / "release" / "lean-driver", "--target", system.listen,
                 "--transport", transport, "--sms", system.sms, "--im", system.im,
                 "--process", process.pid, "--seconds", one.seconds, "--rate", one.rate,
-                *KINDS[kind][1],
+                "--warm", KINDS[kind][2], *KINDS[kind][1],
             ], stdout=subprocess.PIPE, text=True)
             output, _ = driver.communicate(timeout=one.seconds + 120)
             if not output:
@@ -88,18 +95,31 @@ def attempt(kind, transport, options):
     latency = result["latency_us"]
     print(f"{transport} {kind:6} p50 {latency['p50']:8,.1f} us  p99 {latency['p99']:9,.1f} us"
           f"  lateness p99 {result['lateness_us']['p99']:,.1f} us  busy {result['busy']:.2f}"
-          f" waited {result['waited']:.2f} driver {result['driver_waited']:.2f}"
+          f" disturbed {relay.disturbance(result):.3f}"
           f"  {result['strangers']} idle {result['idle_left']}", flush=True)
     return result
 
 
 def measure(kind, transport, options):
-    """One run; another one when neighbours took too much of either core."""
-    for _ in range(options.tries):
+    """One run; another one when too much was taken from it, while there are such runs left."""
+    while True:
         result = attempt(kind, transport, options)
-        if max(result["waited"], result["driver_waited"]) <= options.disturbed:
-            break
-    return result
+        if relay.disturbance(result) <= options.disturbed or options.again == 0:
+            return result
+        options.again -= 1
+        print(f"{transport} {kind:6} again: {options.again} such runs are left", flush=True)
+
+
+def expect(options):
+    """Says how long it all takes, and how long at most."""
+    kinds = options.rounds * len(options.transports) * len(options.kinds)
+    if options.again is None:
+        options.again = kinds // 3
+    warm = {kind: KINDS[kind][2] for kind in options.kinds}
+    each = AROUND + options.seconds
+    whole = (sum(warm.values()) / len(warm) + each) * kinds
+    most = whole + (max(warm.values()) + each) * options.again
+    print(f"{kinds} runs, about {whole / 60:.1f} minutes, at most {most / 60:.1f}", flush=True)
 
 
 def default_resident(options):
@@ -128,7 +148,7 @@ def results_table(rounds, kinds):
             ratio["p50"], ratio["p99"],
             relay.spread([each["lateness_us"]["p99"] for each in own], 1),
             relay.spread([each["busy"] for each in own]),
-            relay.spread([max(each["waited"], each["driver_waited"]) for each in own]),
+            relay.spread([relay.disturbance(each) for each in own], 3),
             f"{sum(each['completed'] for each in own):,}",
             sum(each["unanswered"] + each["wrong"] + each["overruns"] for each in own),
             relay.spread([each["resident"] for each in own], 0),
@@ -161,7 +181,8 @@ def is_right(result):
         return False
     return {
         "alone": not did["opened"] and not did["octets"],
-        "slow": did["octets"] + did["lost"] > 900 * seconds,
+        "slow": (did["octets"] + did["lost"] > 900 * seconds
+                 and result["counters"]["closed_slow"] > 900),
         "churn": did["opened"] > 900 * seconds,
         "idle": result["idle_left"] == 10_000,
     }[kind]
@@ -171,17 +192,20 @@ def main():
     options = relay.arguments(__doc__.splitlines()[0], "abuse", {"roger-uring": ""}, {
         "--transports": {"default": "tcp,udp", "type": lambda text: text.split(",")},
         "--kinds": {"default": ",".join(KINDS), "type": lambda text: text.split(",")},
-        # Who spins is never idle, which is how readiness is seen.
-        "--polling": {"default": "adaptive", "choices": ["adaptive", "wait"],
+        "--polling": {"default": "adaptive", "choices": ["spin", "adaptive", "wait"],
                       "help": "what roger does in turns without work"},
         "--driver": {"default": "io_uring", "help": "how roger moves octets"},
-    })
+        "--again": {"type": int, "help": "how many disturbed runs are done again, in all; a third"},
+    }, seconds=5, disturbed=0.01)
+    if options.seconds < SECONDS_MIN:
+        sys.exit(f"slow connections are closed within {SECONDS_MIN} seconds, not {options.seconds}")
     options.rate, options.counters = options.rate or 5_000, COUNTERS
     if "alone" not in options.kinds:
         options.kinds.insert(0, "alone")
     allow_files()
     if not options.no_build:
         relay.build(["roger"])
+    expect(options)
     parts = ["# Strangers on connections, " + options.record.name[:10], "",
              f"`{' '.join(['perf/abuse.py', *sys.argv[1:]])}`", "", *relay.machine(), "",
              f"Relay of {options.rate:,} messages a second in an open loop, roger on {options.driver} "

@@ -30,24 +30,19 @@ NEVER = ("allocations", "kernel_drops", "send_refused", "connections_reset", "cl
 STANDING_US, PACING_US = 1_000, 100
 
 
-def disturbance(result):
-    """The share of a core that neighbours or the hypervisor took from either thread that counts."""
-    return max(result["busiest_waited"], result["driver_waited"], result["stolen"])
-
-
 def measure(system, options):
     """One run; another one when too much was taken from it."""
     for _ in range(options.tries):
         # A machine whose cores were both busy for long may have them taken away for a while.
         time.sleep(options.rest)
         result = relay.attempt(system, options.seconds, options)
-        if disturbance(result) <= options.disturbed:
+        if relay.disturbance(result) <= options.disturbed:
             break
     latency = result["latency_us"]
     print(f"{'':17} {options.transport} {options.polling}"
           f"  p50 {latency['p50']:,.1f} p99 {latency['p99']:,.1f} p99.9 {latency['p999']:,.1f} us"
           f"  lateness p99 {result['lateness_us']['p99']:,.1f} us"
-          f"  disturbed {disturbance(result):.3f}", flush=True)
+          f"  disturbed {relay.disturbance(result):.3f}", flush=True)
     return result
 
 
@@ -68,7 +63,7 @@ def stands(result):
 def knee(options):
     """The highest rate, in steps of 5 % of what the closed loop reaches, that stands twice."""
     one = copy.copy(options)
-    one.rate, one.window = None, 256
+    one.rate, one.window, one.seconds = None, 256, min(options.seconds, 2)
     most = measure("roger-uring", one)["per_second"]
     for percent in range(100, 20, -5):
         one.rate = int(most * percent / 100) // 1_000 * 1_000
@@ -106,7 +101,7 @@ def results_table(levels):
                 relay.spread([each["busiest_involuntary"] for each in own], 0),
                 relay.spread([each["driver_involuntary"] for each in own], 0),
                 f"{statistics.median(each['completed'] for each in own) / 1e3:,.0f}",
-                relay.spread([disturbance(each) for each in own], 3),
+                relay.spread([relay.disturbance(each) for each in own], 3),
                 relay.spread([each["busy"] for each in own]),
                 f"{sum(each['completed'] for each in own):,}",
                 sum(each["unanswered"] + each["wrong"] + each["overruns"] + each["retransmitted"]

@@ -66,8 +66,6 @@ struct Echo {
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let mut echo = Echo::new(&arguments);
-    let mut out = Departures::new();
     let choice = match arguments.driver {
         DriverName::Uring => Choice::Uring,
         DriverName::Mmsg => Choice::Mmsg,
@@ -77,15 +75,21 @@ fn main() -> io::Result<()> {
         PollingName::Adaptive => Polling::Adaptive,
         PollingName::Wait => Polling::Wait,
     };
-    let mut driver = Driver::open(sockets(arguments.listen)?, choice, Arc::new(Tally::new(0)))?;
+    // The kernel reads the slots for as long as there is a driver.
+    let mut out = Departures::new();
+    let driver = Driver::open(sockets(arguments.listen)?, choice, Arc::new(Tally::new(0)))?;
+    live(Echo::new(&arguments), driver, &mut out, polling)
+}
+
+fn live(mut echo: Echo, mut driver: Driver, out: &mut Departures, polling: Polling) -> ! {
     loop {
         let room = out.free(Purse::Work).min(BURST_SIZE);
-        let mut work = driver.reap(&mut out, room, &mut |event, out| {
+        let mut work = driver.reap(out, room, &mut |event, out| {
             if let Event::Burst(arrivals) = event {
                 arrivals.iter().for_each(|arrival| echo.on_arrival(arrival, out));
             }
         });
-        work += driver.submit(&mut out, JournalSeq::NOW);
+        work += driver.submit(out, JournalSeq::NOW);
         if work == 0 {
             driver.idle(None, polling, || true);
         }
@@ -152,4 +156,49 @@ impl Echo {
 /// There is a slot for each arrival that was taken.
 fn push(out: &mut Departures, flow: Flow, fill: impl FnOnce(&mut [u8]) -> usize) {
     out.push(Purse::Work, Departure { flow, ..Departure::default() }, |slot| fill(slot));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roger::time::Instant;
+
+    const REQUEST: &[u8] = b"MESSAGE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
+        Max-Forwards: 70\r\nFrom: <sip:a>\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n\
+        Content-Length: 0\r\n\r\n";
+    const RESPONSE: &[u8] = b"SIP/2.0 200 OK\r\n\
+        Via: SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
+        From: <sip:a>\r\nTo: <sip:b>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n";
+
+    /// What leaves for what came from `port`, and the port that it goes to.
+    fn passed(echo: &mut Echo, octets: &[u8], port: u16) -> Option<(Vec<u8>, Flow)> {
+        let remote = SocketAddr::from(([127, 0, 0, 1], port));
+        let flow = Flow::to(remote.into(), SocketId(1));
+        let mut out = Departures::new();
+        let arrival = Arrival { flow, at: Instant(0), octets, truncated: false };
+        echo.on_arrival(&arrival, &mut out);
+        let slot = out.pop(JournalSeq::NOW)?;
+        let (octets, flow) = (out.octets(&slot).to_vec(), out.departure(&slot).flow);
+        out.release(slot);
+        Some((octets, flow))
+    }
+
+    #[test]
+    fn a_response_goes_back_to_who_asked_last() {
+        let options =
+            ["", "--listen", "127.0.0.1:1", "--next", "127.0.0.1:2", "--transport", "tcp"];
+        let mut echo = Echo::new(&Arguments::parse_from(options));
+        for port in [3, 4] {
+            let (octets, flow) = passed(&mut echo, REQUEST, port).unwrap();
+            let ours = b"Via: SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP a;";
+            assert!(octets.windows(ours.len()).any(|window| window == ours));
+            assert_eq!((flow.remote.port, flow.socket), (2, SocketId(1)));
+            let (octets, flow) = passed(&mut echo, RESPONSE, 2).unwrap();
+            assert_eq!(scan(&octets).unwrap().via_count, 1);
+            assert_eq!((flow.remote.port, flow.socket), (port, SocketId(1)));
+        }
+        assert!(passed(&mut echo, &REQUEST[1..REQUEST.len() - 1], 3).is_none());
+        let hopless = String::from_utf8(REQUEST.to_vec()).unwrap().replace("70", "0");
+        assert!(passed(&mut echo, hopless.as_bytes(), 3).is_none());
+    }
 }

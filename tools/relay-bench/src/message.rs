@@ -277,6 +277,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_on_and_back_differs_by_our_via_and_a_hop() {
+        const REQUEST: &[u8] = b"MESSAGE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\n\
+            Max-Forwards: 70\r\nFrom: <sip:a>\r\nTo: <sip:b>\r\nCall-ID: 1\r\n\
+            CSeq: 1 MESSAGE\r\nContent-Length: 2\r\n\r\nok";
+        let found = scan(REQUEST).unwrap();
+        let hops = hops_left(REQUEST, &found).unwrap();
+        assert_eq!(&hops, b"69");
+        let mut slot = [0; 1_000];
+        let via = (&b"Via: SIP/2.0/UDP b;branch=z9hG4bK"[..], &b"2"[..]);
+        let len = forward(REQUEST, &found, via, hops, &mut slot);
+        let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+        let expected = text(REQUEST)
+            .replace("Via:", "Via: SIP/2.0/UDP b;branch=z9hG4bK2\r\nVia:")
+            .replace(": 70", ": 69");
+        assert_eq!(text(&slot[..len]), expected);
+        // Nothing but the Via on the way back.
+        let found = scan(expected.as_bytes()).unwrap();
+        let len = back(expected.as_bytes(), &found, &mut slot);
+        assert_eq!(text(&slot[..len]), text(REQUEST).replace(": 70", ": 69"));
+        for (hops, left) in
+            [("10", None), ("11", Some(*b"10")), ("99", Some(*b"98")), ("100", None)]
+        {
+            let request = text(REQUEST).replace("70", hops);
+            let found = scan(request.as_bytes()).unwrap();
+            assert_eq!(hops_left(request.as_bytes(), &found), left, "{hops}");
+        }
+    }
+
+    #[test]
     fn every_shorter_message_is_refused() {
         for end in 0..RESPONSE.len() - 1 {
             assert_eq!(scan(&RESPONSE[..end]), None, "{end}");
