@@ -5,15 +5,17 @@ First the knee: the highest rate that roger stands. Then 10, 50 and 80 % of it i
 the bare echo taking turns, for each transport and each way of polling. The method is in
 perf/README.md. Results go to perf/record/<date>-latency.md.
 
-    perf/latency.py                      # five rounds of everything, about fifteen minutes
+    perf/latency.py                      # five rounds of everything, about twelve minutes
     perf/latency.py --rounds 1 --seconds 1 --transport udp --polling spin
 """
 
 import copy
 import json
 import pathlib
+import signal
 import statistics
 import sys
+import tempfile
 import time
 
 import relay
@@ -30,12 +32,40 @@ NEVER = ("allocations", "kernel_drops", "send_refused", "connections_reset", "cl
 STANDING_US, PACING_US = 1_000, 100
 
 
-def measure(system, options):
+class Standing:
+    """A system that stands for all the runs of its comparison. While another one is measured it is
+    stopped. What a large process frees at its end a guest gives back to its hypervisor in the seconds
+    that follow, which may stop the whole machine for 30 ms at a time: in the runs of the next."""
+
+    def __init__(self, name, directory, options):
+        directory.mkdir()
+        self.system = relay.System(name, directory, options)
+        self.log = open(directory / "log", "w+")
+        self.process = relay.start(relay.SYSTEM_CPU, self.system.command(), stdout=self.log,
+                                   stderr=self.log)
+        relay.wait_until_ready(self.process, self.system.port, options.transport,
+                               spins=options.polling == "spin")
+        self.process.send_signal(signal.SIGSTOP)
+
+    def run(self, options):
+        self.process.send_signal(signal.SIGCONT)
+        before = self.system.look()
+        result = relay.drive(self.system, self.process, options.seconds, options)
+        after = self.system.look()
+        self.process.send_signal(signal.SIGSTOP)
+        counters = {name: count - before[name] for name, count in after.items()}
+        return result | {"counters": counters}
+
+    def end(self):
+        self.process.send_signal(signal.SIGCONT)
+        relay.stop(self.process)
+
+
+def measure(run, options):
     """One run; another one when too much was taken from it."""
     for _ in range(options.tries):
-        # A machine whose cores were both busy for long may have them taken away for a while.
         time.sleep(options.rest)
-        result = relay.attempt(system, options.seconds, options)
+        result = run(options)
         if relay.disturbance(result) <= options.disturbed:
             break
     latency = result["latency_us"]
@@ -61,25 +91,40 @@ def stands(result):
 
 
 def knee(options):
-    """The highest rate, in steps of 5 % of what the closed loop reaches, that stands twice."""
+    """The highest rate, in steps of 5 % of what the closed loop reaches, that stands twice; each run
+    with a process of its own, as what was too much leaves its traces."""
     one = copy.copy(options)
     one.rate, one.window, one.seconds = None, 256, min(options.seconds, 2)
-    most = measure("roger-uring", one)["per_second"]
+
+    def run(one):
+        return relay.attempt("roger-uring", one.seconds, one)
+
+    most = measure(run, one)["per_second"]
     for percent in range(100, 20, -5):
         one.rate = int(most * percent / 100) // 1_000 * 1_000
-        if all(stands(measure("roger-uring", one)) for _ in range(2)):
+        if all(stands(measure(run, one)) for _ in range(2)):
             return one.rate, most
     sys.exit(f"not even a quarter of {most:,.0f} messages a second stands")
 
 
-def rounds_of(options, rate):
-    """The rounds at one rate; who comes first takes turns."""
-    one, rounds = copy.copy(options), []
-    one.rate = rate
-    for number in range(options.rounds):
-        order = list(NAMES) if number % 2 == 0 else list(reversed(NAMES))
-        rounds.append({system: measure(system, one) for system in order})
-    return rounds
+def compare(options, rate):
+    """The rounds at each level; who comes first takes turns."""
+    with tempfile.TemporaryDirectory(prefix="latency-") as directory:
+        systems = {}
+        try:
+            for name in NAMES:
+                systems[name] = Standing(name, pathlib.Path(directory) / name, options)
+            levels = {level: (rate * level // 100, []) for level in options.levels}
+            for number in range(options.rounds):
+                order = list(NAMES) if number % 2 == 0 else list(reversed(NAMES))
+                for share, rounds in levels.values():
+                    one = copy.copy(options)
+                    one.rate = share
+                    rounds.append({name: measure(systems[name].run, one) for name in order})
+        finally:
+            for system in systems.values():
+                system.end()
+    return levels
 
 
 def compared(rounds, quantile):
@@ -150,9 +195,9 @@ def main():
                       "help": "what both do in turns without work"},
         "--levels": {"default": "10,50,80", "type": comma(int), "help": "per cent of the knee"},
         "--knee": {"type": int, "help": "messages a second; without it the knee is looked for"},
-        "--rest": {"type": float, "default": 1.0, "help": "seconds of nothing before a run"},
+        "--rest": {"type": float, "default": 0.5, "help": "seconds of nothing before a run"},
         "--json": {"type": pathlib.Path, "help": "where every figure of every run goes"},
-    }, warm=0.5, seconds=3, disturbed=0.01)
+    }, warm=1.0, seconds=3, disturbed=0.01)
     options.scenario = "relay"
     options.counters = tuple(name for name in NEVER if name not in relay.System.looked_at)
     if not options.no_build:
@@ -170,10 +215,7 @@ def main():
             one = copy.copy(options)
             one.transport, one.polling = transport, polling
             rate, most = (options.knee, None) if options.knee else knee(one)
-            levels = {}
-            for level in options.levels:
-                share = rate * level // 100
-                levels[level] = (share, rounds_of(one, share))
+            levels = compare(one, rate)
             results += [result | {"transport": transport, "polling": polling, "level": level}
                         for level, (_, rounds) in levels.items()
                         for each in rounds for result in each.values()]

@@ -196,27 +196,33 @@ def attempt(name, seconds, options):
         try:
             wait_until_ready(process, system.port, options.transport,
                              spins=options.polling == "spin")
-            driver = start(DRIVER_CPU, [
-                target_directory() / "release" / "lean-driver", "--target", system.listen,
-                "--scenario", options.scenario, "--transport", options.transport,
-                "--sms", system.sms, "--im", system.im,
-                "--process", process.pid, "--seconds", seconds, "--window", options.window,
-                "--warm", options.warm,
-                *(["--rate", options.rate] if options.rate else []),
-            ], stdout=subprocess.PIPE, text=True)
-            output, _ = driver.communicate(timeout=seconds + 60)
-            if not output:
-                sys.exit(f"the driver ended with {driver.returncode} around {name}")
-            result = json.loads(output) | {
-                "system": name, "ok": driver.returncode == 0, "counters": system.look()}
+            result = drive(system, process, seconds, options) | {"counters": system.look()}
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read()[-4000:])
             raise
         finally:
             stop(process)
+    return result
+
+
+def drive(system, process, seconds, options):
+    """One run around a system that is ready."""
+    driver = start(DRIVER_CPU, [
+        target_directory() / "release" / "lean-driver", "--target", system.listen,
+        "--scenario", options.scenario, "--transport", options.transport,
+        "--sms", system.sms, "--im", system.im,
+        "--process", process.pid, "--seconds", seconds, "--window", options.window,
+        "--warm", options.warm,
+        *(["--rate", options.rate] if options.rate else []),
+    ], stdout=subprocess.PIPE, text=True)
+    output, _ = driver.communicate(timeout=seconds + 60)
+    if not output:
+        sys.exit(f"the driver ended with {driver.returncode} around {system.name}")
+    result = json.loads(output) | {"system": system.name, "ok": driver.returncode == 0}
     rate, cpu = result["per_second"], result["cpu_us"] or float("nan")
-    print(f"{name:17} {seconds:3} s  {rate:9,.0f}/s  {cpu:7.2f} us ({result['user_us']:.2f} user)"
+    print(f"{system.name:17} {seconds:3} s  {rate:9,.0f}/s  {cpu:7.2f} us"
+          f" ({result['user_us']:.2f} user)"
           f"  busy {result['busy']:.2f} waited {result['waited']:.2f}"
           f" driver {result['driver_waited']:.2f}  {result['statuses']}", flush=True)
     return result
