@@ -3,12 +3,14 @@
 
 use core::net::SocketAddr;
 use core::ops::RangeInclusive;
+use std::fs::File;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, RawFd};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::stream::own;
 use super::{address, control, len_u32};
 use crate::limits::SOCKETS_MAX;
 use crate::metrics::{Counter, Tally};
@@ -79,13 +81,34 @@ pub fn bind_in(spec: &SocketSpec, ports: RangeInclusive<u16>) -> io::Result<UdpS
     Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// Lets the process have as many files open as it needs, as far as the system allows. Returns how many
-/// that are.
+/// Lets the process have as many files open as it needs, as far as the system allows, and has the
+/// kernel's table of them as large at once. Returns how many are allowed.
 ///
 /// # Errors
 ///
 /// Returns what the kernel answered.
 pub fn raise_files(wanted: u64) -> io::Result<u64> {
+    let allowed = raise_limit(wanted)?;
+    grow_table(wanted.min(allowed));
+    Ok(allowed)
+}
+
+/// Makes the kernel grow the table of open files to so many. It grows by doubling, and waits each time
+/// until every core has let go of the old one (RCU): ten milliseconds, which otherwise are in the turn
+/// that accepts one connection too many. Where it cannot be had now it grows later.
+fn grow_table(files: u64) {
+    let (Ok(last), Ok(file)) = (i32::try_from(files.saturating_sub(1)), File::open("/dev/null"))
+    else {
+        return;
+    };
+    // SAFETY: the descriptor is open during the call, which takes a number beside.
+    let copy = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, last) };
+    if copy >= 0 {
+        drop(own(copy));
+    }
+}
+
+fn raise_limit(wanted: u64) -> io::Result<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is written within the call.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::*;
-use crate::io::bind_in;
+use crate::io::{bind_in, raise_files};
 
 #[test]
 fn a_socket_on_all_addresses_answers_from_the_one_that_was_asked() {
@@ -169,4 +169,13 @@ fn without_the_capability_a_buffer_is_as_large_as_the_limit_allows() {
 fn limit(kind: &str) -> usize {
     let path = format!("/proc/sys/net/core/{kind}_max");
     std::fs::read_to_string(path).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn the_table_of_files_has_room_before_it_is_needed() {
+    const WANTED: u64 = 3_000;
+    let allowed = raise_files(WANTED).unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+    assert!(room.trim().parse::<u64>().unwrap() >= WANTED.min(allowed), "{room}");
 }
