@@ -249,10 +249,22 @@ pub const HANDOVER_RESERVED_SHARE: usize = 4;
 /// responses and errors that may prove something.
 pub const HANDOVER_PROOF_SHARE: usize = 8;
 
+/// Chunks of one Large Message that may wait for their responses at the same time: 30 KiB, if each is as
+/// small as RFC 4975 section 7.1.1 allows, and a chunk that can be interrupted may be of any size.
+pub const MSRP_CHUNKS_MAX: usize = 15;
+
+/// Intervals in which the octets of one Large Message are counted: one more than chunks that wait, so that
+/// what is acknowledged always fits, whatever its order. REPORTs name ranges as they like; of those that
+/// grow from the front or repeat the chunks, one or few remain.
+pub const MSRP_INTERVALS_MAX: usize = 16;
+
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;
 
 const _: () = {
+    // Between two intervals of what is acknowledged lies at least one chunk that is not.
+    assert!(MSRP_INTERVALS_MAX > MSRP_CHUNKS_MAX);
+    assert!(MSRP_INTERVALS_MAX <= u8::MAX as usize);
     assert!(ACCOUNTS_MAX >= SLOTS_MAX + BURST_SIZE + TIMERS_PER_TURN_MAX);
     // A stored and forwarded request always fits the slot that carries it.
     assert!(SLOT_SIZE >= DATAGRAM_SIZE_MAX + FORWARD_GROWTH_MAX);

@@ -17,7 +17,8 @@ use crate::config::{
     Config, Machine, Override, Sources, SystemNames, examine, nearest, overrides_from_environment,
 };
 use crate::delivery::mapping::{
-    Event, On, Origin, Row, TABLE, registered, row_of_event, row_of_status,
+    Event, Leg, On, Origin, Row, TABLE, msrp_meaning, registered, row_of_event, row_of_invite,
+    row_of_msrp, row_of_status,
 };
 use crate::delivery::{Mapping, Verdict};
 use crate::oam::verdicts::role_name;
@@ -25,7 +26,8 @@ use crate::oam::verdicts::role_name;
 /// What `roger explain` takes.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// 404, timer-f, silence, rp-cause 111, tp-fcs 0x90, tp-status 0x46; nothing: the whole table
+    /// 404, timer-f, silence, invite 486, msrp 413, rp-cause 111, tp-fcs 0x90, tp-status 0x46;
+    /// nothing: the whole table
     #[arg(value_name = "WHAT", num_args = 0..=2)]
     pub what: Vec<String>,
     /// As this peer's responses are read, with its role, preset and map
@@ -48,6 +50,8 @@ pub struct Arguments {
 enum What {
     Table,
     Status(u16),
+    Invite(u16),
+    Msrp(u16),
     Event(Event),
     RpCause(u8),
     TpFcs(u8),
@@ -136,9 +140,11 @@ fn reader<'a>(config: &'a Config, name: &str) -> Result<Reader<'a>, String> {
 }
 
 /// Kinds of codes, and the names by which events are known beside their own.
-const KINDS: [&str; 4] = ["sip", "rp-cause", "tp-fcs", "tp-status"];
-const OTHER_NAMES: [(&str, Event); 4] = [
+const KINDS: [&str; 6] = ["sip", "invite", "msrp", "rp-cause", "tp-fcs", "tp-status"];
+const OTHER_NAMES: [(&str, Event); 6] = [
     ("silence", Event::TimerF),
+    ("abort", Event::Aborted),
+    ("reset", Event::ConnectionLost),
     ("sync_deadline", Event::Deadline),
     ("unreachable", Event::Unreachable),
     ("uri_wait", Event::UriWait),
@@ -165,6 +171,11 @@ fn understood(words: &[String]) -> Result<What, String> {
         }
         [kind, code, ..] => match kind.to_ascii_lowercase().as_str() {
             "sip" => status(code),
+            "invite" => match status(code)? {
+                What::Status(status) => Ok(What::Invite(status)),
+                other => Ok(other),
+            },
+            "msrp" => msrp(code),
             "rp-cause" => octet(code, 0x7F).map(What::RpCause),
             "tp-fcs" => octet(code, 0xFF).map(What::TpFcs),
             "tp-status" => octet(code, 0xFF).map(What::TpStatus),
@@ -178,6 +189,8 @@ fn example(kind: &str) -> &'static str {
         "rp-cause" => "111",
         "tp-fcs" => "0x90",
         "tp-status" => "0x46",
+        "invite" => "486",
+        "msrp" => "413",
         _ => "404",
     }
 }
@@ -206,6 +219,17 @@ fn status(word: &str) -> Result<What, String> {
         Ok(_) | Err(_) => Err(format!(
             "`{}` is not the status of a final SIP response, 200 to 699; codes of other protocols \
              need their kind, as in: roger explain tp-status 0x46",
+            word.escape_default()
+        )),
+    }
+}
+
+/// RFC 4975 section 9: three digits.
+fn msrp(word: &str) -> Result<What, String> {
+    match word.parse::<u16>() {
+        Ok(status) if word.len() == 3 && !word.starts_with('+') => Ok(What::Msrp(status)),
+        Ok(_) | Err(_) => Err(format!(
+            "`{}` is not the status of an MSRP response or REPORT, which has three digits",
             word.escape_default()
         )),
     }
@@ -245,6 +269,12 @@ fn found(what: What, reader: Option<&Reader<'_>>) -> Option<Found> {
             let effective = reader.mapping.effective(status)?;
             Some(Found { row: effective.row, origin: Some(effective.origin) })
         }
+        (What::Invite(status), Some(reader)) => {
+            let effective = reader.mapping.effective_invite(status)?;
+            Some(Found { row: effective.row, origin: Some(effective.origin) })
+        }
+        (What::Invite(status), None) => Some(Found { row: *row_of_invite(status)?, origin: None }),
+        (What::Msrp(status), _) => Some(Found { row: *row_of_msrp(status), origin: None }),
         (What::Status(status), None) => Some(Found { row: *row_of_status(status)?, origin: None }),
         (What::Event(event), _) => Some(Found { row: *row_of_event(event), origin: None }),
         (What::Table | What::RpCause(_) | What::TpFcs(_) | What::TpStatus(_), _) => None,
@@ -258,6 +288,14 @@ fn title(what: What) -> String {
             Some((phrase, _)) => format!("{status} {phrase}"),
             None => format!("{status}, which no registry knows"),
         },
+        What::Invite(status) => match registered(status) {
+            Some((phrase, _)) => format!("{status} {phrase} in answer to an INVITE"),
+            None => format!("{status} in answer to an INVITE, which no registry knows"),
+        },
+        What::Msrp(status) => match msrp_meaning(status) {
+            Some((meaning, _)) => format!("MSRP {status:03}: {meaning}"),
+            None => format!("MSRP {status:03}, of which RFC 4975 says nothing"),
+        },
         What::Event(event) => format!("{}: {}", event.name(), event.meaning()),
         What::RpCause(cause) => format!("RP-Cause {cause} (0x{cause:02X})"),
         What::TpFcs(fcs) => format!("TP-FCS 0x{fcs:02X} ({fcs})"),
@@ -267,12 +305,25 @@ fn title(what: What) -> String {
 
 /// What a row is about.
 fn label(on: On) -> String {
+    match on.leg() {
+        Leg::Message => name(on),
+        Leg::Invite | Leg::Msrp if matches!(on, On::Event(_)) => name(on),
+        leg @ (Leg::Invite | Leg::Msrp) => format!("{} {}", leg.name(), name(on)),
+    }
+}
+
+/// The same where it stands among its kind.
+fn name(on: On) -> String {
     match on {
-        On::Statuses(statuses) => {
+        On::Statuses(statuses) | On::Invite(statuses) | On::Msrp(statuses) => {
             let statuses: Vec<String> = statuses.iter().map(ToString::to_string).collect();
             statuses.join(" ")
         }
-        On::Class(class) => format!("other {class}xx"),
+        On::InviteClass(2) => "2xx too late".to_owned(),
+        On::Class(class) | On::InviteClass(class) | On::MsrpClass(class) => {
+            format!("other {class}xx")
+        }
+        On::MsrpOther => "any other".to_owned(),
         On::Event(event) => event.name().to_owned(),
     }
 }
@@ -286,7 +337,7 @@ fn to_json(what: What, reader: Option<&Reader<'_>>) -> Json {
                 .map(|row| row_json(&reader.map_or(*row, |reader| table::as_read(row, reader))));
             json!({ "rows": rows.collect::<Vec<_>>() })
         }
-        What::Status(_) | What::Event(_) => {
+        What::Status(_) | What::Invite(_) | What::Msrp(_) | What::Event(_) => {
             let Some(found) = found(what, reader) else { return Json::Null };
             let mut json = row_json(&found.row);
             json["title"] = title(what).into();

@@ -26,6 +26,30 @@ impl Role {
     }
 }
 
+/// Who a peer of an MSRP session is, which says what its 200 proves (R1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MsrpRole {
+    /// The recipient's user agent itself.
+    Endpoint,
+    /// A relay (RFC 4976), whose 200 says that the next hop has the chunk.
+    Relay,
+    /// A server that answers on behalf of the recipient.
+    ImServer,
+    /// A back-to-back user agent with a session of its own to the recipient.
+    B2bua,
+}
+
+impl MsrpRole {
+    /// Whether a 200 to a chunk is the recipient's own, where the To-Path of the chunk had `uris`
+    /// URIs: with more than one, the first is not the recipient's (RFC 4975 section 5.3).
+    pub const fn speaks_for_the_recipient(self, uris: usize) -> bool {
+        match self {
+            Self::Endpoint => uris == 1,
+            Self::Relay | Self::ImServer | Self::B2bua => false,
+        }
+    }
+}
+
 /// Which request of ours a final response answers: that changes what it proves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Asked {
@@ -92,4 +116,79 @@ pub enum Evidence {
     },
     /// A short message of type 0: acknowledged and discarded (TS 23.040 section 9.2.3.9).
     Discarded,
+    /// A final response to the INVITE for a Large Message. No octet of the message has left before a
+    /// session is there, so all of them are certain.
+    Invite(Final),
+    /// No final response to the INVITE in time (RFC 3261 timer B), or none after our CANCEL (section
+    /// 9.1).
+    InviteTimeout,
+    /// The INVITE could not be sent on (RFC 3261 section 17.1.4).
+    InviteError,
+    /// A 2xx to the INVITE whose answer has no MSRP in it that we could use (RFC 4975 section 8):
+    /// ended with ACK and BYE.
+    AnswerUnusable,
+    /// Every octet of the Large Message was acknowledged with 200, the last chunk too, by the
+    /// recipient's user agent itself.
+    Acknowledged,
+    /// Success REPORTs cover every octet of the Large Message.
+    Reported,
+    /// A response to a SEND with this status.
+    MsrpResponse(u16),
+    /// A REPORT with this status (RFC 4975 section 7.3.2: it means what the response would).
+    MsrpReport(u16),
+    /// No response to a chunk within 30 s of its last octet (RFC 4975 section 7.1.1).
+    MsrpTimeout,
+    /// Everything was sent, but not all of it reported when the wait for REPORTs was over.
+    ReportMissing,
+    /// The wait was over before the last chunk had left.
+    Unfinished,
+    /// We have ended the message with `#` (RFC 4975 section 7.1): nobody may take it for whole.
+    Aborted,
+    /// The peer ended the session before the last chunk had left.
+    ByeBeforeEnd,
+    /// The peer ended the session after the last chunk had left, and before everything was proved.
+    ByeAfterEnd,
+    /// The peer, who was to open the connection, has not.
+    NeverConnected,
+    /// The connection was lost before any octet of the message had left.
+    ConnectionUnused,
+    /// The connection was lost with octets on it of which nobody knows.
+    ConnectionLost,
+}
+
+impl Evidence {
+    /// The status that it brings, 0 if there is none in it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Final(Final { status, .. })
+            | Self::Invite(Final { status, .. })
+            | Self::Earlier { status, .. }
+            | Self::MsrpResponse(status)
+            | Self::MsrpReport(status) => status,
+            Self::TimerF
+            | Self::Deadline
+            | Self::DeadlineUnsent
+            | Self::UriWait
+            | Self::NeverSent
+            | Self::Unreachable
+            | Self::Shutdown
+            | Self::WorkerLost
+            | Self::Content { .. }
+            | Self::Discarded
+            | Self::InviteTimeout
+            | Self::InviteError
+            | Self::AnswerUnusable
+            | Self::Acknowledged
+            | Self::Reported
+            | Self::MsrpTimeout
+            | Self::ReportMissing
+            | Self::Unfinished
+            | Self::Aborted
+            | Self::ByeBeforeEnd
+            | Self::ByeAfterEnd
+            | Self::NeverConnected
+            | Self::ConnectionUnused
+            | Self::ConnectionLost => 0,
+        }
+    }
 }

@@ -17,13 +17,17 @@
 
 mod codes;
 mod compiled;
+mod event;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use self::codes::{Way, fcs_name, registered, rp_cause_name, rp_cause_way, tp_status_name};
+pub use self::codes::{
+    Way, fcs_name, msrp_meaning, registered, rp_cause_name, rp_cause_way, tp_status_name,
+};
 pub use self::compiled::{Answer, Effective, Mapping, Origin, Preset, Refusal};
-pub use self::rows::{TABLE, row_of_event, row_of_status};
+pub use self::event::Event;
+pub use self::rows::{TABLE, row_of_event, row_of_invite, row_of_msrp, row_of_status};
 
 use crate::delivery::{Evidence, Verdict};
 
@@ -38,6 +42,9 @@ pub struct Row {
     pub exception: Exception,
     /// What is tried before the verdict; empty where nothing is.
     pub tries: &'static str,
+    /// Whether the whole message may be sent once more, with the same Message-ID, on a new session
+    /// (RFC 4975 section 5.4).
+    pub again: bool,
     /// RP-Cause in an RP-ERROR of ours in the place of the mobile station (TS 24.011 section
     /// 8.2.5.4); `None` is RP-ACK.
     pub cause: Option<u8>,
@@ -64,79 +71,53 @@ pub enum On {
     /// A final response of this class, 2 to 6, that no other row names (RFC 3261 section 8.1.3.2:
     /// what is not known counts as x00).
     Class(u16),
-    /// Something else than a final response.
+    /// Something else than a status.
     Event(Event),
+    /// A final response to the INVITE for a Large Message with one of these status codes.
+    Invite(&'static [u16]),
+    /// A final response to the INVITE of this class that no other row names.
+    InviteClass(u16),
+    /// A response to a SEND or a REPORT with one of these status codes (RFC 4975 section 10).
+    Msrp(&'static [u16]),
+    /// One of this class that no other row names.
+    MsrpClass(u16),
+    /// One of no class that is known.
+    MsrpOther,
 }
 
-/// What is known where no final response decides.
+impl On {
+    /// What was asked that it is about.
+    pub const fn leg(self) -> Leg {
+        match self {
+            Self::Statuses(_) | Self::Class(_) => Leg::Message,
+            Self::Invite(_) | Self::InviteClass(_) => Leg::Invite,
+            Self::Msrp(_) | Self::MsrpClass(_) | Self::MsrpOther => Leg::Msrp,
+            Self::Event(event) => event.leg(),
+        }
+    }
+}
+
+/// A part of the way that an instant message takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Event {
-    /// [`Evidence::TimerF`].
-    TimerF,
-    /// [`Evidence::Deadline`].
-    Deadline,
-    /// [`Evidence::DeadlineUnsent`].
-    DeadlineUnsent,
-    /// [`Evidence::UriWait`].
-    UriWait,
-    /// [`Evidence::NeverSent`].
-    NeverSent,
-    /// [`Evidence::Unreachable`].
-    Unreachable,
-    /// [`Evidence::Shutdown`].
-    Shutdown,
-    /// [`Evidence::WorkerLost`].
-    WorkerLost,
-    /// [`Evidence::Content`].
-    Content,
-    /// [`Evidence::Discarded`].
-    Discarded,
+pub enum Leg {
+    /// The MESSAGE of pager mode.
+    Message,
+    /// The INVITE for a Large Message.
+    Invite,
+    /// The MSRP session in which it is sent.
+    Msrp,
 }
 
-impl Event {
-    /// Every event, each in the place of its number.
-    pub const ALL: [Self; 10] = [
-        Self::TimerF,
-        Self::Deadline,
-        Self::DeadlineUnsent,
-        Self::UriWait,
-        Self::NeverSent,
-        Self::Unreachable,
-        Self::Shutdown,
-        Self::WorkerLost,
-        Self::Content,
-        Self::Discarded,
-    ];
+impl Leg {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Message, Self::Invite, Self::Msrp];
 
     /// Its name on the command line and in tables.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::TimerF => "timer-f",
-            Self::Deadline => "deadline",
-            Self::DeadlineUnsent => "deadline-unsent",
-            Self::UriWait => "uri-wait",
-            Self::NeverSent => "never-sent",
-            Self::Unreachable => "icmp",
-            Self::Shutdown => "shutdown",
-            Self::WorkerLost => "worker-lost",
-            Self::Content => "content",
-            Self::Discarded => "type-0",
-        }
-    }
-
-    /// What happened.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::TimerF => "no final response within 64*T1, silence",
-            Self::Deadline => "no verdict within sync_deadline, and the request has left",
-            Self::DeadlineUnsent => "no verdict within sync_deadline, and the request never left",
-            Self::UriWait => "other requests to the same URI were pending for too long",
-            Self::NeverSent => "the kernel refused the first transmission to every server",
-            Self::Unreachable => "an ICMP error that quotes our request",
-            Self::Shutdown => "the process ended before anything was known",
-            Self::WorkerLost => "the worker that had it is stuck or dead",
-            Self::Content => "the short message cannot become an instant message",
-            Self::Discarded => "a short message of type 0, which nobody is shown",
+            Self::Message => "sip",
+            Self::Invite => "invite",
+            Self::Msrp => "msrp",
         }
     }
 }
@@ -279,21 +260,16 @@ impl Row {
     /// The row that `evidence` belongs to. What an earlier submission has proved belongs to the row
     /// of its status.
     pub const fn of(evidence: Evidence) -> Option<&'static Self> {
-        let event = match evidence {
-            Evidence::Final(response) => return row_of_status(response.status),
-            Evidence::Earlier { status, .. } => return row_of_status(status),
-            Evidence::TimerF => Event::TimerF,
-            Evidence::Deadline => Event::Deadline,
-            Evidence::DeadlineUnsent => Event::DeadlineUnsent,
-            Evidence::UriWait => Event::UriWait,
-            Evidence::NeverSent => Event::NeverSent,
-            Evidence::Unreachable => Event::Unreachable,
-            Evidence::Shutdown => Event::Shutdown,
-            Evidence::WorkerLost => Event::WorkerLost,
-            Evidence::Content { .. } => Event::Content,
-            Evidence::Discarded => Event::Discarded,
-        };
-        Some(row_of_event(event))
+        if let Some(event) = Event::of(evidence) {
+            return Some(row_of_event(event));
+        }
+        if let Evidence::Invite(response) = evidence {
+            return row_of_invite(response.status);
+        }
+        if let Evidence::MsrpResponse(status) | Evidence::MsrpReport(status) = evidence {
+            return Some(row_of_msrp(status));
+        }
+        row_of_status(evidence.status())
     }
 
     /// The row where something else was proved than it says: by role, exception or configuration.
@@ -310,7 +286,13 @@ impl Row {
             return *self;
         }
         let general = Self::new(self.on, verdict, self.source);
-        Self { fcs: self.fcs, tries: self.tries, exception: self.exception, ..general }
+        Self {
+            fcs: self.fcs,
+            tries: self.tries,
+            again: self.again,
+            exception: self.exception,
+            ..general
+        }
     }
 
     /// A row in which everything follows from the verdict.
@@ -326,6 +308,7 @@ impl Row {
             verdict,
             exception: Exception::Never,
             tries: "",
+            again: false,
             cause: match verdict {
                 Verdict::Delivered => None,
                 Verdict::Permanent | Verdict::Temporary | Verdict::Unknown | Verdict::Accepted => {
@@ -357,6 +340,11 @@ impl Row {
         Self { tries, ..self }
     }
 
+    const fn again(self) -> Self {
+        let tries = "once more on a new session, with the same Message-ID";
+        Self { again: true, tries, ..self }
+    }
+
     const fn except(self, exception: Exception) -> Self {
         Self { exception, ..self }
     }
@@ -375,6 +363,13 @@ impl Row {
 
     const fn pair(self, still_trying: u8, at_the_end: u8) -> Self {
         Self { tp_status: TpStatus { still_trying: Some(still_trying), at_the_end }, ..self }
+    }
+
+    /// TS 23.040: a SIP time-out is absentSubscriber.
+    const fn silent(self) -> Self {
+        let (sm_error, sm_error_extended) =
+            (SmError::ABSENT_SUBSCRIBER, Some(SmError::NO_RESPONSE));
+        Self { sm_error, sm_error_extended, ..self }
     }
 
     const fn rejected(self) -> Self {

@@ -4,6 +4,7 @@
 
 mod absorb;
 mod account;
+pub mod coverage;
 mod evidence;
 pub mod mapping;
 mod message;
@@ -11,7 +12,8 @@ mod verdict;
 
 pub use self::absorb::{ATTEMPTS_MAX, Course, Mark, Memory, salt};
 pub use self::account::{Account, Form, Identifier, Report, RpResult, Statuses};
-pub use self::evidence::{Asked, Evidence, Final, Role};
+pub use self::coverage::{Coverage, Ledger, Octets};
+pub use self::evidence::{Asked, Evidence, Final, MsrpRole, Role};
 pub use self::mapping::{Answer, Mapping, Origin, Preset};
 pub use self::message::Message;
 pub use self::verdict::Verdict;

@@ -1,6 +1,6 @@
 //! The end of a message: its verdict counted, its transaction answerable, its account told.
 
-use crate::delivery::{Account, Evidence, Final, Form, Identifier, Report, Verdict};
+use crate::delivery::{Account, Evidence, Form, Identifier, Report, Verdict};
 use crate::engine::Engine;
 use crate::engine::instant::CALL_ID_SIZE_MAX;
 use crate::engine::record::Record;
@@ -157,21 +157,9 @@ impl Engine {
     }
 }
 
-/// The status that decided, 0 if no final response did.
+/// The status that decided, 0 if none did.
 pub(super) const fn status_of(evidence: Evidence) -> u16 {
-    match evidence {
-        Evidence::Final(Final { status, .. }) | Evidence::Earlier { status, .. } => status,
-        Evidence::TimerF
-        | Evidence::Deadline
-        | Evidence::NeverSent
-        | Evidence::Unreachable
-        | Evidence::Shutdown
-        | Evidence::WorkerLost
-        | Evidence::DeadlineUnsent
-        | Evidence::UriWait
-        | Evidence::Content { .. }
-        | Evidence::Discarded => 0,
-    }
+    evidence.status()
 }
 
 /// Sets the fingerprint of a tombstone apart from every other use of the same key.

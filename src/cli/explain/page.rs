@@ -3,8 +3,8 @@
 use super::{Found, Reader, What, found, label, table, title};
 use crate::delivery::Verdict;
 use crate::delivery::mapping::{
-    Event, Origin, Row, SmError, TABLE, TpStatus, Way, fcs_name, registered, row_of_status,
-    rp_cause_name, rp_cause_way, tp_status_name,
+    Event, Leg, Origin, Row, SmError, TABLE, TpStatus, Way, fcs_name, msrp_meaning, registered,
+    row_of_invite, row_of_status, rp_cause_name, rp_cause_way, tp_status_name,
 };
 
 /// Columns of what is printed.
@@ -62,6 +62,11 @@ fn row_lines(
         let words = "A accepted from an im_server or a gateway, which speaks for itself";
         lines.push(("", words.to_owned()));
     }
+    if what == What::Msrp(200) {
+        let words = "D delivered once every octet has it, the last chunk too, from the recipient's \
+                     own user agent (all-acknowledged)";
+        lines.push(("", words.to_owned()));
+    }
     if !row.tries.is_empty() {
         lines.push(("tries first", row.tries.to_owned()));
     }
@@ -73,8 +78,14 @@ fn row_lines(
     lines.push(("TP-Status", tp_status(row)));
     let state = row.message_state;
     lines.push(("SMPP", format!("message_state {}, stat:{}", state as u8, state.stat())));
-    let status = if let What::Status(status) = what { registered(status) } else { None };
-    let defined = status.map(|(_, document)| document);
+    let status = match what {
+        What::Status(status) | What::Invite(status) => registered(status),
+        What::Msrp(status) => msrp_meaning(status),
+        What::Table | What::Event(_) | What::RpCause(_) | What::TpFcs(_) | What::TpStatus(_) => {
+            None
+        }
+    };
+    let defined = status.map(|(_, document)| document).filter(|document| *document != row.source);
     let defined = defined.map(|document| format!("; defined in {document}")).unwrap_or_default();
     lines.push(("source", format!("{}{defined}", row.source)));
     lines.push(("origin", origin(what, found, reader)));
@@ -100,6 +111,8 @@ const fn sip_answer(what: What, verdict: Verdict) -> &'static str {
         }
         (What::Status(408), _) => "nothing (RFC 4320 section 4.2)",
         (What::Status(_), _) => "this response, passed back",
+        (What::Invite(_) | What::Msrp(_), _) => LARGE,
+        (What::Event(event), _) if !matches!(event.leg(), Leg::Message) => LARGE,
         (What::Event(Event::NeverSent), _) => "500",
         (
             What::Event(Event::UriWait | Event::DeadlineUnsent | Event::Content | Event::Discarded),
@@ -108,6 +121,8 @@ const fn sip_answer(what: What, verdict: Verdict) -> &'static str {
         (_, _) => "nothing: its own timer says that nobody knows (RFC 4320)",
     }
 }
+
+const LARGE: &str = "does not happen: its messages pass at once, as they are";
 
 fn rp_answer(what: What, row: &Row, reader: Option<&Reader<'_>>) -> String {
     let Some(cause) = row.cause else { return "RP-ACK".to_owned() };
@@ -183,13 +198,23 @@ fn origin(what: What, found: &Found, reader: Option<&Reader<'_>>) -> String {
     let mut text = match origin {
         Origin::Standard | Origin::Configuration(_) => origin.to_string(),
         Origin::Preset(preset) => {
-            let row = preset.rows().iter().find(|(status, ..)| What::Status(*status) == what);
+            let about = |status| [What::Status(status), What::Invite(status)].contains(&what);
+            let row = preset.rows().iter().find(|(status, ..)| about(*status));
             format!("{origin}: {}", row.map_or("", |(_, _, why)| *why))
         }
     };
+    let row = match what {
+        What::Status(status) => row_of_status(status),
+        What::Invite(status) => row_of_invite(status),
+        What::Table
+        | What::Msrp(_)
+        | What::Event(_)
+        | What::RpCause(_)
+        | What::TpFcs(_)
+        | What::TpStatus(_) => None,
+    };
     if *origin != Origin::Standard
-        && let What::Status(status) = what
-        && let Some(row) = row_of_status(status)
+        && let Some(row) = row
     {
         text.push_str(&format!("; the standards say {}", row.verdict.letter()));
     }
@@ -245,7 +270,9 @@ pub(super) fn code_lines(what: What) -> Vec<(&'static str, String)> {
                 ("source", "TS 23.040 section 9.2.3.15".to_owned()),
             ])
         }
-        What::Table | What::Status(_) | What::Event(_) => Vec::new(),
+        What::Table | What::Status(_) | What::Invite(_) | What::Msrp(_) | What::Event(_) => {
+            Vec::new()
+        }
     }
 }
 

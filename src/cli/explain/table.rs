@@ -1,32 +1,49 @@
 //! The whole table, as the crate's documentation shows it too.
 
-use super::{Reader, What, found, label};
-use crate::delivery::mapping::{Event, Exception, On, Origin, Row, TABLE};
+use super::{Reader, What, found, name};
+use crate::delivery::mapping::{Event, Exception, Leg, On, Origin, Row, TABLE};
 
-/// The whole table.
+/// The whole table: a part for each leg of the way.
 pub(super) fn table(reader: Option<&Reader<'_>>) -> String {
-    let head =
-        ["what came", "V", "RP/FCS", "TP-ST", "SMPP", "SM", "ext", "source"].map(str::to_owned);
-    let mut lines = Vec::from([head]);
-    let mut said = Vec::new();
-    for row in TABLE {
-        let peer_row = reader.map_or(*row, |reader| as_read(row, reader));
-        lines.push(cells(&peer_row));
+    let head = |what: &str| {
+        [what, "V", "RP/FCS", "TP-ST", "SMPP", "SM", "ext", "source"].map(str::to_owned)
+    };
+    let said = |leg| if leg == Leg::Msrp { Vec::new() } else { said(leg, reader) };
+    let own = said(Leg::Message).len();
+    let mut lines = Vec::new();
+    for leg in Leg::ALL {
+        if leg != Leg::Message {
+            lines.push([const { String::new() }; 8]);
+        }
+        lines.push(head(match leg {
+            Leg::Message => "what came",
+            Leg::Invite => "INVITE",
+            Leg::Msrp => "MSRP",
+        }));
+        lines.extend(said(leg));
+        let rows = TABLE.iter().filter(|row| row.on.leg() == leg);
+        lines.extend(rows.map(|row| cells(&reader.map_or(*row, |reader| as_read(row, reader)))));
     }
+    let mut text = columns(&lines);
+    text.push_str(&legend(reader, own));
+    text
+}
+
+/// What a peer's configuration and preset say about single statuses.
+fn said(leg: Leg, reader: Option<&Reader<'_>>) -> Vec<[String; 8]> {
+    let what =
+        |status| if leg == Leg::Invite { What::Invite(status) } else { What::Status(status) };
+    let mut lines = Vec::new();
     for status in 200..700 {
-        let Some(found) = found(What::Status(status), reader) else { continue };
+        let Some(found) = found(what(status), reader) else { continue };
         if let Some(origin) = found.origin.filter(|origin| *origin != Origin::Standard) {
             let [_, rest @ ..] = cells(&found.row);
             let [verdict, rp, tp_status, smpp, error, extended, _] = rest;
             let (status, origin) = (status.to_string(), origin.to_string());
-            said.push([status, verdict, rp, tp_status, smpp, error, extended, origin]);
+            lines.push([status, verdict, rp, tp_status, smpp, error, extended, origin]);
         }
     }
-    let own = said.len();
-    lines.splice(1..1, said);
-    let mut text = columns(&lines);
-    text.push_str(&legend(reader, own));
-    text
+    lines
 }
 
 /// A row of the table as the peer's role reads it; what its configuration says of single statuses is
@@ -34,7 +51,14 @@ pub(super) fn table(reader: Option<&Reader<'_>>) -> String {
 pub(super) fn as_read(row: &Row, reader: &Reader<'_>) -> Row {
     match row.on {
         On::Class(2) => row.with(reader.success()),
-        On::Class(_) | On::Statuses(_) | On::Event(_) => *row,
+        On::Class(_)
+        | On::Statuses(_)
+        | On::Event(_)
+        | On::Invite(_)
+        | On::InviteClass(_)
+        | On::Msrp(_)
+        | On::MsrpClass(_)
+        | On::MsrpOther => *row,
     }
 }
 
@@ -51,11 +75,12 @@ fn cells(row: &Row) -> [String; 8] {
         (_, None) => "ACK".to_owned(),
         (_, Some(cause)) => format!("{cause}/{:02X}", row.fcs),
     };
+    let again = if row.again { " r" } else { mark };
     let end = format!("{:02X}", row.tp_status.at_the_end);
     let state = row.message_state;
     [
-        label(row.on),
-        format!("{}{mark}", row.verdict.letter()),
+        name(row.on),
+        format!("{}{again}", row.verdict.letter()),
         rp,
         row.tp_status
             .still_trying
@@ -100,7 +125,10 @@ fn legend(reader: Option<&Reader<'_>>, own: usize) -> String {
          V      D delivered, P permanent, T temporary, U unknown, A accepted\n\
          \x20      other 2xx: {who}{own}\n\
          \x20      a: T with a Retry-After; b: P in answer to credentials;\n\
-         \x20      c: U in answer to a second copy, as the first one is there\n\
+         \x20      c: U in answer to a second copy, as the first one is there;\n\
+         \x20      r: once more on a new session first, with the same Message-ID\n\
+         INVITE for a Large Message: of it nothing has left, so all of it is certain\n\
+         MSRP   responses, REPORTs and what became of the session of a Large Message\n\
          RP/FCS RP-ACK, or RP-Cause and TP-FCS of an RP-ERROR in the place of the MS;\n\
          \x20      202: at sync_deadline, unless the peer has ack_accepted and TP-SRI is 0;\n\
          \x20      d: what says best what is wrong, 95 to 99 or 111 and any TP-FCS\n\

@@ -210,6 +210,26 @@ pub fn registered(status: u16) -> Option<(&'static str, &'static str)> {
     named(REGISTERED, status)
 }
 
+const MSRP: &[(u16, (&str, &str))] = &[
+    (200, ("the next hop has the chunk", "RFC 4975 section 10.1")),
+    (400, ("the request was not understood", "RFC 4975 section 10.2")),
+    (401, ("credentials for a relay are missing", "RFC 4976 section 9.1")),
+    (403, ("the action is not allowed", "RFC 4975 section 10.3")),
+    (408, ("a transaction further on was not completed in time", "RFC 4975 section 10.4")),
+    (413, ("this message is to be sent no further", "RFC 4975 section 10.5")),
+    (415, ("the media type is not understood", "RFC 4975 section 10.6")),
+    (423, ("a parameter is out of bounds", "RFC 4975 section 10.7")),
+    (481, ("there is no such session", "RFC 4975 section 10.8")),
+    (501, ("the method is not understood", "RFC 4975 section 10.9")),
+    (506, ("the session is bound to another connection", "RFC 4975 section 10.10")),
+];
+
+/// What a status of MSRP says and the document that defines it; `None` for one that neither RFC 4975
+/// nor RFC 4976 knows. They define no reason phrases.
+pub fn msrp_meaning(status: u16) -> Option<(&'static str, &'static str)> {
+    named(MSRP, status)
+}
+
 fn named<K: Copy + PartialEq, V: Copy>(names: &'static [(K, V)], key: K) -> Option<V> {
     names.iter().find(|(known, _)| *known == key).map(|(_, name)| *name)
 }

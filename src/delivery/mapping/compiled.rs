@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::delivery::evidence::{Asked, Final, Role};
 use crate::delivery::mapping::rows::{FIRST, STATUSES, is_cause_of_ours};
-use crate::delivery::mapping::{Exception, Row, row_of_status};
+use crate::delivery::mapping::{Exception, Row, row_of_invite, row_of_status};
 use crate::delivery::{Evidence, Verdict};
 
 /// What the RP layer is told (TS 24.011 section 7.3).
@@ -159,16 +159,24 @@ impl Mapping {
     pub fn verdict(&self, response: Final) -> Verdict {
         let place = usize::from(response.status).wrapping_sub(usize::from(FIRST));
         let Some(entry) = self.entries.get(place) else { return Verdict::Unknown };
-        let applies = match entry.exception {
-            Exception::Never => false,
-            Exception::RetryAfter => response.retry_after,
-            Exception::Credentials => response.asked == Asked::WithCredentials,
-            Exception::Copy => response.asked == Asked::Again,
-        };
-        match entry.exception.verdict() {
-            Some(verdict) if applies => verdict,
-            Some(_) | None => entry.verdict,
+        excepted(entry.exception, response).unwrap_or(entry.verdict)
+    }
+
+    /// What a final response to the INVITE for a Large Message proves: always something certain,
+    /// because no octet of the message leaves before a session is there. What is set for a status of
+    /// this peer holds here too, as far as it is certain.
+    pub fn invite(&self, response: Final) -> Verdict {
+        let Some(row) = row_of_invite(response.status) else { return Verdict::Temporary };
+        if self.is_set(response.status)
+            && let set @ (Verdict::Permanent | Verdict::Temporary) = self.verdict(response)
+        {
+            return set;
         }
+        excepted(row.exception, response).unwrap_or(row.verdict)
+    }
+
+    fn is_set(&self, status: u16) -> bool {
+        self.origins.iter().any(|(other, _)| *other == status)
     }
 
     /// Says what a status means, other than the standards. It then means that with Retry-After and
@@ -227,6 +235,27 @@ impl Mapping {
         })
     }
 
+    /// A status of a final response to an INVITE as this peer's is read; `None` for what no final
+    /// status is.
+    pub fn effective_invite(&self, status: u16) -> Option<Effective> {
+        let row = row_of_invite(status)?;
+        let said = self.origins.iter().find(|(other, _)| *other == status);
+        let asked = Asked::Once;
+        let verdict = self.invite(Final { status, role: self.role, retry_after: false, asked });
+        let of_row = Effective { row: *row, origin: Origin::Standard };
+        let set = matches!(
+            self.verdict(Final { status, role: self.role, retry_after: false, asked }),
+            Verdict::Permanent | Verdict::Temporary
+        );
+        Some(match said {
+            Some((_, origin)) if set => Effective {
+                row: Row { exception: Exception::Never, ..row.with(verdict) },
+                origin: origin.clone(),
+            },
+            Some(_) | None => of_row,
+        })
+    }
+
     /// What the RP layer is told about a verdict and the evidence behind it, by us in the place of
     /// the mobile station (TS 24.011 section 8.2.5.4 says which causes are legal there).
     pub const fn answer(&self, verdict: Verdict, evidence: Evidence) -> Answer {
@@ -244,6 +273,17 @@ impl Mapping {
             }
         }
     }
+}
+
+/// The verdict of an exception, if it applies.
+const fn excepted(exception: Exception, response: Final) -> Option<Verdict> {
+    let applies = match exception {
+        Exception::Never => false,
+        Exception::RetryAfter => response.retry_after,
+        Exception::Credentials => matches!(response.asked, Asked::WithCredentials),
+        Exception::Copy => matches!(response.asked, Asked::Again),
+    };
+    if applies { exception.verdict() } else { None }
 }
 
 /// RFC 5438 section 12.2, RFC 3428 section 7: whoever does not speak for the recipient can only

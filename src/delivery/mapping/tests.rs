@@ -56,39 +56,60 @@ fn the_verdict_column_is_that_of_the_standards() {
 
 #[test]
 fn every_status_and_every_event_has_exactly_one_row() {
-    let names = |row: &Row, status: u16| match row.on {
-        On::Statuses(statuses) => statuses.contains(&status),
-        On::Class(_) | On::Event(_) => false,
+    let named = |status: u16, leg: Leg| -> Vec<On> {
+        let ons = TABLE.iter().map(|row| row.on).filter(|on| on.leg() == leg);
+        let names = |on: &On| match on {
+            On::Statuses(all) | On::Invite(all) | On::Msrp(all) => all.contains(&status),
+            On::Class(_) | On::InviteClass(_) | On::MsrpClass(_) | On::MsrpOther => false,
+            On::Event(_) => false,
+        };
+        ons.filter(names).collect()
     };
-    for status in 200..700 {
-        let named: Vec<&Row> = TABLE.iter().filter(|row| names(row, status)).collect();
-        let row = row_of_status(status).unwrap();
-        match named.as_slice() {
-            [only] => assert_eq!(only.on, row.on, "{status}"),
-            [] => assert_eq!(row.on, On::Class(status / 100), "{status}"),
-            _ => panic!("{status} has {} rows", named.len()),
+    for status in 0..=1_000 {
+        let class = status / 100;
+        let msrp_class = if [2, 4].contains(&class) { On::MsrpClass(class) } else { On::MsrpOther };
+        for (leg, found, of_class) in [
+            (Leg::Message, row_of_status(status), On::Class(class)),
+            (Leg::Invite, row_of_invite(status), On::InviteClass(class)),
+            (Leg::Msrp, Some(row_of_msrp(status)), msrp_class),
+        ] {
+            if leg != Leg::Msrp && !(200..700).contains(&status) {
+                assert!(found.is_none(), "{leg:?} {status}");
+                continue;
+            }
+            match named(status, leg).as_slice() {
+                [only] => assert_eq!(*only, found.unwrap().on, "{leg:?} {status}"),
+                [] => assert_eq!(found.unwrap().on, of_class, "{leg:?} {status}"),
+                more => panic!("{status} has the rows {more:?}"),
+            }
         }
     }
     for event in Event::ALL {
         assert_eq!(row_of_event(event).on, On::Event(event));
     }
-    assert!(row_of_status(199).is_none() && row_of_status(700).is_none());
+    assert_eq!(row_of_msrp(u16::MAX).on, On::MsrpOther);
 }
 
 #[test]
 fn rows_stand_in_the_order_of_their_statuses() {
     let first = |row: &Row| match row.on {
-        On::Statuses(statuses) => {
+        On::Statuses(statuses) | On::Invite(statuses) | On::Msrp(statuses) => {
             assert!(statuses.is_sorted(), "{statuses:?}");
             statuses[0]
         }
         // After those that are named; the usual 2xx before the special one.
-        On::Class(2) => 200,
-        On::Class(class) => class * 100 + 99,
+        On::Class(2) | On::InviteClass(2) => 200,
+        On::Class(class) | On::InviteClass(class) | On::MsrpClass(class) => class * 100 + 99,
+        On::MsrpOther => 1_000,
         On::Event(_) => u16::MAX,
     };
-    let order: Vec<u16> = TABLE.iter().map(first).collect();
-    assert!(order.is_sorted(), "{order:?}");
+    let legs: Vec<u8> = TABLE.iter().map(|row| row.on.leg() as u8).collect();
+    assert!(legs.is_sorted(), "{legs:?}");
+    for leg in Leg::ALL {
+        let rows = TABLE.iter().filter(|row| row.on.leg() == leg);
+        let order: Vec<u16> = rows.map(first).collect();
+        assert!(order.is_sorted(), "{leg:?} {order:?}");
+    }
 }
 
 #[test]
@@ -221,6 +242,128 @@ fn nothing_can_be_set_that_would_make_a_report_false() {
                     let before = Mapping::of(role).verdict(of(status, role));
                     assert_eq!(mapping.verdict(of(status, role)), before);
                 }
+            }
+        }
+    }
+}
+
+/// The verdict column of INVITE once more: certain throughout, because nothing has left.
+fn invite_letter(status: u16, retry_after: bool, asked: Asked) -> char {
+    match status {
+        401 | 407 if asked == Asked::WithCredentials => 'P',
+        404 | 413 | 513 if retry_after => 'T',
+        301 | 501 | 505 | 513 | 580 => 'P',
+        401 | 407 | 408 | 430 | 480 | 481 | 486 | 487 | 491 | 600 => 'T',
+        200..=399 | 500..=599 => 'T',
+        _ => 'P',
+    }
+}
+
+#[test]
+fn nothing_about_an_invite_is_unknown_or_delivered() {
+    for role in ROLES {
+        let mapping = Mapping::of(role);
+        for status in 0..=u16::MAX {
+            for retry_after in [false, true] {
+                for asked in [Asked::Once, Asked::Again, Asked::WithCredentials] {
+                    let response = Final { status, role, retry_after, asked };
+                    let found = Verdict::from_evidence(Evidence::Invite(response), &mapping);
+                    let expected = match status {
+                        200..700 => invite_letter(status, retry_after, asked),
+                        _ => 'T',
+                    };
+                    assert_eq!(found.letter(), expected, "{response:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_set_for_a_peer_holds_for_its_invites_as_far_as_it_is_certain() {
+    let mut mapping = Mapping::of(Role::Proxy);
+    mapping.preset(Preset::Kamailio).unwrap();
+    mapping.set(403, Verdict::Temporary, Origin::Configuration("x:1".into())).unwrap();
+    mapping.set(404, Verdict::Unknown, Origin::Configuration("x:2".into())).unwrap();
+    mapping.set(299, Verdict::Delivered, Origin::Configuration("x:3".into())).unwrap();
+    for (status, letter, origin) in [
+        (477, 'T', "preset kamailio"),
+        (403, 'T', "x:1"),
+        (404, 'P', "standard"),
+        (299, 'T', "standard"),
+        (488, 'P', "standard"),
+    ] {
+        assert_eq!(mapping.invite(of(status, Role::Proxy)).letter(), letter, "{status}");
+        let effective = mapping.effective_invite(status).unwrap();
+        assert_eq!(effective.row.verdict.letter(), letter, "{status}");
+        assert_eq!(effective.origin.to_string(), origin, "{status}");
+    }
+    assert!(mapping.effective_invite(199).is_none());
+}
+
+#[test]
+fn the_verdict_column_of_msrp_is_that_of_its_standard() {
+    let mapping = Mapping::of(Role::Gateway);
+    for status in 0..=1_000 {
+        let expected = match status {
+            // One 200 is one hop's word about one chunk: never a delivery.
+            200 => 'A',
+            201..=299 | 408 => 'U',
+            481 => 'T',
+            400..=499 | 501 => 'P',
+            _ => 'T',
+        };
+        for evidence in [Evidence::MsrpResponse(status), Evidence::MsrpReport(status)] {
+            let found = Verdict::from_evidence(evidence, &mapping);
+            assert_eq!(found.letter(), expected, "{evidence:?}");
+            let again = Row::of(evidence).unwrap().again;
+            assert_eq!(again, [408, 481, 506].contains(&status), "{status}");
+        }
+    }
+    for (evidence, letter, again) in [
+        (Evidence::Acknowledged, 'D', false),
+        (Evidence::Reported, 'D', false),
+        (Evidence::MsrpTimeout, 'U', true),
+        (Evidence::ReportMissing, 'U', false),
+        (Evidence::Unfinished, 'T', false),
+        (Evidence::Aborted, 'T', false),
+        (Evidence::ByeBeforeEnd, 'T', false),
+        (Evidence::ByeAfterEnd, 'U', true),
+        (Evidence::NeverConnected, 'T', false),
+        (Evidence::ConnectionUnused, 'T', true),
+        (Evidence::ConnectionLost, 'U', true),
+        (Evidence::InviteTimeout, 'T', false),
+        (Evidence::InviteError, 'T', false),
+        (Evidence::AnswerUnusable, 'P', false),
+    ] {
+        assert_eq!(Verdict::from_evidence(evidence, &mapping).letter(), letter, "{evidence:?}");
+        assert_eq!(Row::of(evidence).unwrap().again, again, "{evidence:?}");
+        let event = Event::of(evidence).unwrap();
+        assert_eq!(Row::of(evidence).unwrap().on, On::Event(event));
+        assert_ne!(event.leg(), Leg::Message);
+    }
+}
+
+/// A repetition within permanent_window is answered from the status alone ([`Evidence::Earlier`]), so
+/// that must say the same as what was said first.
+#[test]
+fn what_is_permanent_is_told_alike_when_only_its_status_is_left() {
+    let mapping = Mapping::of(Role::Endpoint);
+    for status in 200..700 {
+        for evidence in [
+            Evidence::Invite(of(status, Role::Endpoint)),
+            Evidence::MsrpResponse(status),
+            Evidence::MsrpReport(status),
+        ] {
+            let verdict = Verdict::from_evidence(evidence, &mapping);
+            assert_eq!(evidence.status(), status);
+            let is_msrp = Row::of(evidence).unwrap().on.leg() == Leg::Msrp;
+            // What MSRP does not define is what 400 is, whatever SIP may call it.
+            let is_known = !is_msrp || msrp_meaning(status).is_some();
+            if verdict == Verdict::Permanent && is_known {
+                let earlier = Evidence::Earlier { verdict, status };
+                let first = mapping.answer(verdict, evidence);
+                assert_eq!(mapping.answer(verdict, earlier), first, "{evidence:?}");
             }
         }
     }

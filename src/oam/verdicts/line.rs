@@ -178,6 +178,23 @@ fn proof(evidence: Evidence) -> Proof {
         Evidence::Unreachable => of("unreachable"),
         Evidence::Shutdown => of("shutdown"),
         Evidence::WorkerLost => of("worker_lost"),
+        Evidence::Invite(response) => Proof { kind: "invite", ..proof(Evidence::Final(response)) },
+        Evidence::MsrpResponse(status) => Proof { status: Some(status), ..of("msrp_response") },
+        Evidence::MsrpReport(status) => Proof { status: Some(status), ..of("msrp_report") },
+        Evidence::InviteTimeout => of("invite_timeout"),
+        Evidence::InviteError => of("invite_error"),
+        Evidence::AnswerUnusable => of("answer_unusable"),
+        Evidence::Acknowledged => of("acknowledged"),
+        Evidence::Reported => of("reported"),
+        Evidence::MsrpTimeout => of("msrp_timeout"),
+        Evidence::ReportMissing => of("report_missing"),
+        Evidence::Unfinished => of("unfinished"),
+        Evidence::Aborted => of("aborted"),
+        Evidence::ByeBeforeEnd => of("bye_before_end"),
+        Evidence::ByeAfterEnd => of("bye_after_end"),
+        Evidence::NeverConnected => of("never_connected"),
+        Evidence::ConnectionUnused => of("connection_unused"),
+        Evidence::ConnectionLost => of("connection_lost"),
     }
 }
 
@@ -344,9 +361,34 @@ pub(in crate::oam) mod tests {
             (Evidence::Unreachable, "unreachable"),
             (Evidence::Shutdown, "shutdown"),
             (Evidence::WorkerLost, "worker_lost"),
+            (Evidence::InviteTimeout, "invite_timeout"),
+            (Evidence::InviteError, "invite_error"),
+            (Evidence::AnswerUnusable, "answer_unusable"),
+            (Evidence::Acknowledged, "acknowledged"),
+            (Evidence::Reported, "reported"),
+            (Evidence::MsrpTimeout, "msrp_timeout"),
+            (Evidence::ReportMissing, "report_missing"),
+            (Evidence::Unfinished, "unfinished"),
+            (Evidence::Aborted, "aborted"),
+            (Evidence::ByeBeforeEnd, "bye_before_end"),
+            (Evidence::ByeAfterEnd, "bye_after_end"),
+            (Evidence::NeverConnected, "never_connected"),
+            (Evidence::ConnectionUnused, "connection_unused"),
+            (Evidence::ConnectionLost, "connection_lost"),
         ] {
             assert_eq!(of(evidence, silence).0, format!("{{\"kind\":\"{kind}\"}}"));
         }
+        for (evidence, kind) in [
+            (Evidence::MsrpResponse(403), "msrp_response"),
+            (Evidence::MsrpReport(403), "msrp_report"),
+        ] {
+            let expected = format!("{{\"kind\":\"{kind}\",\"status\":403}}");
+            assert_eq!(of(evidence, silence).0, expected);
+        }
+        let (role, asked) = (Role::Proxy, Asked::Once);
+        let invite = Evidence::Invite(Final { status: 486, role, retry_after: false, asked });
+        let expected = r#"{"kind":"invite","role":"proxy","status":486}"#;
+        assert_eq!(of(invite, silence).0, expected);
         assert_eq!(of(Evidence::TimerF, silence).1, r#"{"outcome":"silence"}"#);
         let refused = of(Evidence::NeverSent, Report::Refused(500, SendError::NoRoute)).1;
         assert_eq!(refused, r#"{"error":"no route","outcome":"refused","status":500}"#);
