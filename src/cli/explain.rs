@@ -153,7 +153,7 @@ const OTHER_NAMES: [(&str, Event); 6] = [
 fn understood(words: &[String]) -> Result<What, String> {
     match words {
         [] => Ok(What::Table),
-        [word] if word.starts_with(|c: char| c.is_ascii_digit()) => status(word),
+        [word] if word.starts_with(|c: char| c.is_ascii_digit()) => status(word).map(What::Status),
         [word] => {
             let word = word.to_ascii_lowercase();
             let own = Event::ALL.into_iter().map(|event| (event.name(), event));
@@ -170,11 +170,8 @@ fn understood(words: &[String]) -> Result<What, String> {
             Err(unknown(&word, known.iter().map(|(name, _)| *name).chain(KINDS)))
         }
         [kind, code, ..] => match kind.to_ascii_lowercase().as_str() {
-            "sip" => status(code),
-            "invite" => match status(code)? {
-                What::Status(status) => Ok(What::Invite(status)),
-                other => Ok(other),
-            },
+            "sip" => status(code).map(What::Status),
+            "invite" => status(code).map(What::Invite),
             "msrp" => msrp(code),
             "rp-cause" => octet(code, 0x7F).map(What::RpCause),
             "tp-fcs" => octet(code, 0xFF).map(What::TpFcs),
@@ -209,9 +206,9 @@ fn unknown<'n>(word: &str, known: impl Iterator<Item = &'n str> + Clone) -> Stri
     }
 }
 
-fn status(word: &str) -> Result<What, String> {
+fn status(word: &str) -> Result<u16, String> {
     match word.parse::<u16>() {
-        Ok(status @ 200..=699) => Ok(What::Status(status)),
+        Ok(status @ 200..=699) => Ok(status),
         Ok(status @ 100..=199) => Err(format!(
             "{status} is provisional and proves nothing: what counts is the final response, 200 to \
              699, or its absence (roger explain timer-f)"

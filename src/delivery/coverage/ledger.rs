@@ -7,7 +7,8 @@
 //! | the peer is the recipient's user agent and the To-Path has one URI | 200 (or a success REPORT) for every octet, and the 200 of the chunk with `$` |
 //! | anybody else | success REPORTs for every octet |
 //!
-//! REPORTs for every octet are enough everywhere: they are the recipient's own word (hazard H19). What
+//! REPORTs for every octet are enough everywhere: they are the recipient's own word (hazard H19). Both
+//! come in any order and for any ranges (H16 and H17). A 200 of anybody else is acceptance (H26). What
 //! fails stands in [`crate::delivery::mapping`], a row for each status and each end of a session. What
 //! the ledger cannot tell for certain stays unknown.
 
@@ -152,7 +153,7 @@ pub struct Ledger {
     departed: bool,
     /// Whether a REPORT said that it is about the whole of something shorter (hazard H18).
     shorter: bool,
-    /// Whether a success REPORT was counted.
+    /// Whether a success REPORT was counted after the last chunk was sent.
     has_report: bool,
     is_second: bool,
     failed: Option<Failure>,
@@ -410,7 +411,7 @@ impl Ledger {
 
     /// Whether success REPORTs prove all of it.
     fn is_reported(&self) -> bool {
-        self.last != Last::Unsent && self.has_report && self.reported.is_covered()
+        self.has_report && self.reported.is_covered()
     }
 
     /// What has certainly failed.
@@ -443,7 +444,7 @@ impl Ledger {
         }
     }
 
-    /// The message is sent once more from its first octet, on a new session. Chunks go on being numbered,
+    /// The message is sent once more from its first octet, on a new session (hazard H27). Chunks go on being numbered,
     /// so that nothing that belongs to the old session is taken for something of the new one.
     ///
     /// # Panics

@@ -118,7 +118,7 @@ fn random_ranges_count_as_octet_by_octet() {
         // With at most thirty gaps of one octet there may be no room, which the next test is about.
         let size = if total > 30 { 6 } else { total };
         let mut coverage = Coverage::new(total);
-        let mut marks = Marks(core::iter::repeat_n(false, total as usize).collect());
+        let mut marks = Marks((0..total).map(|_| false).collect());
         for step in 0..60 {
             let start = random(&mut word) % (total + 2);
             let end = start + random(&mut word) % (size + 3);

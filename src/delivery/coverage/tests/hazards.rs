@@ -187,6 +187,13 @@ fn h21_success_for_the_same_octets_undoes_a_failure() {
         report(&mut ledger, (1, 10), 20, 200);
         assert_eq!(decided(&ledger), (Verdict::Delivered, Evidence::Reported), "{status}");
     }
+    // Of a message without octets too: the stronger word counts.
+    let mut empty = relayed(&[0]);
+    report(&mut empty, (1, 0), 0, 403);
+    assert_eq!(decided(&empty).0, Verdict::Permanent);
+    report(&mut empty, (1, 0), 0, 200);
+    assert_eq!(decided(&empty), (Verdict::Delivered, Evidence::Reported));
+    assert!(!empty.contradicts(Verdict::Delivered));
     // Of two failures both must be undone, and undone they leave the rest open.
     let mut two = relayed(&[10, 10, 10]);
     report(&mut two, (1, 10), 30, 403);

@@ -207,22 +207,22 @@ fn check(ledger: &Ledger, history: &[Step], speaks: bool) {
 }
 
 /// All histories that go on for `depth` steps from here. Returns how many states were looked at.
-fn explore(ledger: Ledger, history: &mut Vec<Step>, depth: usize, speaks: bool) -> u64 {
-    check(&ledger, history, speaks);
+fn explore(ledger: &Ledger, history: &mut Vec<Step>, depth: usize, speaks: bool) -> u64 {
+    check(ledger, history, speaks);
     if depth == 0 {
         return 1;
     }
     let mut seen = 1;
     for step in STEPS {
-        let mut next = ledger;
+        let mut next = *ledger;
         take(&mut next, step);
         history.push(step);
         // What changes nothing leads nowhere else.
-        if next == ledger {
+        if next == *ledger {
             check(&next, history, speaks);
             seen += 1;
         } else {
-            seen += explore(next, history, depth - 1, speaks);
+            seen += explore(&next, history, depth - 1, speaks);
         }
         history.pop();
     }
@@ -240,7 +240,7 @@ fn no_order_of_events_proves_more_than_was_said() {
                 take(&mut ledger, Send);
                 history.push(Send);
             }
-            seen += explore(ledger, &mut history, depth, speaks);
+            seen += explore(&ledger, &mut history, depth, speaks);
         }
     }
     assert!(seen > 100_000, "{seen}");
@@ -256,7 +256,7 @@ fn longer_histories_prove_no_more_either() {
         let mut history = Vec::new();
         for _ in 0..12 {
             // An end comes seldom, so that there is something before it.
-            let range = if random(&mut word) % 8 == 0 { 18 } else { 15 };
+            let range = if random(&mut word).is_multiple_of(8) { 18 } else { 15 };
             let step = STEPS[usize::try_from(random(&mut word) % range).unwrap()];
             take(&mut ledger, step);
             history.push(step);

@@ -5,6 +5,11 @@ use crate::delivery::coverage::{Effect, End, Observation, Standing};
 use crate::delivery::{Evidence, MsrpRole};
 use crate::limits::MSRP_CHUNKS_MAX;
 
+const ROOM: u32 = {
+    assert!(MSRP_CHUNKS_MAX == 15);
+    15
+};
+
 fn endpoint(total: u64) -> Ledger {
     Ledger::new(total, MsrpRole::Endpoint, 1)
 }
@@ -33,15 +38,15 @@ fn chunks_are_sent_one_after_the_other_from_the_front() {
 #[test]
 fn no_more_chunks_wait_than_there_is_room_for() {
     let mut ledger = endpoint(100);
-    for number in 0..MSRP_CHUNKS_MAX as u32 {
+    for number in 0..ROOM {
         assert_eq!(ledger.begin(), Some(number));
         ledger.write(2);
         ledger.end(End::More);
     }
     assert_eq!(ledger.begin(), None);
     // Every second is answered, then as many again: what is acknowledged always fits.
-    let mut next = MSRP_CHUNKS_MAX as u32;
-    for answered in (0..MSRP_CHUNKS_MAX as u32).step_by(2) {
+    let mut next = ROOM;
+    for answered in (0..ROOM).step_by(2) {
         ledger.observe(Observation::Response { chunk: answered, status: 200 });
         assert_eq!(ledger.begin(), Some(next));
         ledger.write(1);
@@ -64,7 +69,7 @@ fn acknowledged_octets_always_fit() {
         let mut ledger = endpoint(u64::MAX);
         let mut waiting = Vec::new();
         for _ in 0..400 {
-            if super::random(&mut word) % 2 == 0
+            if super::random(&mut word).is_multiple_of(2)
                 && let Some(number) = ledger.begin()
             {
                 ledger.write(1 + super::random(&mut word) % 5_000);
