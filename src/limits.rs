@@ -258,6 +258,10 @@ pub const MSRP_CHUNKS_MAX: usize = 15;
 /// grow from the front or repeat the chunks, one or few remain.
 pub const MSRP_INTERVALS_MAX: usize = 16;
 
+/// Octets that a dialog remembers: Call-ID and tags as long as they come from other user agents (some 150),
+/// two parties, a target, and the routes of a core with five proxies that write 200 each.
+pub const DIALOG_SIZE: usize = 2_048;
+
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;
 

@@ -1,3 +1,4 @@
-//! What outlives a transaction: so far the connections that messages come and go on. All sans-IO.
+//! What outlives a transaction: the connections that messages come and go on, and dialogs. All sans-IO.
 
+pub mod dialog;
 pub mod stream;
