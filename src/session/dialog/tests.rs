@@ -242,7 +242,7 @@ fn a_refreshed_target_replaces_the_old_one_and_no_route() {
     assert_eq!(kept.target(), b"sip:bob@h");
     let full = Kept::new(&names(b"bob"), CALLER, core::iter::once(&long[..]), b"sip:b");
     assert_eq!(full.err(), Some(Full));
-    let much = [b'a'; 70_000];
+    let much: Vec<u8> = core::iter::repeat_n(b'a', 70_000).collect();
     assert_eq!(kept.set_target(&much), Err(Full));
 }
 
