@@ -105,8 +105,6 @@ pub struct Dialog {
     local: Option<u32>,
     /// The CSeq of the last request of theirs.
     remote: Option<u32>,
-    /// The CSeq of the last INVITE of ours that was answered 2xx, or of the one that made the dialog.
-    invite: u32,
     /// The CSeq of the INVITE of theirs whose 2xx waits for its ACK.
     unacknowledged: Option<u32>,
     /// The CSeq of the INVITE of ours that has no final response.
@@ -117,7 +115,8 @@ pub struct Dialog {
 
 impl Dialog {
     /// The dialog that a response to our INVITE makes (section 12.1.2): a 2xx, or a provisional one with a
-    /// To-tag other than 100. `None` for any other status.
+    /// To-tag other than 100. `None` for any other status. `cseq` is the number of the INVITE, and of the ACK
+    /// that a 2xx wants.
     pub const fn of_response(status: u16, cseq: u32) -> Option<Self> {
         let state = match status {
             101..=199 => State::Early,
@@ -129,7 +128,6 @@ impl Dialog {
             state,
             local: Some(cseq),
             remote: None,
-            invite: cseq,
             unacknowledged: None,
             ours: if matches!(state, State::Early) { Some(cseq) } else { None },
             theirs: None,
@@ -149,7 +147,6 @@ impl Dialog {
             state,
             local: None,
             remote: Some(cseq),
-            invite: cseq,
             unacknowledged: if is_early { None } else { Some(cseq) },
             ours: None,
             theirs: if is_early { Some(cseq) } else { None },
@@ -304,7 +301,6 @@ impl Dialog {
             if self.state == State::Early {
                 self.state = State::Confirmed;
             }
-            self.invite = cseq;
             return Some(cseq);
         }
         if self.state == State::Early {
@@ -327,11 +323,6 @@ impl Dialog {
     /// It is over for another reason: it was early when the wait for 2xx was over (section 13.2.2.4).
     pub const fn terminate(&mut self) {
         self.over();
-    }
-
-    /// The CSeq of the INVITE whose 2xx made it or changed it last, for the ACK.
-    pub const fn invite_cseq(&self) -> u32 {
-        self.invite
     }
 
     const fn over(&mut self) {

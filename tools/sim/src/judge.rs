@@ -240,7 +240,26 @@ fn verdict(account: &Account) -> Verdict<()> {
         | Evidence::Shutdown
         | Evidence::WorkerLost => 'U',
         Evidence::DeadlineUnsent | Evidence::UriWait => 'T',
-        Evidence::Earlier { .. } | Evidence::Content { .. } | Evidence::Discarded => '-',
+        Evidence::Earlier { .. }
+        | Evidence::Content { .. }
+        | Evidence::Discarded
+        | Evidence::Invite(_)
+        | Evidence::InviteTimeout
+        | Evidence::InviteError
+        | Evidence::AnswerUnusable
+        | Evidence::Acknowledged
+        | Evidence::Reported
+        | Evidence::MsrpResponse(_)
+        | Evidence::MsrpReport(_)
+        | Evidence::MsrpTimeout
+        | Evidence::ReportMissing
+        | Evidence::Unfinished
+        | Evidence::Aborted
+        | Evidence::ByeBeforeEnd
+        | Evidence::ByeAfterEnd
+        | Evidence::NeverConnected
+        | Evidence::ConnectionUnused
+        | Evidence::ConnectionLost => '-',
     };
     let said = match account.verdict {
         Decided::Delivered => 'D',
@@ -270,7 +289,24 @@ fn report(account: &Account, record: &Submission) -> Verdict<()> {
         | Evidence::UriWait
         | Evidence::Earlier { .. }
         | Evidence::Content { .. }
-        | Evidence::Discarded => None,
+        | Evidence::Discarded
+        | Evidence::Invite(_)
+        | Evidence::InviteTimeout
+        | Evidence::InviteError
+        | Evidence::AnswerUnusable
+        | Evidence::Acknowledged
+        | Evidence::Reported
+        | Evidence::MsrpResponse(_)
+        | Evidence::MsrpReport(_)
+        | Evidence::MsrpTimeout
+        | Evidence::ReportMissing
+        | Evidence::Unfinished
+        | Evidence::Aborted
+        | Evidence::ByeBeforeEnd
+        | Evidence::ByeAfterEnd
+        | Evidence::NeverConnected
+        | Evidence::ConnectionUnused
+        | Evidence::ConnectionLost => None,
     };
     let told = record.told.as_ref();
     let right = match (account.report, due) {

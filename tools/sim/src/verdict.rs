@@ -184,6 +184,24 @@ impl Case<'_> {
                 self.short.fate == Fate::Unfit && matches!(cause, 95..=99 | 111)
             }
             Evidence::Discarded => self.short.fate == Fate::Discard,
+            // No message here is a large one.
+            Evidence::Invite(_)
+            | Evidence::InviteTimeout
+            | Evidence::InviteError
+            | Evidence::AnswerUnusable
+            | Evidence::Acknowledged
+            | Evidence::Reported
+            | Evidence::MsrpResponse(_)
+            | Evidence::MsrpReport(_)
+            | Evidence::MsrpTimeout
+            | Evidence::ReportMissing
+            | Evidence::Unfinished
+            | Evidence::Aborted
+            | Evidence::ByeBeforeEnd
+            | Evidence::ByeAfterEnd
+            | Evidence::NeverConnected
+            | Evidence::ConnectionUnused
+            | Evidence::ConnectionLost => false,
         };
         if right { Ok(()) } else { Err(format!("I3: {:?} is not so", self.account.evidence)) }
     }
@@ -266,6 +284,24 @@ impl Case<'_> {
             Evidence::Earlier { verdict, .. } => of(verdict),
             Evidence::Content { .. } => 'P',
             Evidence::Discarded => 'A',
+            // No message here is a large one.
+            Evidence::Invite(_)
+            | Evidence::InviteTimeout
+            | Evidence::InviteError
+            | Evidence::AnswerUnusable
+            | Evidence::Acknowledged
+            | Evidence::Reported
+            | Evidence::MsrpResponse(_)
+            | Evidence::MsrpReport(_)
+            | Evidence::MsrpTimeout
+            | Evidence::ReportMissing
+            | Evidence::Unfinished
+            | Evidence::Aborted
+            | Evidence::ByeBeforeEnd
+            | Evidence::ByeAfterEnd
+            | Evidence::NeverConnected
+            | Evidence::ConnectionUnused
+            | Evidence::ConnectionLost => '-',
         };
         let said = of(self.account.verdict);
         if said == right {
