@@ -23,6 +23,7 @@
 pub mod cpim;
 pub(crate) mod cursor;
 pub mod rp;
+pub mod sdp;
 pub mod sip;
 pub mod tpdu;
 pub(crate) mod writer;
