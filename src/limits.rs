@@ -185,6 +185,24 @@ pub const STREAM_TIMERS_PER_TURN_MAX: usize = 32;
 /// Via values in one SIP message, which also bounds the search for loops.
 pub const SIP_VIAS_MAX: usize = 64;
 
+/// Octets of the start line and the header section of one MSRP request or response. A path of
+/// [`MSRP_PATH_URIS_MAX`] relays fits; what is longer ends the connection that it comes from, as its
+/// end could only be found by keeping all of it.
+pub const MSRP_HEADER_SIZE_MAX: usize = 8_192;
+
+/// URIs in one To-Path, From-Path or Use-Path: both ends and more relays than anybody chains, since
+/// each is another hop and another TLS connection.
+pub const MSRP_PATH_URIS_MAX: usize = 16;
+
+/// Characters of a transaction identifier or a Message-ID at least (`ident`, RFC 4975 section 9).
+pub const MSRP_IDENT_SIZE_MIN: usize = 4;
+
+/// Characters of a transaction identifier or a Message-ID at most (`ident`, RFC 4975 section 9).
+pub const MSRP_IDENT_SIZE_MAX: usize = 32;
+
+/// Octets of the body of a request that is no SEND (RFC 4975 section 7.1).
+pub const MSRP_REPORT_BODY_SIZE_MAX: usize = 10_240;
+
 /// Octets of a Request-URI.
 pub const SIP_URI_SIZE_MAX: usize = 1_024;
 

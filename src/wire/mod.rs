@@ -22,6 +22,7 @@
 
 pub mod cpim;
 pub(crate) mod cursor;
+pub mod msrp;
 pub mod rp;
 pub mod sdp;
 pub mod sip;

@@ -1,0 +1,139 @@
+//! The sets of octets that RFC 4975 section 9 and RFC 3986 appendix A name.
+
+use crate::wire::cursor::visited;
+
+/// A set of octets.
+#[derive(Clone, Copy)]
+pub(super) struct Class(u8);
+
+impl Class {
+    /// `ident-char`
+    pub(super) const IDENT: Self = Self(1);
+    /// `token`
+    pub(super) const TOKEN: Self = Self(2);
+    /// `session-id`: `unreserved`, `+`, `=` and `/`.
+    pub(super) const SESSION: Self = Self(4);
+    /// `reg-name` with the `%` of its escapes: `unreserved` and `sub-delims`.
+    pub(super) const REG_NAME: Self = Self(8);
+    /// `userinfo`: the same and `:`.
+    pub(super) const USERINFO: Self = Self(16);
+    /// `ALPHANUM`
+    pub(super) const ALPHANUM: Self = Self(32);
+    /// `UPALPHA`
+    pub(super) const UPALPHA: Self = Self(64);
+    /// `DIGIT`
+    pub(super) const DIGIT: Self = Self(128);
+
+    /// Whether the octet belongs to it.
+    pub(super) fn has(self, octet: u8) -> bool {
+        CLASSES.get(usize::from(octet)).is_some_and(|classes| classes & self.0 != 0)
+    }
+
+    /// Whether all of these octets belong to it.
+    pub(super) fn has_all(self, octets: &[u8]) -> bool {
+        visited(octets.len());
+        octets.iter().all(|&octet| self.has(octet))
+    }
+
+    /// How many octets at the front belong to it.
+    pub(super) fn run(self, octets: &[u8]) -> usize {
+        let len = octets.iter().position(|&octet| !self.has(octet)).unwrap_or(octets.len());
+        visited(len);
+        len
+    }
+
+    /// Whether there is at least one octet, and all belong to it: `1*class`.
+    pub(super) fn is(self, octets: &[u8]) -> bool {
+        !octets.is_empty() && self.has_all(octets)
+    }
+}
+
+/// The classes of each octet.
+static CLASSES: [u8; 256] = classes();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "evaluated by the compiler, which refuses what goes wrong"
+)]
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        classes[index] = classes_of(index as u8);
+        index += 1;
+    }
+    classes
+}
+
+const fn classes_of(octet: u8) -> u8 {
+    let alphanum = octet.is_ascii_alphanumeric();
+    let unreserved = alphanum || matches!(octet, b'-' | b'.' | b'_' | b'~');
+    let sub_delim = matches!(
+        octet,
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+    );
+    let mut classes = 0;
+    if alphanum || matches!(octet, b'.' | b'-' | b'+' | b'%' | b'=') {
+        classes |= Class::IDENT.0;
+    }
+    if alphanum
+        || matches!(octet, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`')
+        || matches!(octet, b'{'..=b'~')
+    {
+        classes |= Class::TOKEN.0;
+    }
+    if unreserved || matches!(octet, b'+' | b'=' | b'/') {
+        classes |= Class::SESSION.0;
+    }
+    if unreserved || sub_delim || octet == b'%' {
+        classes |= Class::REG_NAME.0 | Class::USERINFO.0;
+    }
+    if octet == b':' {
+        classes |= Class::USERINFO.0;
+    }
+    if alphanum {
+        classes |= Class::ALPHANUM.0;
+    }
+    if octet.is_ascii_uppercase() {
+        classes |= Class::UPALPHA.0;
+    }
+    if octet.is_ascii_digit() {
+        classes |= Class::DIGIT.0;
+    }
+    classes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sets as the grammars spell them.
+    #[test]
+    fn classes_are_those_of_the_grammar() {
+        for octet in 0..=u8::MAX {
+            let alphanum = octet.is_ascii_alphanumeric();
+            let is_in = |more: &[u8]| alphanum || more.contains(&octet);
+            assert_eq!(Class::IDENT.has(octet), is_in(b".-+%="), "{octet}");
+            assert_eq!(Class::SESSION.has(octet), is_in(b"-._~+=/"), "{octet}");
+            let token = matches!(octet,
+                0x21 | 0x23..=0x27 | 0x2A..=0x2B | 0x2D..=0x2E | 0x30..=0x39 | 0x41..=0x5A
+                    | 0x5E..=0x7E);
+            assert_eq!(Class::TOKEN.has(octet), token, "{octet}");
+            assert_eq!(Class::REG_NAME.has(octet), is_in(b"-._~%!$&'()*+,;="), "{octet}");
+            assert_eq!(Class::USERINFO.has(octet), is_in(b"-._~%!$&'()*+,;=:"), "{octet}");
+            assert_eq!(Class::ALPHANUM.has(octet), alphanum, "{octet}");
+            assert_eq!(Class::UPALPHA.has(octet), (b'A'..=b'Z').contains(&octet), "{octet}");
+            assert_eq!(Class::DIGIT.has(octet), (b'0'..=b'9').contains(&octet), "{octet}");
+        }
+    }
+
+    #[test]
+    fn a_run_ends_at_the_first_octet_of_another_class() {
+        assert_eq!(Class::DIGIT.run(b"12x3"), 2);
+        assert_eq!(Class::DIGIT.run(b"123"), 3);
+        assert_eq!(Class::DIGIT.run(b""), 0);
+        assert!(Class::DIGIT.is(b"1") && !Class::DIGIT.is(b"") && !Class::DIGIT.is(b"1x"));
+    }
+}
