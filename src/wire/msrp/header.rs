@@ -28,7 +28,7 @@ pub(super) enum Name {
 
 impl Name {
     /// Names are compared without case, as every literal of the grammar.
-    fn of(name: &[u8]) -> Self {
+    pub(super) fn of(name: &[u8]) -> Self {
         let mut words = [0; 16];
         match words.get_mut(..name.len()) {
             Some(room) => {

@@ -33,6 +33,7 @@
 //! **Adding a header field**: a variant of `Name` in `header`, its text in `Name::of_words`, an arm in
 //! `Reader::field` in `fields`, and what is kept of it in [`Fields`].
 
+pub mod build;
 mod class;
 mod fields;
 mod header;
@@ -47,6 +48,7 @@ use self::class::Class;
 use super::cursor::{Cursor, visited};
 use super::{Malformed, Span};
 
+pub use self::build::{END_LINE_SIZE_MAX, Reply, Report, Send, comment, end_line};
 pub use self::fields::{Fields, media_type};
 pub use self::reader::{Event, Flag, Reader};
 pub use self::search::end_line_occurs;
