@@ -290,9 +290,6 @@ pub const SDP_SIZE_MAX: usize = 16_384;
 /// Media descriptions in one session description: each has its line in the answer.
 pub const SDP_MEDIA_MAX: usize = 32;
 
-/// URIs in a path of a session description: the relays of both ends and some more.
-pub const SDP_PATH_URIS_MAX: usize = 16;
-
 const _: () = {
     // Between two intervals of what is acknowledged lies at least one chunk that is not.
     assert!(MSRP_INTERVALS_MAX > MSRP_CHUNKS_MAX);
@@ -300,7 +297,6 @@ const _: () = {
     // What a span can name.
     assert!(SDP_SIZE_MAX <= u16::MAX as usize);
     assert!(SDP_MEDIA_MAX <= u8::MAX as usize);
-    assert!(SDP_PATH_URIS_MAX <= u8::MAX as usize);
     assert!(ACCOUNTS_MAX >= SLOTS_MAX + BURST_SIZE + TIMERS_PER_TURN_MAX);
     // A stored and forwarded request always fits the slot that carries it.
     assert!(SLOT_SIZE >= DATAGRAM_SIZE_MAX + FORWARD_GROWTH_MAX);

@@ -1,4 +1,5 @@
 //! What outlives a transaction: the connections that messages come and go on, and dialogs. All sans-IO.
 
 pub mod dialog;
+pub mod negotiation;
 pub mod stream;

@@ -1,10 +1,10 @@
 //! What attributes say, as far as MSRP needs them (RFC 8866 section 5.13).
 
 use super::super::Span;
-use super::super::cursor::{Class, Cursor, visited};
+use super::super::cursor::{Cursor, visited};
 use super::line::Line;
 use super::list;
-use crate::limits::SDP_PATH_URIS_MAX;
+use crate::wire::msrp::Path;
 
 /// Who connects (RFC 4145 section 4, RFC 6135).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -299,25 +299,9 @@ fn once(
     if other { Err(expected) } else { Ok(()) }
 }
 
-/// How many URIs there are in a path; none if there is none or one is no URI.
+/// How many URIs there are in a path; none if one of them is no MSRP URI.
 pub(super) fn path(value: &[u8]) -> Option<u8> {
-    let mut count: u8 = 0;
-    for uri in list::Entries::new(value) {
-        count = count.checked_add(1).filter(|&count| usize::from(count) <= SDP_PATH_URIS_MAX)?;
-        let rest = scheme(uri)?.1;
-        if rest.is_empty() || !Class::URI.has_all(rest) {
-            return None;
-        }
-    }
-    (count > 0).then_some(count)
-}
-
-/// Whether a URI is `msrps`, and what is behind its scheme.
-fn scheme(uri: &[u8]) -> Option<(bool, &[u8])> {
-    [(true, &b"msrps://"[..]), (false, b"msrp://")].into_iter().find_map(|(secure, scheme)| {
-        let (front, rest) = uri.split_at_checked(scheme.len())?;
-        front.eq_ignore_ascii_case(scheme).then_some((secure, rest))
-    })
+    u8::try_from(Path::parse(value).ok()?.count()).ok()
 }
 
 pub(super) fn types(value: &[u8]) -> Result<(), &'static str> {

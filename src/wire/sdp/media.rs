@@ -179,6 +179,11 @@ impl<'a> Media<'a> {
         }
     }
 
+    /// Whether it has fingerprints, whatever their hash functions.
+    pub const fn has_fingerprints(&self) -> bool {
+        !self.fingerprints.is_empty()
+    }
+
     /// The fingerprints of certificates, in order, those aside whose hash function is not known. If
     /// it has none, those of its session (RFC 8122 section 5).
     pub const fn fingerprints(&self) -> Fingerprints<'a> {
