@@ -37,7 +37,11 @@ pub mod build;
 mod class;
 mod fields;
 mod header;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod reader;
+#[cfg(any(test, fuzzing))]
+mod reference;
 mod search;
 pub mod uri;
 mod wrong;
@@ -335,3 +339,8 @@ fn response<'a>(
     let (fields, has_body) = (section.fields, section.has_body);
     Ok(Response { octets, transaction_id, code, comment, fields, has_body })
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

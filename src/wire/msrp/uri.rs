@@ -184,7 +184,8 @@ fn host_port_of(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
         [b':', digits @ ..] => Some(port_of(digits)?),
         _ => return None,
     };
-    let is_address = host_address(host).is_some();
+    // An address of a SIP URI may have a colon too many (RFC 5118 section 4.10), this one not.
+    let is_address = host_address(host).is_some() && !host.windows(3).any(|three| three == b":::");
     let is_name = Class::REG_NAME.is(host) && escapes_are_whole(host);
     (if is_address { port.is_some() } else { is_name }).then_some((host, port))
 }
