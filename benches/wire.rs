@@ -1,5 +1,6 @@
 //! Reading and building SIP: a MESSAGE of 600 octets and its 200, beside other readers; and the SMS
-//! inside: an RP-DATA with its SMS-DELIVER and the text of it, and the RP-ACK to it.
+//! inside: an RP-DATA with its SMS-DELIVER and the text of it, and the RP-ACK to it. Of MSRP: the
+//! head of a SEND, its response, and the search for the end of a body of 64 KiB, whatever it is of.
 //!
 //! `cargo bench --bench wire` prints, for each subject, the median nanoseconds of interleaved runs,
 //! their ratio to ours, allocations and a checksum; without `--bench` it does each thing a few
@@ -13,6 +14,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
 
 use std::hint::black_box;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use ezk_sip_types::header::typed::{CSeq, CallID, FromTo, MaxForwards, Via};
 use ezk_sip_types::msg::{Line, MessageLine, PullParser};
 use ezk_sip_types::{Headers, Name};
 use roger::store::{CountingAllocator, allocations_count, allocations_of_this_thread};
+use roger::wire::msrp::{self, ByteRange, Event, FailureReport, Head, Path, Reader};
 use roger::wire::rp;
 use roger::wire::sip::{
     self, Extra, Fields, Forward, Message, Reply, Request, Response, Source, Transport,
@@ -68,6 +71,19 @@ const OK_RELAYED: &[u8] = b"SIP/2.0 200 OK\r\n\
 /// default alphabet with some that need an escape.
 const RP_DATA: &[u8] = include_bytes!("../tests/vectors/rp/ok-data-long.dat");
 
+/// The first chunk of a long message.
+const SEND: &[u8] = b"MSRP d93kswow7f3a4e1c SEND\r\n\
+    To-Path: msrp://bob.example.com:8888/9di4eae923wzd;tcp\r\n\
+    From-Path: msrp://alicepc.example.com:7777/iau39soe2843z;tcp\r\n\
+    Message-ID: 7f3a4e1c9d2b4a6f\r\n\
+    Byte-Range: 1-*/65536\r\n\
+    Success-Report: yes\r\n\
+    Failure-Report: yes\r\n\
+    Content-Type: message/cpim\r\n\r\n";
+
+/// Octets of a body.
+const BODY_SIZE: usize = 64 << 10;
+
 const SOURCE: Source =
     Source { ip: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 10, 0, 0, 1], port: 5060 };
 
@@ -88,6 +104,14 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "respond", act: ours_respond, beside: None },
     Subject { name: "rp-data-with-text", act: ours_rp_data, beside: None },
     Subject { name: "rp-ack", act: ours_rp_ack, beside: None },
+    Subject { name: "msrp-head", act: msrp_head, beside: None },
+    Subject { name: "msrp-send", act: msrp_send, beside: None },
+    Subject { name: "msrp-respond", act: msrp_respond, beside: None },
+    Subject { name: "msrp-random-64k", act: || msrp_body(&RANDOM), beside: None },
+    Subject { name: "msrp-text-64k", act: || msrp_body(&TEXT), beside: None },
+    Subject { name: "msrp-hyphens-64k", act: || msrp_body(&HYPHENS), beside: None },
+    Subject { name: "msrp-near-64k", act: || msrp_body(&NEAR), beside: None },
+    Subject { name: "msrp-occurs-64k", act: msrp_occurs, beside: None },
     Subject { name: "rsip-message", act: || rsip(MESSAGE), beside: Some("parse-message") },
     Subject { name: "rsip-200", act: || rsip(OK), beside: Some("parse-200") },
     Subject { name: "sip-core-message", act: || sip_core(MESSAGE), beside: Some("parse-message") },
@@ -203,6 +227,108 @@ fn ours_rp_ack() -> u64 {
     len as u64 ^ u64::from(slot[1]) << 8
 }
 
+/// The head of a SEND divided from the stream and read.
+fn msrp_head() -> u64 {
+    let mut reader = Reader::new();
+    let Event::Head { len } = reader.read(black_box(SEND)) else { return 0 };
+    let Ok(Head::Request(request)) = msrp::head(&SEND[..len]) else { return 0 };
+    let fields = &request.fields;
+    let start = fields.byte_range.map_or(0, |range| range.start);
+    black_box(&request);
+    start ^ u64::from(fields.message_id.at) << 8 ^ u64::from(fields.content_type.at) << 24
+}
+
+/// The same head written.
+fn msrp_send() -> u64 {
+    let mut slot = [0; 512];
+    let (to_path, from_path) = PATHS.with(|paths| *paths);
+    let send = msrp::Send {
+        transaction_id: b"d93kswow7f3a4e1c",
+        to_path,
+        from_path,
+        message_id: b"7f3a4e1c9d2b4a6f",
+        byte_range: Some(ByteRange { start: black_box(1), end: None, total: Some(65_536) }),
+        success_report: true,
+        failure_report: FailureReport::Yes,
+        others: &[],
+        content_type: Some(b"message/cpim"),
+    };
+    let len = send.write(&mut slot).unwrap();
+    assert_eq!(&slot[..len], SEND);
+    len as u64
+}
+
+/// Its response.
+fn msrp_respond() -> u64 {
+    let mut slot = [0; 512];
+    let reply = PATHS.with(|(to_path, from_path)| msrp::Reply {
+        transaction_id: b"d93kswow7f3a4e1c",
+        to_path: *from_path,
+        from_path: *to_path,
+        code: black_box(200),
+        comment: "OK",
+    });
+    let len = reply.write(&mut slot).unwrap();
+    black_box(&slot);
+    len as u64
+}
+
+thread_local! {
+    static PATHS: (Path<'static>, Path<'static>) = (
+        Path::parse(b"msrp://bob.example.com:8888/9di4eae923wzd;tcp").unwrap(),
+        Path::parse(b"msrp://alicepc.example.com:7777/iau39soe2843z;tcp").unwrap(),
+    );
+}
+
+/// Octets of SplitMix64.
+static RANDOM: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mix = |index: u64| {
+        let mixed = (index ^ (index >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB).to_le_bytes()[7]
+    };
+    chunk(&(1..=BODY_SIZE as u64).map(mix).collect::<Vec<u8>>())
+});
+
+/// Lines of text.
+static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    chunk(
+        &b"Your parcel comes today between 10 and 12. Please have the code at hand.\r\n"
+            .repeat(900),
+    )
+});
+
+static HYPHENS: LazyLock<Vec<u8>> = LazyLock::new(|| chunk(&[b'-'; BODY_SIZE]));
+
+/// Nothing but what differs from the end-line in its last character.
+static NEAR: LazyLock<Vec<u8>> =
+    LazyLock::new(|| chunk(&b"\r\n-------d93kswow7f3a4e1c!".repeat(BODY_SIZE / 26)));
+
+/// A chunk with that body.
+fn chunk(body: &[u8]) -> Vec<u8> {
+    [SEND, &body[..body.len().min(BODY_SIZE)], b"\r\n-------d93kswow7f3a4e1c$\r\n"].concat()
+}
+
+/// A chunk that has arrived as a whole: its body found, to the end-line.
+fn msrp_body(chunk: &[u8]) -> u64 {
+    let mut reader = Reader::new();
+    let mut rest = black_box(chunk);
+    let mut sum: u64 = 0;
+    loop {
+        let (Event::Head { len } | Event::Body { len } | Event::End { len, .. }) =
+            reader.read(rest)
+        else {
+            return sum;
+        };
+        sum = sum << 16 ^ len as u64;
+        rest = &rest[len..];
+    }
+}
+
+/// What a sender asks of a body that it has.
+fn msrp_occurs() -> u64 {
+    u64::from(msrp::end_line_occurs(b"9d2b4a6f", black_box(&RANDOM)))
+}
+
 fn rsip(octets: &[u8]) -> u64 {
     let message = rsip::SipMessage::try_from(black_box(octets)).unwrap();
     let via = message.via_header().unwrap().typed().unwrap();
@@ -284,6 +410,9 @@ fn main() {
             runs.push(run(subject.act, count));
         }
     }
+    // What is made on first use is made now.
+    let made = [&RANDOM, &TEXT, &HYPHENS, &NEAR].map(|chunk| chunk.len());
+    println!("MSRP chunks of {made:?} octets, SEND {} octets", SEND.len());
     println!("MESSAGE {} octets, 200 {} octets, {rounds} runs each", MESSAGE.len(), OK.len());
     let median_of = |name: &str| {
         let at = SUBJECTS.iter().position(|subject| subject.name == name).unwrap();

@@ -323,3 +323,181 @@ fn put_end_line(to: &mut impl Put, transaction_id: &[u8], flag: Flag) -> Option<
 fn is_value(value: &[u8]) -> bool {
     find_control(value).is_none() && !value.starts_with(b" ") && !value.ends_with(b" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Head, head};
+    use super::*;
+
+    const PATH: &[u8] = b"msrp://a.example:7777/iau39soe2843z;tcp";
+
+    fn path(text: &[u8]) -> Path<'_> {
+        Path::parse(text).unwrap()
+    }
+
+    fn send<'a>() -> Send<'a> {
+        Send {
+            transaction_id: b"d93kswow",
+            to_path: path(b"msrps://r.example:9/r;tcp msrp://b.example:8888/9di;tcp"),
+            from_path: path(PATH),
+            message_id: b"12339sdqwer",
+            byte_range: Some(ByteRange {
+                start: 1,
+                end: None,
+                total: Some(18_446_744_073_709_551_614),
+            }),
+            success_report: true,
+            failure_report: FailureReport::Partial,
+            others: &[(b"Content-ID", b"<a@b>"), (b"X-Y", b"")],
+            content_type: Some(b"message/cpim"),
+        }
+    }
+
+    /// Writes into exactly the room that was asked for, and into no less.
+    fn exactly(size: Option<usize>, write: impl Fn(&mut [u8]) -> Option<usize>) -> Option<String> {
+        let mut slot = vec![0; size?];
+        assert_eq!(write(&mut slot), size);
+        for short in 0..slot.len() {
+            assert_eq!(write(&mut vec![0; short]), None);
+        }
+        Some(String::from_utf8(slot).unwrap())
+    }
+
+    fn sent(send: &Send<'_>) -> Option<String> {
+        exactly(send.size(), |to| send.write(to))
+    }
+
+    #[test]
+    fn a_send_has_its_header_fields_in_their_order() {
+        assert_eq!(
+            sent(&send()).unwrap(),
+            "MSRP d93kswow SEND\r\n\
+             To-Path: msrps://r.example:9/r;tcp msrp://b.example:8888/9di;tcp\r\n\
+             From-Path: msrp://a.example:7777/iau39soe2843z;tcp\r\n\
+             Message-ID: 12339sdqwer\r\n\
+             Byte-Range: 1-*/18446744073709551614\r\n\
+             Success-Report: yes\r\n\
+             Failure-Report: partial\r\n\
+             Content-ID: <a@b>\r\n\
+             X-Y: \r\n\
+             Content-Type: message/cpim\r\n\r\n"
+        );
+        let bodiless = Send {
+            byte_range: Some(ByteRange { start: 1, end: Some(0), total: Some(0) }),
+            success_report: false,
+            failure_report: FailureReport::No,
+            others: &[],
+            content_type: None,
+            ..send()
+        };
+        let written = sent(&bodiless).unwrap();
+        assert!(
+            written.ends_with("Byte-Range: 1-0/0\r\nSuccess-Report: no\r\nFailure-Report: no\r\n")
+        );
+    }
+
+    /// Nothing that would read back as something else is written.
+    #[test]
+    fn what_breaks_the_grammar_is_not_written() {
+        let range = |start, end| Some(ByteRange { start, end, total: None });
+        for (what, broken) in [
+            ("identifier", Send { transaction_id: b"abc", ..send() }),
+            ("identifier", Send { transaction_id: b"a b c d", ..send() }),
+            ("Message-ID", Send { message_id: b"12\r\n34", ..send() }),
+            ("range", Send { byte_range: range(0, None), ..send() }),
+            ("range", Send { byte_range: range(5, Some(3)), ..send() }),
+            ("range", Send { byte_range: range(u64::MAX, None), ..send() }),
+            ("name", Send { others: &[(b"X: y\r\nZ", b"a")], ..send() }),
+            ("name", Send { others: &[(b"", b"a")], ..send() }),
+            ("known name", Send { others: &[(b"to-path", b"a")], ..send() }),
+            ("value", Send { others: &[(b"X", b"a\r\nY: b")], ..send() }),
+            ("value", Send { others: &[(b"X", b" a")], ..send() }),
+            ("type", Send { content_type: Some(b"text"), ..send() }),
+            ("type", Send { content_type: Some(b"a/b;\r\nX: y"), ..send() }),
+        ] {
+            assert_eq!(sent(&broken), None, "{what}");
+            assert_eq!(broken.write(&mut [0; 1_000]), None, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_whole() {
+        let report = Report {
+            transaction_id: b"dkei38sd",
+            to_path: path(PATH),
+            from_path: path(b"msrp://b.example:8888/9di;tcp"),
+            message_id: b"12339sdqwer",
+            byte_range: Some(ByteRange { start: 1, end: Some(106), total: Some(106) }),
+            code: 200,
+            comment: "OK",
+        };
+        assert_eq!(
+            exactly(report.size(), |to| report.write(to)).unwrap(),
+            "MSRP dkei38sd REPORT\r\n\
+             To-Path: msrp://a.example:7777/iau39soe2843z;tcp\r\n\
+             From-Path: msrp://b.example:8888/9di;tcp\r\n\
+             Message-ID: 12339sdqwer\r\n\
+             Byte-Range: 1-106/106\r\n\
+             Status: 000 200 OK\r\n\
+             -------dkei38sd$\r\n"
+        );
+        let short = Report { byte_range: None, code: 7, comment: "", ..report };
+        let written = exactly(short.size(), |to| short.write(to)).unwrap();
+        assert!(written.contains("\r\nStatus: 000 007\r\n-------"));
+        for broken in [
+            Report { code: 1_000, ..report },
+            Report { comment: "a\r\nb", ..report },
+            Report { comment: "a ", ..report },
+            Report { message_id: b"-abc", ..report },
+        ] {
+            assert_eq!(broken.size(), None);
+        }
+    }
+
+    /// RFC 4975 section 7.2: to a SEND the previous hop is told, to others all hops are.
+    #[test]
+    fn a_response_goes_back_to_where_it_must() {
+        let request = |method: &str| {
+            format!(
+                "MSRP d93kswow {method}\r\nTo-Path: msrp://b:1/x;tcp msrp://c:1/y;tcp\r\n\
+                 From-Path: msrps://r:2/z;tcp msrp://a:3/w;tcp\r\nMessage-ID: 1234\r\n"
+            )
+        };
+        let all = "msrps://r:2/z;tcp msrp://a:3/w;tcp";
+        for (method, to_path) in
+            [("SEND", "msrps://r:2/z;tcp"), ("AUTH", all), ("auth", "msrps://r:2/z;tcp")]
+        {
+            let octets = request(method);
+            let Ok(Head::Request(request)) = head(octets.as_bytes()) else { panic!("{octets}") };
+            let reply = Reply::to(&request, 481, comment(481));
+            assert_eq!(
+                exactly(reply.size(), |to| reply.write(to)).unwrap(),
+                format!(
+                    "MSRP d93kswow 481 Session Does Not Exist\r\nTo-Path: {to_path}\r\n\
+                     From-Path: msrp://b:1/x;tcp\r\n-------d93kswow$\r\n"
+                )
+            );
+        }
+        let octets = request("SEND");
+        let Ok(Head::Request(request)) = head(octets.as_bytes()) else { panic!("{octets}") };
+        let reply = Reply::to(&request, 299, comment(299));
+        assert!(
+            exactly(reply.size(), |to| reply.write(to))
+                .unwrap()
+                .starts_with("MSRP d93kswow 299\r\n")
+        );
+    }
+
+    #[test]
+    fn an_end_line_has_a_line_end_before_it_only_behind_a_body() {
+        let mut slot = [0; END_LINE_SIZE_MAX];
+        let longest = [b'a'; MSRP_IDENT_SIZE_MAX];
+        assert_eq!(end_line(&longest, Flag::More, true, &mut slot), Some(END_LINE_SIZE_MAX));
+        let len = end_line(b"abcd", Flag::Aborted, true, &mut slot).unwrap();
+        assert_eq!(&slot[..len], b"\r\n-------abcd#\r\n");
+        let len = end_line(b"abcd", Flag::Last, false, &mut slot).unwrap();
+        assert_eq!(&slot[..len], b"-------abcd$\r\n");
+        assert_eq!(end_line(b"abcd", Flag::Last, false, &mut slot[..13]), None);
+        assert_eq!(end_line(b"a\r\nb", Flag::Last, false, &mut slot), None);
+    }
+}

@@ -291,7 +291,7 @@ fn whatever_comes_the_laws_hold() {
         sources.push(author.stream);
     }
     for (index, source) in sources.iter().enumerate() {
-        for seed in 0..60 {
+        for seed in 0..25 {
             let mut chance = Chance(seed ^ (index as u64) << 32);
             let mut octets = source[..source.len().min(4_000)].to_vec();
             mutate(&mut octets, &mut chance);
@@ -322,9 +322,9 @@ fn work_is_linear() {
         "\r\n",
         "\r\n-------",
         "\r\n-------a786hjs2",
-        "\r\n-------a786hjs2$",
+        "\r\n-------a786hjs2$x",
         "\r\n-------a786hjs2$\r",
-        "-------a786hjs2$\r\n",
+        "x-------a786hjs2$\r\n",
         "some text\r\n",
         "\0",
     ] {
@@ -333,8 +333,8 @@ fn work_is_linear() {
             let less = work_of(stream(10).as_bytes(), step);
             let more = work_of(stream(100).as_bytes(), step);
             assert!(more <= less * 12, "{piece:?} in steps of {step}: {less} {more}");
-            // And it is not much at all: a few visits for each octet.
-            assert!(more <= 6 * 40_000 + 2_000, "{piece:?} in steps of {step}: {more}");
+            // And it is not much at all: a few visits for each octet, be it asked for alone.
+            assert!(more <= 8 * 40_000 + 2_000, "{piece:?} in steps of {step}: {more}");
         }
     }
 }
@@ -355,7 +355,9 @@ fn work_on_heads_is_linear() {
             assert!(many <= few * 12, "{piece:?} in steps of {step}: {few} {many}");
             let of = |stream: &str| {
                 let len = stream.len() - "-------a786hjs2$\r\n".len();
-                count_visits(|| drop(head(&stream.as_bytes()[..len])))
+                count_visits(|| {
+                    let _ = head(&stream.as_bytes()[..len]);
+                })
             };
             assert!(of(&more) <= of(&less) * 12, "{piece:?}: {} {}", of(&less), of(&more));
         }

@@ -97,3 +97,71 @@ pub fn end_line_occurs(transaction_id: &[u8], body: &[u8]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::cursor::count_visits;
+
+    /// Position by position.
+    fn naive(octets: &[u8], from: usize) -> Option<usize> {
+        (from..octets.len()).find(|at| {
+            octets[*at..].starts_with(BEGIN) && octets.get(at + BEGIN.len()) != Some(&b'-')
+        })
+    }
+
+    #[test]
+    fn hyphens_are_found_wherever_they_stand() {
+        for len in [0, 1, 3, 7, 15, 63, 64, 65, 130] {
+            for run in 0..20 {
+                for crlf in [&b"\r\n"[..], b"\n", b"\r", b"\n\r", b""] {
+                    for behind in [&b"x"[..], b"", b"\r\n", b"-x"] {
+                        let front = vec![b'a'; len];
+                        let octets = [&front, crlf, &vec![b'-'; run], behind, &front].concat();
+                        for from in [0, len, len + 1, len + 3, octets.len()] {
+                            let told = octets.escape_ascii();
+                            assert_eq!(find(&octets, from), naive(&octets, from), "{told} {from}");
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(find(b"", 7), None);
+    }
+
+    #[test]
+    fn what_may_become_an_end_is_measured() {
+        for len in 0..=BEGIN.len() {
+            let octets = [b"-\r-\r\n-x", &BEGIN[..len]].concat();
+            assert_eq!(begun(&octets, 0), len);
+            // Nothing in front of `from` counts.
+            assert_eq!(begun(&octets, 7 + 1), 0);
+            assert_eq!(begun(&octets, octets.len()), 0);
+        }
+        assert_eq!(begun(b"\r", 0), 1);
+        assert_eq!(begun(b"\r\r", 0), 1);
+        assert_eq!(begun(b"\n", 0), 0);
+    }
+
+    /// H31: an identifier whose end-line is in the body is noticed, wherever it stands there.
+    #[test]
+    fn h31_an_end_line_in_what_is_sent_is_noticed() {
+        let id = b"a-7%.+=b";
+        for front in 0..70 {
+            for hyphens in 0..12 {
+                for flag in [&b"$"[..], b"+", b"#", b"!", b""] {
+                    let piece = [&vec![b'-'; hyphens], &id[..], flag].concat();
+                    let body = [&vec![b'x'; front], &piece[..], b"-------a-7%.+=c$"].concat();
+                    let occurs = hyphens >= 7 && matches!(flag, b"$" | b"+" | b"#");
+                    assert_eq!(end_line_occurs(id, &body), occurs, "{}", body.escape_ascii());
+                }
+            }
+        }
+        assert!(!end_line_occurs(id, b""));
+        assert!(!end_line_occurs(id, b"-------a-7%.+=b"));
+        let near = b"-------a-7%.+=".repeat(5_000);
+        let (less, more) = (&near[..near.len() / 10], &near[..]);
+        let work = |body: &[u8]| count_visits(|| assert!(!end_line_occurs(id, body)));
+        assert!(work(more) <= work(less) * 12);
+    }
+}
