@@ -23,6 +23,8 @@
 mod agreement;
 mod answer;
 mod judge;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod place;
 mod previous;
 
@@ -141,3 +143,6 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@
 
 mod attribute;
 pub mod build;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod line;
 mod list;
 mod media;
@@ -309,5 +311,9 @@ impl<'a> Session<'a> {
     }
 }
 
+#[cfg(test)]
+mod plain;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
