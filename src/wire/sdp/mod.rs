@@ -312,6 +312,8 @@ impl<'a> Session<'a> {
 }
 
 #[cfg(test)]
+mod judgement;
+#[cfg(test)]
 mod plain;
 #[cfg(test)]
 mod properties;

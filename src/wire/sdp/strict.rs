@@ -10,8 +10,12 @@ use crate::wire::{Malformed, Span};
 ///
 /// # Errors
 ///
-/// The first thing that is not.
+/// Something that is not: first what is wrong with an attribute that is known.
 pub fn strict(session: &Session<'_>) -> Result<(), Malformed> {
+    if let Some((expected, at)) = session.common.wrong {
+        return Err(Malformed { expected, at });
+    }
+    session.media().find_map(|media| media.wrong).map_or(Ok(()), Err)?;
     let octets = session.octets;
     let mut at = 0;
     while let Some(line) = line(octets, at)? {
@@ -21,17 +25,13 @@ pub fn strict(session: &Session<'_>) -> Result<(), Malformed> {
     if !octets.ends_with(b"\n") {
         return Err(Malformed { expected: "the end of the last line", at: octets.len() });
     }
-    if let Some((expected, at)) = session.common.wrong {
-        return Err(Malformed { expected, at });
-    }
-    for media in session.media() {
-        media.wrong.map_or(Ok(()), Err)?;
-        if media.connection.is_none() {
+    match session.media().find(|media| media.connection.is_none()) {
+        Some(media) => {
             let at = media.section.at.into();
-            return Err(Malformed { expected: "a c= for this media description", at });
+            Err(Malformed { expected: "a c= for this media description", at })
         }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn value(octets: &[u8], line: &Line) -> Result<(), Malformed> {
