@@ -5,6 +5,7 @@
 //! a standard forbids is refused with the reason, what it leaves open is taken.
 
 mod cpim;
+mod msrp;
 mod request;
 mod rp;
 mod sip;
@@ -26,7 +27,7 @@ use crate::cli::{Exit, finish, plain};
 /// What `roger decode` takes.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// What the octets are: sip, cpim, rp or sms-tpdu
+    /// What the octets are: sip, msrp, cpim, rp or sms-tpdu
     #[arg(required_unless_present = "batch")]
     pub kind: Option<OsString>,
     /// The file that holds them; - is standard input
@@ -67,6 +68,7 @@ struct Outcome {
 #[serde(untagged)]
 enum Item {
     Sip(Box<sip::Facts>),
+    Msrp(Box<msrp::Facts>),
     Cpim(Box<cpim::Facts>),
     Rp(Box<rp::Facts>),
     Tpdu(Box<tpdu::Facts>),
@@ -196,6 +198,7 @@ fn decoded(
 fn decode(kind: Kind, keys: Keys, octets: &[u8]) -> Outcome {
     match kind {
         Kind::Sip => sip::decode(octets, keys.framing),
+        Kind::Msrp => msrp::decode(octets),
         Kind::Cpim => cpim::decode(octets),
         Kind::Rp => rp::decode(octets),
         Kind::SmsTpdu => tpdu::decode(octets, keys),

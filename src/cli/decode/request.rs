@@ -7,14 +7,20 @@ use crate::wire::tpdu::Answer;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     Sip,
+    Msrp,
     Cpim,
     Rp,
     SmsTpdu,
 }
 
 impl Kind {
-    const ALL: [(&str, Self); 4] =
-        [("sip", Self::Sip), ("cpim", Self::Cpim), ("rp", Self::Rp), ("sms-tpdu", Self::SmsTpdu)];
+    const ALL: [(&str, Self); 5] = [
+        ("sip", Self::Sip),
+        ("msrp", Self::Msrp),
+        ("cpim", Self::Cpim),
+        ("rp", Self::Rp),
+        ("sms-tpdu", Self::SmsTpdu),
+    ];
 }
 
 /// Where SIP messages end.

@@ -195,3 +195,27 @@ pub(super) fn field(octets: &[u8], at: usize) -> Result<Field, Malformed> {
 pub(super) fn is_name(name: &[u8]) -> bool {
     name.first().is_some_and(u8::is_ascii_alphabetic) && Class::TOKEN.has_all(name)
 }
+
+/// A header field as it is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HeaderField<'a> {
+    /// The name, in whatever case.
+    pub name: &'a [u8],
+    /// The value without white space around it.
+    pub value: &'a [u8],
+}
+
+/// All header fields of a head in their order, those too that mean nothing here.
+pub fn header_fields(head: &[u8]) -> impl Iterator<Item = HeaderField<'_>> {
+    let mut next = line_end(head, 0).map_or(head.len(), |(end, _)| end.saturating_add(2));
+    core::iter::from_fn(move || {
+        if matches!(head.get(next..), None | Some([] | [b'\r', b'\n'])) {
+            return None;
+        }
+        let field = field(head, next).ok()?;
+        let line = head.get(next..field.value_at).unwrap_or_default();
+        let name = line.get(..find(line, b':')?)?;
+        next = field.next;
+        Some(HeaderField { name, value: field.value().of(head) })
+    })
+}

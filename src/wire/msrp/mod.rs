@@ -43,6 +43,7 @@ mod reader;
 #[cfg(any(test, fuzzing))]
 mod reference;
 mod search;
+pub mod strict;
 pub mod uri;
 mod wrong;
 
@@ -54,6 +55,7 @@ use super::{Malformed, Span};
 
 pub use self::build::{END_LINE_SIZE_MAX, Reply, Report, Send, comment, end_line};
 pub use self::fields::{Fields, media_type};
+pub use self::header::{HeaderField, header_fields};
 pub use self::reader::{Event, Flag, Reader};
 pub use self::search::end_line_occurs;
 pub use self::uri::{Path, Scheme, Uri};

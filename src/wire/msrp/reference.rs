@@ -156,11 +156,68 @@ pub(super) struct Facts {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Judged {
     /// Worked with.
-    Taken(Facts),
+    Taken(Box<Facts>),
     /// A request that is answered with this code.
     Refused(u16),
     /// Nothing to answer to, or a response with something wrong.
     Dropped,
+}
+
+/// The header fields of a head: names in small letters, values, and whether they are any.
+struct Lines<'a>(Vec<(String, &'a str, bool)>);
+
+impl<'a> Lines<'a> {
+    fn all(&self, name: &str) -> Vec<&'a str> {
+        self.0.iter().filter(|(found, _, _)| found == name).map(|(_, value, _)| *value).collect()
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.all(name).first().copied()
+    }
+
+    fn first_uri(&self, name: &str) -> &'a str {
+        self.value(name).unwrap_or_default().split(' ').next().unwrap_or_default()
+    }
+
+    /// Whether anything is wrong with them, whatever the start line is.
+    fn are_wrong(&self, has_body: bool) -> bool {
+        const SINGLE: [&str; 12] = [
+            "to-path",
+            "from-path",
+            "message-id",
+            "byte-range",
+            "success-report",
+            "failure-report",
+            "status",
+            "content-type",
+            "use-path",
+            "expires",
+            "min-expires",
+            "max-expires",
+        ];
+        let is = |name: &str, good: &dyn Fn(&str) -> bool| self.value(name).is_none_or(good);
+        let seconds = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+        let one_of = |words: &'static [&str]| {
+            move |text: &str| words.contains(&text.to_ascii_lowercase().as_str())
+        };
+        let typed_at = self.0.iter().position(|(name, _, _)| name == "content-type");
+        let good = SINGLE.iter().all(|name| self.all(name).len() < 2)
+            && self.0.iter().all(|(_, _, good)| *good)
+            && self.0.first().is_some_and(|(name, _, _)| name == "to-path")
+            && self.0.get(1).is_some_and(|(name, _, _)| name == "from-path")
+            && typed_at.map_or(!has_body, |at| at.saturating_add(1) == self.0.len())
+            && ["to-path", "from-path", "use-path"]
+                .iter()
+                .all(|name| is(name, &|v| path(v).is_some()))
+            && ["expires", "min-expires", "max-expires"].iter().all(|name| is(name, &seconds))
+            && is("message-id", &is_ident)
+            && is("byte-range", &|value| range(value).is_some())
+            && is("status", &|value| status(value).is_some())
+            && is("success-report", &one_of(&["yes", "no"]))
+            && is("failure-report", &one_of(&["yes", "no", "partial"]))
+            && is("content-type", &is_media_type);
+        !good
+    }
 }
 
 /// Judges a head that a stream was divided into. Octets are characters here.
@@ -173,54 +230,12 @@ pub(super) fn judge(head: &[u8]) -> Judged {
     }
     let (start, fields) = lines.split_first().unwrap_or((&"", &[]));
     let (id, start) = start.get(5..).unwrap_or_default().split_once(' ').unwrap_or_default();
-    let fields: Vec<(String, &str, bool)> = fields.iter().map(|line| field(line)).collect();
-    let values = |name: &str| -> Vec<&str> {
-        fields.iter().filter(|(found, _, _)| found == name).map(|(_, value, _)| *value).collect()
-    };
-    let value = |name: &str| values(name).first().copied();
-    let first_uri = |name| value(name).unwrap_or_default().split(' ').next().unwrap_or_default();
-    if !is_uri(first_uri("to-path")) || !is_uri(first_uri("from-path")) {
+    let lines = Lines(fields.iter().map(|line| field(line)).collect());
+    if !is_uri(lines.first_uri("to-path")) || !is_uri(lines.first_uri("from-path")) {
         return Judged::Dropped;
     }
-    let is_response = start.starts_with(|first: char| first.is_ascii_digit());
-    let mut wrong = start.contains(|c: char| c < ' ' && c != '\t');
-    let single = [
-        "to-path",
-        "from-path",
-        "message-id",
-        "byte-range",
-        "success-report",
-        "failure-report",
-        "status",
-        "content-type",
-        "use-path",
-        "expires",
-        "min-expires",
-        "max-expires",
-    ];
-    wrong |= single.iter().any(|name| values(name).len() > 1);
-    wrong |= fields.iter().any(|(_, _, good)| !good);
-    wrong |= fields.first().is_none_or(|(name, _, _)| name != "to-path");
-    wrong |= fields.get(1).is_none_or(|(name, _, _)| name != "from-path");
-    let typed_at = fields.iter().position(|(name, _, _)| name == "content-type");
-    wrong |= typed_at.is_some_and(|at| at.saturating_add(1) != fields.len());
-    wrong |= has_body && typed_at.is_none();
-    let paths = ["to-path", "from-path", "use-path"].map(|name| value(name).map(path));
-    wrong |= paths.contains(&Some(None));
-    wrong |= value("message-id").is_some_and(|id| !is_ident(id));
-    let range = value("byte-range").map(range);
-    let status = value("status").map(status);
-    wrong |= range == Some(None) || status == Some(None);
-    let success = value("success-report").unwrap_or("no").to_ascii_lowercase();
-    let failure = value("failure-report").unwrap_or("yes").to_ascii_lowercase();
-    wrong |= !["yes", "no"].contains(&success.as_str());
-    wrong |= !["yes", "no", "partial"].contains(&failure.as_str());
-    wrong |= value("content-type").is_some_and(|value| !is_media_type(value));
-    wrong |= ["expires", "min-expires", "max-expires"]
-        .iter()
-        .filter_map(|name| value(name))
-        .any(|value| value.is_empty() || !value.chars().all(|c| c.is_ascii_digit()));
-    if is_response {
+    let mut wrong = lines.are_wrong(has_body) | start.contains(|c: char| c < ' ' && c != '\t');
+    if start.starts_with(|first: char| first.is_ascii_digit()) {
         let (code, rest) = start.split_at_checked(3).unwrap_or((start, "x"));
         let coded = code.len() == 3 && code.chars().all(|c| c.is_ascii_digit());
         wrong |= !coded || !(rest.is_empty() || rest.starts_with(' '));
@@ -230,28 +245,29 @@ pub(super) fn judge(head: &[u8]) -> Judged {
     } else {
         wrong |= start.is_empty() || !start.chars().all(|c| c.is_ascii_uppercase());
         let known = ["SEND", "REPORT", "AUTH"].contains(&start);
-        let lacks = ["SEND", "REPORT"].contains(&start) && value("message-id").is_none();
+        let lacks = ["SEND", "REPORT"].contains(&start) && lines.value("message-id").is_none();
         if !wrong && !known {
             return Judged::Refused(501);
         }
-        if wrong || lacks || (start == "REPORT" && status.is_none()) {
+        if wrong || lacks || (start == "REPORT" && lines.value("status").is_none()) {
             return Judged::Refused(400);
         }
     }
-    let [to_path, from_path, _] = paths.map(|path| path.flatten().unwrap_or_default());
-    Judged::Taken(Facts {
+    let value = |name| lines.value(name).unwrap_or_default();
+    let report = |name, default| lines.value(name).unwrap_or(default).to_ascii_lowercase();
+    Judged::Taken(Box::new(Facts {
         id: id.to_owned(),
         start: start.to_owned(),
-        to_path,
-        from_path,
-        message_id: value("message-id").unwrap_or_default().to_owned(),
-        range: range.flatten(),
-        success: success == "yes",
-        failure,
-        status: status.flatten(),
-        content_type: value("content-type").unwrap_or_default().to_owned(),
+        to_path: path(value("to-path")).unwrap_or_default(),
+        from_path: path(value("from-path")).unwrap_or_default(),
+        message_id: value("message-id").to_owned(),
+        range: range(value("byte-range")),
+        success: report("success-report", "no") == "yes",
+        failure: report("failure-report", "yes"),
+        status: status(value("status")),
+        content_type: value("content-type").to_owned(),
         has_body,
-    })
+    }))
 }
 
 /// The name in small letters, the value, and whether it is a header field at all.

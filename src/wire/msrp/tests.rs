@@ -44,10 +44,11 @@ fn events(octets: &[u8]) -> (Vec<(Event, &[u8])>, Event) {
 /// What becomes of a stream, as the names of the vectors say it.
 fn judged(octets: &[u8]) -> String {
     let (events, last) = events(octets);
-    match last {
-        Event::Malformed(_) => return "end".to_owned(),
-        _ if !matches!(events.last(), Some((Event::End { .. }, _))) => return "cut".to_owned(),
-        _ => {}
+    if matches!(last, Event::Malformed(_)) {
+        return "end".to_owned();
+    }
+    if !matches!(events.last(), Some((Event::End { .. }, _))) {
+        return "cut".to_owned();
     }
     let mut judged = "ok".to_owned();
     for (event, octets) in &events {
@@ -68,6 +69,7 @@ fn vectors_are_judged_by_their_names() {
     assert!(vectors.len() > 200);
     for (name, octets) in vectors {
         let (expected, _) = name.split_once('-').unwrap();
+        let expected = if expected == "lax" { "ok" } else { expected };
         assert_eq!(judged(&octets), expected, "{name}: {:?}", events(&octets));
         laws::reads(&octets);
     }
@@ -180,7 +182,7 @@ fn h31_h32_a_body_ends_at_its_end_line_and_nowhere_else() {
             .sum();
         assert_eq!(body, len, "{name}");
     }
-    let octets = vector("ok-body-empty-without-its-crlf");
+    let octets = vector("lax-body-empty-without-its-crlf");
     assert_eq!(events(&octets).0.len(), 2, "a head and an end");
 }
 
@@ -273,7 +275,7 @@ fn a_uri_comes_apart() {
     assert_eq!(path.first_uri().unwrap().host, b"a");
     assert_eq!(path.last_uri().unwrap().host, b"c");
     assert_eq!(path.first().octets(), b"msrp://a:1/x;tcp");
-    assert_eq!(path.written().rev().next(), Some(&b"msrp://c:3/z;tcp"[..]));
+    assert_eq!(path.written().next_back(), Some(&b"msrp://c:3/z;tcp"[..]));
     assert_eq!(Path::parse(b"msrp://a:1/x;tcp ").unwrap_err().at, 17);
 }
 
