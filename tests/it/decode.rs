@@ -201,7 +201,7 @@ fn one_file_is_answered_with_an_exit_code() {
 #[test]
 fn what_there_is_not_is_named_with_what_there_is() {
     for (arguments, error) in [
-        (&["smpp", "-"][..], "there is no kind \"smpp\", but sip, msrp, cpim, rp, sms-tpdu"),
+        (&["smpp", "-"][..], "there is no kind \"smpp\", but sip, msrp, sdp, cpim, rp, sms-tpdu"),
         (
             &["sip", "-", "framing=tcp"],
             "there is no key \"framing=tcp\", but framing=datagram, framing=stream, dir=mt, \
@@ -267,6 +267,29 @@ fn values_are_unfolded_and_latin_1_where_they_are_not_utf_8() {
     let reason = b"SIP/2.0 200 caf\xe9\r\n";
     let response: Vec<u8> = reason.iter().copied().chain(message(1, "").bytes().skip(35)).collect();
     assert_eq!(decoded(&["sip", "-"], &response)["items"][0]["reason"], "café");
+}
+
+#[test]
+fn a_session_description_is_read_where_it_is_a_body() {
+    let answer = decoded(&["sip", &format!("{VECTORS}/rfc4475/wsinv.dat")], b"");
+    let sdp = &answer["items"][0]["sdp"];
+    assert_eq!((&sdp["media_count"], &sdp["connection"]), (&json!(2), &json!("IN IP4 192.0.2.4")));
+    assert_eq!(sdp["media"][1]["proto"], "RTP/AVP");
+    let with_body = |content_type: &str, body: &str| {
+        let octets = message(1, body).replace("l: ", &format!("c: {content_type}\r\nl: "));
+        let answer = decoded(&["sip", "-"], octets.as_bytes());
+        assert_eq!(answer["ok"], true, "whatever its body is: {answer}");
+        let item = &answer["items"][0];
+        (item.get("sdp").cloned(), item.get("sdp_error").cloned())
+    };
+    let whole = fs::read_to_string(format!("{VECTORS}/sdp/ok-rfc4975-8.2.dat")).unwrap();
+    let (sdp, error) = with_body("Application/SDP ; x=y", &whole);
+    let path = json!(["msrp://alice.example.com:7394/2s93i9ek2a;tcp"]);
+    assert_eq!((&sdp.unwrap()["media"][0]["path"], error), (&path, None));
+    let (sdp, error) = with_body("application/sdp", "v=1\r\n");
+    assert_eq!((sdp, error), (None, Some(json!("expected version 0 at octet 0"))));
+    assert_eq!(with_body("application/sdp2", &whole), (None, None));
+    assert_eq!(with_body("text/plain", &whole), (None, None));
 }
 
 /// Fifty lines of all sorts; each is answered before the next one is written.

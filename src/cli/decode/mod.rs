@@ -8,6 +8,7 @@ mod cpim;
 mod msrp;
 mod request;
 mod rp;
+mod sdp;
 mod sip;
 mod text;
 mod tpdu;
@@ -27,7 +28,7 @@ use crate::cli::{Exit, finish, plain};
 /// What `roger decode` takes.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// What the octets are: sip, msrp, cpim, rp or sms-tpdu
+    /// What the octets are: sip, msrp, sdp, cpim, rp or sms-tpdu
     #[arg(required_unless_present = "batch")]
     pub kind: Option<OsString>,
     /// The file that holds them; - is standard input
@@ -71,6 +72,7 @@ enum Item {
     Msrp(Box<msrp::Facts>),
     Cpim(Box<cpim::Facts>),
     Rp(Box<rp::Facts>),
+    Sdp(Box<sdp::Facts>),
     Tpdu(Box<tpdu::Facts>),
 }
 
@@ -201,6 +203,7 @@ fn decode(kind: Kind, keys: Keys, octets: &[u8]) -> Outcome {
         Kind::Msrp => msrp::decode(octets),
         Kind::Cpim => cpim::decode(octets),
         Kind::Rp => rp::decode(octets),
+        Kind::Sdp => sdp::decode(octets),
         Kind::SmsTpdu => tpdu::decode(octets, keys),
     }
 }

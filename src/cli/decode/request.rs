@@ -10,13 +10,15 @@ pub(super) enum Kind {
     Msrp,
     Cpim,
     Rp,
+    Sdp,
     SmsTpdu,
 }
 
 impl Kind {
-    const ALL: [(&str, Self); 5] = [
+    const ALL: [(&str, Self); 6] = [
         ("sip", Self::Sip),
         ("msrp", Self::Msrp),
+        ("sdp", Self::Sdp),
         ("cpim", Self::Cpim),
         ("rp", Self::Rp),
         ("sms-tpdu", Self::SmsTpdu),

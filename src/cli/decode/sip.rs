@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::request::Framing;
+use super::sdp;
 use super::text::{present, sha256, value};
 use super::{Item, Outcome};
 use crate::wire::sip::stream::{Frame, frame};
@@ -43,6 +44,12 @@ pub(super) struct Facts {
     content_length: Option<u64>,
     body_len: u16,
     body_sha256: String,
+    /// The body, if it is a session description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sdp: Option<sdp::Facts>,
+    /// What is wrong with it, at which of its octets. The message may be passed on all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sdp_error: Option<String>,
     consumed: usize,
 }
 
@@ -159,6 +166,13 @@ fn facts(octets: &[u8], before: usize) -> Result<Facts, Flaw> {
 fn of_fields(octets: &[u8], fields: &Fields, survey: Survey) -> Facts {
     let of = |span: Span| present(span.of(octets));
     let body = fields.body.of(octets);
+    let (sdp, sdp_error) = match is_sdp(fields.content_type.of(octets)) {
+        true => match sdp::facts(body) {
+            Ok((facts, _)) => (Some(facts), None),
+            Err(malformed) => (None, Some(malformed.to_string())),
+        },
+        false => (None, None),
+    };
     Facts {
         call_id: of(fields.call_id),
         cseq: fields.cseq,
@@ -181,8 +195,17 @@ fn of_fields(octets: &[u8], fields: &Fields, survey: Survey) -> Facts {
         content_length: survey.content_length,
         body_len: fields.body.len,
         body_sha256: sha256(body),
+        sdp,
+        sdp_error,
         ..Facts::default()
     }
+}
+
+/// Whether a body of this type is a session description. One in a multipart is not looked for.
+fn is_sdp(content_type: &[u8]) -> bool {
+    let end = content_type.iter().position(|octet| *octet == b';').unwrap_or(content_type.len());
+    let media_type = content_type.get(..end).unwrap_or_default().trim_ascii();
+    media_type.eq_ignore_ascii_case(b"application/sdp")
 }
 
 /// The method behind the number in CSeq.

@@ -77,7 +77,6 @@ pub(super) fn may_follow(last: u8, letter: u8) -> Result<(), &'static str> {
         // A time description has its repetitions, and these their zones; RFC 4566 lets the zones of
         // all times stand behind the last one.
         (b't' | b'r' | b'z', b't') | (b't' | b'r', b'r' | b'z') => true,
-        (_, b'r' | b'z') => false,
         (b'e' | b'p' | b'b' | b'a', _) if last == letter => true,
         _ => here > before,
     };
