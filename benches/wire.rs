@@ -1,6 +1,7 @@
 //! Reading and building SIP: a MESSAGE of 600 octets and its 200, beside other readers; and the SMS
 //! inside: an RP-DATA with its SMS-DELIVER and the text of it, and the RP-ACK to it. Of MSRP: the
-//! head of a SEND, its response, and the search for the end of a body of 64 KiB, whatever it is of.
+//! head of a SEND, its response, and the search for the end of a body of 64 KiB, whatever it is of. Of
+//! SDP: an offer for a large message, read, and answered.
 //!
 //! `cargo bench --bench wire` prints, for each subject, the median nanoseconds of interleaved runs,
 //! their ratio to ours, allocations and a checksum; without `--bench` it does each thing a few
@@ -21,9 +22,11 @@ use bytes::Bytes;
 use ezk_sip_types::header::typed::{CSeq, CallID, FromTo, MaxForwards, Via};
 use ezk_sip_types::msg::{Line, MessageLine, PullParser};
 use ezk_sip_types::{Headers, Name};
+use roger::session::negotiation::{self, Content, Ours, Protocols, Role};
 use roger::store::{CountingAllocator, allocations_count, allocations_of_this_thread};
 use roger::wire::msrp::{self, ByteRange, Event, FailureReport, Head, Path, Reader};
 use roger::wire::rp;
+use roger::wire::sdp::{self, Direction, Setup, build};
 use roger::wire::sip::{
     self, Extra, Fields, Forward, Message, Reply, Request, Response, Source, Transport,
     forward_request, forward_response, respond,
@@ -84,6 +87,21 @@ const SEND: &[u8] = b"MSRP d93kswow7f3a4e1c SEND\r\n\
 /// Octets of a body.
 const BODY_SIZE: usize = 64 << 10;
 
+/// What a client offers for a large message, behind an SBC.
+const OFFER: &[u8] = b"v=0\r\n\
+    o=- 3724394400 3724394405 IN IP4 198.51.100.1\r\n\
+    s=-\r\n\
+    c=IN IP4 198.51.100.1\r\n\
+    t=0 0\r\n\
+    m=message 7394 TCP/MSRP *\r\n\
+    a=accept-types:message/cpim\r\n\
+    a=accept-wrapped-types:text/plain message/imdn+xml\r\n\
+    a=max-size:1048576\r\n\
+    a=path:msrp://198.51.100.1:7394/1f3870be274f6c49b3e31a0c6728957f;tcp\r\n\
+    a=setup:actpass\r\n\
+    a=msrp-cema\r\n\
+    a=sendonly\r\n";
+
 const SOURCE: Source =
     Source { ip: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 10, 0, 0, 1], port: 5060 };
 
@@ -112,6 +130,8 @@ const SUBJECTS: &[Subject] = &[
     Subject { name: "msrp-hyphens-64k", act: || msrp_body(&HYPHENS), beside: None },
     Subject { name: "msrp-near-64k", act: || msrp_body(&NEAR), beside: None },
     Subject { name: "msrp-occurs-64k", act: msrp_occurs, beside: None },
+    Subject { name: "sdp-offer", act: sdp_offer, beside: None },
+    Subject { name: "sdp-answer", act: sdp_answer, beside: None },
     Subject { name: "rsip-message", act: || rsip(MESSAGE), beside: Some("parse-message") },
     Subject { name: "rsip-200", act: || rsip(OK), beside: Some("parse-200") },
     Subject { name: "sip-core-message", act: || sip_core(MESSAGE), beside: Some("parse-message") },
@@ -214,6 +234,52 @@ fn ours_rp_data() -> u64 {
         ^ (text_len as u64) << 8
         ^ (originator_len as u64) << 24
         ^ u64::from(part.reference) << 40
+}
+
+/// An offer read, with its one stream.
+fn sdp_offer() -> u64 {
+    let session = sdp::parse(black_box(OFFER)).unwrap();
+    let media = session.media().next().unwrap();
+    black_box(&media);
+    session.origin.version ^ u64::from(media.path.at) << 8 ^ media.max_size.unwrap() << 32
+}
+
+/// The same with the decision on it, and the answer written.
+fn sdp_answer() -> u64 {
+    let session = sdp::parse(black_box(OFFER)).unwrap();
+    let ours = Ours {
+        path: b"msrp://192.0.2.1:2855/0cc175b9c0f1b6a831c399e269772661;tcp",
+        contents: &[Content { container: b"message/cpim", media_type: b"text/plain" }],
+        listens: true,
+        cema: true,
+        sends: true,
+        receives: true,
+    };
+    let protocols = Protocols { tcp: true, tls: false };
+    let agreed =
+        negotiation::answer(&session, None, black_box(&ours), protocols, Role::Passive).unwrap();
+    let stream = build::Stream {
+        tls: agreed.tls,
+        port: 2855,
+        path: ours.path,
+        accept_types: b"message/cpim",
+        accept_wrapped_types: b"text/plain",
+        max_size: Some(100_000),
+        setup: agreed.role.setup(),
+        cema: agreed.cema,
+        fingerprint: None,
+        direction: agreed.direction(),
+    };
+    let maker = build::Maker { session_id: 1, version: 1, host: b"192.0.2.1" };
+    let mut slot = [0; 1_024];
+    let taken = Some((agreed.index, &stream));
+    let len = build::answer(&session, &maker, taken, &mut slot).unwrap();
+    black_box(&slot);
+    assert!(
+        (agreed.role, stream.setup, stream.direction)
+            == (Role::Passive, Setup::Passive, Direction::RecvOnly)
+    );
+    len as u64 ^ u64::from(agreed.path.at) << 16
 }
 
 /// RP-ACK written with its SMS-DELIVER-REPORT.

@@ -276,10 +276,9 @@ fn connection(octets: &[u8], value: Span) -> Result<Connection, Malformed> {
     let written = connection.address.of(octets);
     let len = find(written, b'/').unwrap_or(written.len());
     let (host, multicast) = written.split_at_checked(len).unwrap_or_default();
-    let is_host = if version == b"IP6" {
-        ip(host).is_some_and(|_| host.contains(&b':')) || Class::HOST.has_all(host)
-    } else {
-        Class::HOST.has_all(host)
+    let is_host = match ip(host) {
+        Some(_) => (version == b"IP6") == host.contains(&b':'),
+        None => Class::HOST.has_all(host),
     };
     let numbers = |text: &[u8]| {
         text.split(|&octet| octet == b'/')
