@@ -23,11 +23,11 @@ TYPES = {("mt", 0): "deliver", ("mt", 1): "submit-report", ("mt", 2): "status-re
          ("mo", 0): "deliver-report", ("mo", 1): "submit", ("mo", 2): "command"}
 
 
-def datagram(case, number):
+def datagram(case, number, content_type):
     """A SIP MESSAGE with the octets, in UDP and IPv4."""
     head = ("MESSAGE sip:a@example.com SIP/2.0", f"Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK{number}",
             "Max-Forwards: 70", "From: <sip:b@example.com>;tag=1", "To: <sip:a@example.com>",
-            f"Call-ID: {number}", "CSeq: 1 MESSAGE", "Content-Type: application/vnd.3gpp.sms",
+            f"Call-ID: {number}", "CSeq: 1 MESSAGE", f"Content-Type: {content_type}",
             f"Content-Length: {len(case.octets)}", "", "")
     sip = "\r\n".join(head).encode() + case.octets
     udp = struct.pack(">HHHH", 5060, 5060, 8 + len(sip), 0) + sip
@@ -35,11 +35,11 @@ def datagram(case, number):
     return struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), number, 0, 64, 17, 0) + loopback * 2 + udp
 
 
-def write_capture(path, cases):
+def write_capture(path, cases, content_type="application/vnd.3gpp.sms"):
     with path.open("wb") as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101))
         for number, case in enumerate(cases):
-            octets = datagram(case, number)
+            octets = datagram(case, number, content_type)
             file.write(struct.pack("<IIII", 1_700_000_000 + number, 0, len(octets), len(octets)))
             file.write(octets)
 

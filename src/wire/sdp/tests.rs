@@ -370,6 +370,8 @@ fn an_attribute_may_only_be_repeated_with_the_same_value() {
         assert_eq!(wrong(&format!("a={one}\r\na=x\r\na={other}\r\n")), Some(expected), "{one}");
     }
     assert_eq!(wrong("a=msrp-cema\r\na=msrp-cema\r\n"), None);
+    let several = "a=max-size:x\r\na=setup:x\r\na=path:x\r\n";
+    assert_eq!(wrong(several), Some("a number of octets"), "the first is told");
 }
 
 /// One stream with something wrong leaves the others as they are, and what the session says counts
