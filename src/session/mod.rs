@@ -1,4 +1,6 @@
 //! What outlives a transaction: the connections that messages come and go on, and dialogs. All sans-IO.
+//! What outlives a transaction: the connections that messages come and go on, and what both ends of a
+//! session have agreed upon. All sans-IO.
 
 pub mod dialog;
 pub mod negotiation;

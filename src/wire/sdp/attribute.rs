@@ -1,7 +1,7 @@
 //! What attributes say, as far as MSRP needs them (RFC 8866 section 5.13).
 
 use super::super::Span;
-use super::super::cursor::{Cursor, visited};
+use super::super::cursor::{Cursor, find, visited};
 use super::line::Line;
 use super::list;
 use crate::wire::msrp::Path;
@@ -186,10 +186,12 @@ pub(super) struct Msrp {
     pub(super) cema: bool,
 }
 
+const VALUE: &str = "a value where there must be one, and nowhere else";
+
 /// The name of an attribute, and its value if it has one.
 pub(super) fn split(octets: &[u8], attribute: Span) -> (&[u8], Option<Span>) {
     let written = attribute.of(octets);
-    let colon = super::super::cursor::find(written, b':');
+    let colon = find(written, b':');
     let name = written.get(..colon.unwrap_or(written.len())).unwrap_or_default();
     let value = colon.map(|colon| {
         let at = usize::from(attribute.at).saturating_add(colon).saturating_add(1);
@@ -219,6 +221,7 @@ impl Common {
                 let first = if known.is_empty() { at } else { usize::from(known.at) };
                 self.fingerprints = Span::between(first, usize::from(line.value.end()));
             }
+            (b"setup" | b"fingerprint", None) => self.wrong(true, VALUE, at),
             (_, None) => {
                 let direction = |known: &Direction| known.name().as_bytes() == name;
                 let Some(direction) = Direction::ALL.into_iter().find(direction) else {
@@ -279,7 +282,7 @@ impl Msrp {
             (
                 b"path" | b"accept-types" | b"accept-wrapped-types" | b"max-size" | b"msrp-cema",
                 _,
-            ) => Err("a value where there must be one, and nowhere else"),
+            ) => Err(VALUE),
             _ => Ok(()),
         }
     }
@@ -313,7 +316,7 @@ pub(super) fn types(value: &[u8]) -> Result<(), &'static str> {
 /// Reads `hash-func SP fingerprint` (RFC 8122 section 5): the hash function, if it is known, and the
 /// value. None if it is neither.
 pub(super) fn fingerprint(value: &[u8]) -> Option<Option<Fingerprint>> {
-    let space = super::super::cursor::find(value, b' ')?;
+    let space = find(value, b' ')?;
     let (name, written) = value.split_at_checked(space)?;
     let written = written.trim_ascii_start();
     if name.is_empty() || !list::is_token(name) {

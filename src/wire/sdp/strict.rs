@@ -73,7 +73,7 @@ fn attribute(octets: &[u8], written: Span) -> Option<&'static str> {
         return Some("the value of an attribute");
     }
     match name {
-        b"path" | b"accept-types" | b"accept-wrapped-types" if !has_single_spaces(text) => {
+        b"accept-types" | b"accept-wrapped-types" if !has_single_spaces(text) => {
             Some("one space between entries")
         }
         b"fingerprint" if !is_upper_case(octets, value.unwrap_or_default()) => {

@@ -327,6 +327,8 @@ fn attributes_are_what_their_standards_say() {
         ("setup:holdconn", None),
         ("setup:", Some(setup)),
         ("setup:none", Some(setup)),
+        ("setup", Some(value)),
+        ("fingerprint", Some(value)),
         ("setup:active ", Some(setup)),
         ("msrp-cema", None),
         ("msrp-cema:yes", Some(value)),
