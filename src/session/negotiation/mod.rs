@@ -1,9 +1,9 @@
 //! Offer and answer for MSRP: who connects to whom, and what may be sent then (RFC 3264, RFC 4975
 //! section 8, RFC 6135, RFC 6714, RFC 8122).
 //!
-//! Plain functions of two descriptions: [`answer`] says what becomes of an offer to us, [`judge`] what
-//! an answer to ours is worth. Both end in an [`Agreement`], which holds no octets: its spans are in the
-//! description of the other end.
+//! Plain functions of the description of the other end and of what we bring: [`answer()`] says what
+//! becomes of an offer to us, [`judge()`] what an answer to ours is worth. Both end in an
+//! [`Agreement`], which holds no octets: its spans are in that description.
 //!
 //! Who connects, by what is offered and answered (`-`: nothing is said, or `holdconn`, which an MSRP
 //! endpoint reads so):

@@ -21,7 +21,7 @@
 //! only say the same again, since one reader would take the first and another the last one.
 //!
 //! What all read alike is taken: LF for CRLF, no end of the last line, empty lines behind it, an empty
-//! `s=`, spaces around media types. [`strict`] says where a description breaks such a rule.
+//! `s=`, spaces around media types. [`strict()`] says where a description breaks such a rule.
 //!
 //! **Adding an attribute**: a field of [`Media`], and an arm where `attribute` reads the others.
 
