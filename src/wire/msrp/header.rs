@@ -1,6 +1,7 @@
 //! Header fields: one line each, never folded (RFC 4975 section 9).
 
-use crate::wire::cursor::{Cursor, find, find_control, halves, lowest_below, masked, visited};
+use crate::store::lanes::{self, LANES};
+use crate::wire::cursor::{Cursor, find, find_control, halves, masked, visited};
 use crate::wire::{Malformed, Span};
 
 use super::class::Class;
@@ -159,12 +160,10 @@ pub(super) fn field(octets: &[u8], at: usize) -> Result<Field, Malformed> {
     let (line_end, control) = line_end(octets, at)?;
     let line = octets.get(at..line_end).unwrap_or_default();
     let next = line_end.saturating_add(2);
-    let colons = 0x3A3A_3A3A_3A3A_3A3A;
-    let words = octets.get(at..).and_then(<[u8]>::first_chunk::<16>).map(halves);
-    let colon = words.and_then(|(first, second)| {
-        let more = || lowest_below(second ^ colons, 1).map(|len| len.wrapping_add(8));
-        lowest_below(first ^ colons, 1).or_else(more)
-    });
+    let front = octets.get(at..).and_then(<[u8]>::first_chunk::<LANES>);
+    let colon = front.map(|front| lanes::equal(front, b':')).filter(|colons| *colons != 0);
+    let colon = colon.map(|colons| colons.trailing_zeros() as usize);
+    let words = front.map(halves);
     let Some(name_len) = colon.or_else(|| find(line, b':')).filter(|len| *len < line.len()) else {
         // No colon at all: all of it is a name that is none.
         let name = Name::Other;
