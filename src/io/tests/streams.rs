@@ -112,6 +112,36 @@ fn one_connection_is_opened_for_all_that_goes_to_one_place() {
     }
 }
 
+/// RFC 3261 section 18.2.2: at the port of its Via, when that was found out only by writing, too.
+#[test]
+fn a_response_whose_connection_has_ended_leaves_on_another_one() {
+    for choice in choices() {
+        let (mut worker, address) = listening(choice, 64);
+        let sent_by = TcpListener::bind(LOCALHOST_V4).unwrap();
+        let mut peer = TcpStream::connect(address).unwrap();
+        peer.write_all(&message(0)).unwrap();
+        worker.run_until("a message", |worker| worker.got.len() == 1);
+        let remote = sent_by.local_addr().unwrap().into();
+        let flow = Flow { remote, ..worker.got[0].flow };
+        socket2::SockRef::from(&peer).set_linger(Some(core::time::Duration::ZERO)).unwrap();
+        drop(peer);
+        for number in 1..=3 {
+            worker.push(flow, &message(number), Some(number as u64));
+        }
+        // Nothing was read in between.
+        worker.submit();
+        worker.run_until("responses", |worker| worker.sent.len() == 3);
+        assert_eq!(worker.sent, [1, 2, 3].map(|number| (Owner(number), Ok(()))), "{choice:?}");
+        assert_eq!(worker.count(Counter::ResponsesMoved), 3, "{choice:?}");
+        let (mut other, _) = sent_by.accept().unwrap();
+        let expected: Vec<u8> = (1..=3).flat_map(message).collect();
+        let mut got = vec![0; expected.len()];
+        other.read_exact(&mut got).unwrap();
+        assert_eq!(got, expected);
+        assert!(worker.all_slots_are_free());
+    }
+}
+
 #[test]
 fn what_cannot_be_connected_to_was_sent_nothing() {
     for choice in choices() {
