@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, ChildStderr, Command};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -55,8 +56,23 @@ impl Running {
     fn finish(mut self) -> (i32, Value) {
         let mut text = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-        let code = self.child.wait().unwrap().code().unwrap();
+        let code = self.child.wait().unwrap().code();
+        let code = code.unwrap_or_else(|| panic!("it has not ended by itself: {text}"));
         (code, serde_json::from_str(&text).unwrap_or_else(|_| panic!("{code}: {text}")))
+    }
+
+    /// The same, but it is killed when it has not ended by then.
+    fn finish_within(self, limit: Duration) -> (i32, Value) {
+        let pid = self.child.id().to_string();
+        let (ended, has_ended) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if has_ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+            }
+        });
+        let result = self.finish();
+        drop(ended);
+        result
     }
 }
 
@@ -390,8 +406,6 @@ fn responses_are_read_while_requests_wait() {
     let address = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        // Whoever has not read by then never will: the run ends with what it lacks.
-        stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
         let (mut octets, mut rest) = (vec![0; 65_536], Vec::new());
         let padding = "x".repeat(4_000);
         while let Ok(len @ 1..) = stream.read(&mut octets) {
@@ -414,7 +428,7 @@ fn responses_are_read_while_requests_wait() {
             }
         }
     });
-    let (code, result) = run(&[
+    let running = Running::start(&[
         "--to",
         &format!("sip:{address};transport=tcp"),
         "--rate",
@@ -424,6 +438,7 @@ fn responses_are_read_while_requests_wait() {
         "--text-size",
         "800",
     ]);
+    let (code, result) = running.finish_within(Duration::from_secs(60));
     assert_eq!((code, &result["delivered"]), (0, &serde_json::json!(15_000)), "{result:#}");
     serving.join().unwrap();
 }
