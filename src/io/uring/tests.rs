@@ -41,7 +41,7 @@ impl Rig {
         let mut rig = Self::new()?;
         let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let address = listener.local_addr().unwrap();
-        let sockets = vec![StreamSocket::Tcp { listener: Some(listener), address }];
+        let sockets = [StreamSocket::Tcp { listener: Some(listener), address }].into();
         let rules = Rules {
             connections_max: 8,
             per_source_max: 8,
