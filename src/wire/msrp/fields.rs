@@ -255,9 +255,10 @@ impl Reader<'_> {
         for (path, missing) in
             [(fields.to_path, wrong::TO_PATH), (fields.from_path, wrong::FROM_PATH)]
         {
-            let value = path.of(self.octets);
-            let first = value.split(|octet| *octet == b' ').next().unwrap_or_default();
-            if self.section.wrong.is_some() || value.is_empty() {
+            // Where nothing is wrong, all URIs were read.
+            if self.section.wrong.is_some() || path.is_empty() {
+                let mut uris = path.of(self.octets).split(|octet| *octet == b' ');
+                let first = uris.next().unwrap_or_default();
                 uri::parse(first).map_err(|_| {
                     missing.malformed(if path.is_empty() { end } else { usize::from(path.at) })
                 })?;

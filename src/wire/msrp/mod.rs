@@ -281,7 +281,8 @@ pub fn head(octets: &[u8]) -> Result<Head<'_>, Malformed> {
         response(octets, &mut cursor, transaction_id, section_at).map(Head::Response)
     } else {
         let method_name = Span::between(cursor.at(), line_end);
-        let well_formed = Class::UPALPHA.is(cursor.rest()) && !control;
+        let name = cursor.rest();
+        let well_formed = !name.is_empty() && name.iter().all(u8::is_ascii_uppercase);
         request(octets, transaction_id, method_name, well_formed, section_at).map(Head::Request)
     }
 }

@@ -204,10 +204,6 @@ impl Reader {
                 [b'\r', b'\n', b'\r', b'\n', ..] => (4, Phase::Opening),
                 [b'\r', b'\n', b'-', ..] => (2, Phase::NoBody),
                 [b'\r'] | [b'\r', b'\n'] | [b'\r', b'\n', b'\r'] => break,
-                [b'\r', b'\n', b'\r', ..] => {
-                    let at = line_end.saturating_add(2);
-                    return Err(Malformed { expected: "CR and LF together", at });
-                }
                 [b'\r', b'\n', ..] => {
                     at = line_end.saturating_add(2);
                     continue;
@@ -262,6 +258,8 @@ impl Reader {
         }
     }
 
+    /// A body ends at the end-line of its transaction and at nothing that is like it (H31), however
+    /// many octets its head has announced (H32).
     fn body(&mut self, octets: &[u8]) -> Event {
         let mut start = (self.passed > 0).then_some(0);
         let mut from = 0;
@@ -297,6 +295,14 @@ impl Reader {
         let whole = flag_at.saturating_add(3);
         let mut at = usize::from(self.passed).saturating_add(skipped);
         visited(0);
+        // The whole identifier at once, where it is there as a whole.
+        let id = self.transaction_id.get(..tid_len).unwrap_or_default();
+        let id_at = BEGIN.len();
+        let there = octets.get(id_at.saturating_sub(skipped)..).is_some_and(|o| o.starts_with(id));
+        if at == id_at && there {
+            visited(tid_len);
+            at = flag_at;
+        }
         while at < whole {
             let Some(octet) = octets.get(at.saturating_sub(skipped)) else {
                 self.passed = u16::try_from(octets.len()).unwrap_or_default();

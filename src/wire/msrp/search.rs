@@ -75,7 +75,7 @@ pub(super) fn begun(octets: &[u8], from: usize) -> usize {
 }
 
 /// Whether the end-line of a transaction stands in the octets of its body, wherever in a line and
-/// whatever its flag: then another identifier must be chosen (RFC 4975 section 7.1).
+/// whatever its flag: then another identifier must be chosen (H31, RFC 4975 section 7.1).
 ///
 /// All octets that are sent as one chunk must be asked about together, as an end-line may lie across
 /// two pieces of them. The work is linear in them.

@@ -108,6 +108,37 @@ fn character(rest: &mut &[u8]) -> Option<(u8, bool)> {
 /// that is none, a session-id that is empty or has other characters, no transport, a parameter that
 /// is no `token ["=" token]`.
 pub fn parse(octets: &[u8]) -> Result<Uri<'_>, Malformed> {
+    match usual(octets) {
+        Some(uri) => Ok(uri),
+        None => unusual(octets),
+    }
+}
+
+/// A URI as nearly all are: a name or an IPv4 address that needs no escape, a port, a session, and the
+/// transport at the end. It is read in one pass.
+#[inline]
+fn usual(octets: &[u8]) -> Option<Uri<'_>> {
+    let (scheme, rest) = match octets {
+        [b'm', b's', b'r', b'p', b':', b'/', b'/', rest @ ..] => (Scheme::Msrp, rest),
+        [b'm', b's', b'r', b'p', b's', b':', b'/', b'/', rest @ ..] => (Scheme::Msrps, rest),
+        _ => return None,
+    };
+    let (host, rest) = rest.split_at_checked(Class::UNRESERVED.run(rest))?;
+    let [b':', rest @ ..] = rest else { return None };
+    let digits = rest.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    let (digits, rest) = rest.split_at_checked(digits)?;
+    let port = Some(port_of(digits)?);
+    let [b'/', rest @ ..] = rest else { return None };
+    let (session_id, rest) = rest.split_at_checked(Class::SESSION.run(rest))?;
+    let [b';', transport @ ..] = rest else { return None };
+    let whole = !host.is_empty() && !session_id.is_empty() && Class::ALPHANUM.is(transport);
+    let session_id = Some(session_id);
+    let (userinfo, parameters): (_, &[u8]) = (None, &[]);
+    whole.then_some(Uri { octets, scheme, userinfo, host, port, session_id, transport, parameters })
+}
+
+#[inline(never)]
+fn unusual(octets: &[u8]) -> Result<Uri<'_>, Malformed> {
     let malformed = |expected, rest: &[u8]| {
         Err(Malformed { expected, at: octets.len().saturating_sub(rest.len()) })
     };
@@ -238,19 +269,20 @@ impl<'a> Path<'a> {
     ///
     /// A URI that cannot be read, or more than [`crate::limits::MSRP_PATH_URIS_MAX`].
     pub fn parse(octets: &'a [u8]) -> Result<Self, Malformed> {
-        let path = Self { octets };
         let mut at: usize = 0;
-        for (index, uri) in octets.split(|octet| *octet == b' ').enumerate() {
-            if index == crate::limits::MSRP_PATH_URIS_MAX {
-                return Err(Malformed { expected: "fewer URIs in a path", at });
-            }
-            parse(uri).map_err(|malformed| Malformed {
+        for _ in 0..crate::limits::MSRP_PATH_URIS_MAX {
+            let rest = octets.get(at..).unwrap_or_default();
+            let len = find(rest, b' ').unwrap_or(rest.len());
+            parse(rest.get(..len).unwrap_or_default()).map_err(|malformed| Malformed {
                 expected: malformed.expected,
                 at: at.saturating_add(malformed.at),
             })?;
-            at = at.saturating_add(uri.len()).saturating_add(1);
+            if len == rest.len() {
+                return Ok(Self { octets });
+            }
+            at = at.saturating_add(len).saturating_add(1);
         }
-        Ok(path)
+        Err(Malformed { expected: "fewer URIs in a path", at })
     }
 
     /// The path in a head that was read: all of it can be read, or the head has a fault.
