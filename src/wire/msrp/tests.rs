@@ -163,6 +163,22 @@ fn refusals_say_what_and_where() {
     }
 }
 
+/// Whoever shows more than the head, or less, is told.
+#[test]
+fn a_head_is_read_alone() {
+    let octets = vector("ok-rfc4975-11.1-send");
+    let len = events(&octets).0[0].1.len();
+    assert!(head(&octets[..len]).is_ok());
+    let malformed = Malformed { expected: "nothing behind the empty line", at: len };
+    assert_eq!(head(&octets[..=len]), Err(malformed));
+    for cut in 0..len {
+        let whole_lines = octets[..cut].ends_with(b"\r\n");
+        assert!(head(&octets[..cut]).is_err() || whole_lines, "cut at {cut}");
+    }
+    let long = [&octets[..len - 2], &b"X".repeat(70_000)].concat();
+    assert_eq!(head(&long).unwrap_err().expected, "a shorter head");
+}
+
 /// H31, H32: what looks like an end in a body is none, and the length is what is there.
 #[test]
 fn h31_h32_a_body_ends_at_its_end_line_and_nowhere_else() {
