@@ -179,11 +179,16 @@ def disturbance(result):
     return max(result["busiest_waited"], result["driver_waited"], result["stolen"])
 
 
+def taken(result):
+    """The same, of all that the system under test consists of."""
+    return max(result["waited"], result["driver_waited"], result["stolen"])
+
+
 def measure(name, seconds, options):
     """One run; another one when neighbours took too much of either core."""
     for _ in range(options.tries):
         result = attempt(name, seconds, options)
-        if max(result["waited"], result["driver_waited"]) <= options.disturbed:
+        if taken(result) <= options.disturbed:
             break
     return result
 
@@ -224,7 +229,8 @@ def drive(system, process, seconds, options):
     print(f"{system.name:17} {seconds:3} s  {rate:9,.0f}/s  {cpu:7.2f} us"
           f" ({result['user_us']:.2f} user)"
           f"  busy {result['busy']:.2f} waited {result['waited']:.2f}"
-          f" driver {result['driver_waited']:.2f}  {result['statuses']}", flush=True)
+          f" driver {result['driver_waited']:.2f} stolen {result['stolen']:.2f}"
+          f"  {result['statuses']}", flush=True)
     return result
 
 
@@ -293,7 +299,7 @@ def results_table(results, systems):
             spread([each["user_us"] for each in own]),
             spread([each["per_second"] / 1e3 for each in own], 1),
             spread([each["busy"] for each in own]),
-            spread([max(each["waited"], each["driver_waited"]) for each in own]),
+            spread([taken(each) for each in own]),
             spread([each["latency_us"]["p50"] for each in own], 0),
             spread([each["latency_us"]["p99"] for each in own], 0),
             spread([each["involuntary"] for each in own], 0),
