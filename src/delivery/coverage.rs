@@ -13,10 +13,12 @@
 //! (RFC 4975 sections 7.1.1 and 7.1.3).
 
 mod ledger;
+mod observation;
 #[cfg(test)]
 mod tests;
 
-pub use self::ledger::{Effect, End, Ledger, Observation, Standing};
+pub use self::ledger::Ledger;
+pub use self::observation::{Effect, End, Observation, Standing};
 
 use crate::limits::MSRP_INTERVALS_MAX;
 

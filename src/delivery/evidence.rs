@@ -41,7 +41,7 @@ pub enum MsrpRole {
 
 impl MsrpRole {
     /// Whether a 200 to a chunk is the recipient's own, where the To-Path of the chunk had `uris`
-    /// URIs: with more than one, the first is not the recipient's (RFC 4975 section 5.3).
+    /// URIs: with more than one, the first is not the recipient's (RFC 4975 section 7.1).
     pub const fn speaks_for_the_recipient(self, uris: usize) -> bool {
         match self {
             Self::Endpoint => uris == 1,
