@@ -115,8 +115,8 @@ pub struct Dialog {
 
 impl Dialog {
     /// The dialog that a response to our INVITE makes (section 12.1.2): a 2xx, or a provisional one with a
-    /// To-tag other than 100. `None` for any other status. `cseq` is the number of the INVITE, and of the ACK
-    /// that a 2xx wants.
+    /// To-tag other than 100. `None` for any other status. `cseq` is the number of the INVITE, and of the
+    /// ACK that a 2xx wants.
     pub const fn of_response(status: u16, cseq: u32) -> Option<Self> {
         let state = match status {
             101..=199 => State::Early,

@@ -1,11 +1,10 @@
 //! What was sent of one Large Message, what came back, and what that proves.
 //!
-//! The verdict rule, by who speaks for the recipient ([`MsrpRole`]; RFC 4975 section 5.3):
+//! The verdict rule, by who speaks for the recipient ([`MsrpRole`]; RFC 4975 section 5.3). It is delivered
 //!
-//! | Delivered where | needs |
-//! |---|---|
-//! | the peer is the recipient's user agent and the To-Path has one URI | 200 (or a success REPORT) for every octet, and the 200 of the chunk with `$` |
-//! | anybody else | success REPORTs for every octet |
+//! * where the peer is the recipient's user agent and the To-Path has one URI: when every octet has a 200
+//!   or a success REPORT, and the chunk with `$` its 200;
+//! * where anybody else is between: when success REPORTs cover every octet.
 //!
 //! REPORTs for every octet are enough everywhere: they are the recipient's own word (hazard H19). Both
 //! come in any order and for any ranges (H16 and H17). A 200 of anybody else is acceptance (H26). What
@@ -28,6 +27,8 @@ enum State {
     Sent,
     /// All of it was handed over to the operating system: its timer runs (hazard H52).
     HandedOver,
+    /// Its timer has run out.
+    Late,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,8 +83,6 @@ pub struct Ledger {
     failed: Option<Failure>,
     /// What makes it unknown unless proof comes: somebody's word, and for which octets.
     doubted: Option<Failure>,
-    /// Whether a response did not come in time.
-    late: bool,
     /// How the session or the wait ended.
     ended: Option<Evidence>,
     /// Why nobody knows what became of the first attempt.
@@ -109,7 +108,6 @@ impl Ledger {
             is_second: false,
             failed: None,
             doubted: None,
-            late: false,
             ended: None,
             before: None,
             contradictions: 0,
@@ -120,7 +118,7 @@ impl Ledger {
     /// transaction identifier. `None` while another one is open or as many wait for responses as may,
     /// and when no more of the message is to be sent.
     pub fn begin(&mut self) -> Option<u32> {
-        let is_over = self.last != Last::Unsent || self.failure().is_some() || self.ended.is_some();
+        let is_over = self.last != Last::Unsent || self.is_stopped() || self.ended.is_some();
         let full = usize::from(self.waiting) == MSRP_CHUNKS_MAX;
         if is_over || full || self.open().is_some() {
             return None;
@@ -193,19 +191,18 @@ impl Ledger {
             Observation::Report { octets, total, status } => self.on_report(octets, total, status),
             Observation::Timeout { chunk } => match self.chunk(chunk) {
                 // Late is possible, early is not: the timer runs from the last octet (hazard H52).
-                Some(Chunk { state: State::HandedOver, .. }) => {
-                    let is_first = !core::mem::replace(&mut self.late, true);
-                    if is_first { Effect::Counted } else { Effect::Repeated }
+                Some(chunk) if chunk.state == State::HandedOver => {
+                    chunk.state = State::Late;
+                    Effect::Counted
                 }
+                Some(Chunk { state: State::Late, .. }) => Effect::Repeated,
                 Some(_) | None => Effect::Stray,
             },
             Observation::Waited => self.on_end(match self.last {
                 Last::Unsent => Evidence::Unfinished,
-                Last::Sent(_) | Last::Acknowledged => match self.doubted {
-                    Some(doubted) => doubted.evidence,
-                    None if self.late => Evidence::MsrpTimeout,
-                    None => Evidence::ReportMissing,
-                },
+                Last::Sent(_) | Last::Acknowledged => {
+                    self.doubt().unwrap_or(Evidence::ReportMissing)
+                }
             }),
             Observation::Bye => self.on_end(match self.last {
                 Last::Unsent => Evidence::ByeBeforeEnd,
@@ -320,13 +317,13 @@ impl Ledger {
         let all = self.last == Last::Acknowledged
             && cover_together(&self.acknowledged, &self.reported)
             && !self.shorter;
-        if all && self.speaks && self.standing_of(self.doubted).is_none() {
+        if all && self.speaks && self.doubt().is_none() {
             return Standing::Decided(Evidence::Acknowledged);
         }
         if let Some(evidence) = self.ended {
             return self.conclusion(evidence);
         }
-        if self.late || self.shorter || self.standing_of(self.doubted).is_some() {
+        if self.shorter || self.doubt().is_some() {
             return Standing::Doubtful;
         }
         if all { Standing::Accepted } else { Standing::Open }
@@ -342,6 +339,18 @@ impl Ledger {
         self.standing_of(self.failed)
     }
 
+    /// What makes it unknown: what somebody said, or a chunk that is not answered in time.
+    fn doubt(&self) -> Option<Evidence> {
+        let is_late = self.unanswered().iter().any(|chunk| chunk.state == State::Late);
+        self.standing_of(self.doubted).or(is_late.then_some(Evidence::MsrpTimeout))
+    }
+
+    /// Whether no more of it is sent: somebody has said that octets of it did not arrive, and the session
+    /// counts as failed (RFC 4975 section 7.3.2), whatever is said of them later.
+    const fn is_stopped(&self) -> bool {
+        self.failed.is_some() || self.doubted.is_some()
+    }
+
     /// What somebody said of octets, unless success REPORTs for all of them say otherwise (hazard H21).
     fn standing_of(&self, said: Option<Failure>) -> Option<Evidence> {
         let said = said?;
@@ -350,7 +359,10 @@ impl Ledger {
     }
 
     fn conclusion(&self, evidence: Evidence) -> Standing {
-        let again = Row::of(evidence).is_some_and(|row| row.again);
+        // What was never whole was certainly not delivered; why it was not, may pass on another session.
+        let is_partial = matches!(evidence, Evidence::Aborted | Evidence::Unfinished);
+        let why = self.doubt().filter(|_| is_partial).unwrap_or(evidence);
+        let again = Row::of(why).is_some_and(|row| row.again);
         if again && !self.is_second {
             return Standing::Again(evidence);
         }
@@ -367,8 +379,9 @@ impl Ledger {
         }
     }
 
-    /// The message is sent once more from its first octet, on a new session (hazard H27). Chunks go on being numbered,
-    /// so that nothing that belongs to the old session is taken for something of the new one.
+    /// The message is sent once more from its first octet, on a new session (hazard H27). Chunks go on
+    /// being numbered, so that nothing that belongs to the old session is taken for something of the new
+    /// one.
     ///
     /// # Panics
     ///
@@ -389,12 +402,11 @@ impl Ledger {
         };
     }
 
-    /// Whether the open chunk is to be ended with `#`, because what decides makes the rest of it
-    /// useless (RFC 4975 sections 7.3.2 and 10.5; hazard H30).
+    /// Whether the open chunk is to be ended with `#`, because somebody has said that octets of the message
+    /// did not arrive (RFC 4975 sections 7.3.2 and 10.5; hazard H30).
     pub fn is_to_be_aborted(&self) -> bool {
-        let waiting = &self.chunks[..usize::from(self.waiting)];
-        let is_open = waiting.last().is_some_and(|chunk| chunk.state == State::Open);
-        is_open && self.failure().is_some()
+        let is_open = self.unanswered().last().is_some_and(|chunk| chunk.state == State::Open);
+        is_open && self.is_stopped()
     }
 
     /// Whether what is known now contradicts a verdict that was told (hazard H20): it is counted, and
@@ -430,6 +442,10 @@ impl Ledger {
         self.contradictions
     }
 
+    fn unanswered(&self) -> &[Chunk] {
+        &self.chunks[..usize::from(self.waiting)]
+    }
+
     fn open(&mut self) -> Option<&mut Chunk> {
         let last = self.chunks[..usize::from(self.waiting)].last_mut()?;
         (last.state == State::Open).then_some(last)
@@ -442,8 +458,8 @@ impl Ledger {
 
     /// This chunk was answered.
     fn forget(&mut self, number: u32) {
-        let waiting = &self.chunks[..usize::from(self.waiting)];
-        if let Some(place) = waiting.iter().position(|chunk| chunk.number == number) {
+        let place = self.unanswered().iter().position(|chunk| chunk.number == number);
+        if let Some(place) = place {
             self.chunks.copy_within(place + 1.., place);
             self.waiting -= 1;
         }

@@ -215,7 +215,8 @@ pub const TABLE: &[Row] = &[
     Row::new(On::Event(Event::MsrpTimeout), Unknown, "RFC 4975 section 7.1.1").again(),
     // A relay that has taken everything has perhaps lost it (hazard H26).
     Row::new(On::Event(Event::ReportMissing), Unknown, "RFC 4975 section 7.1.3"),
-    // Without its last chunk no message is whole (RFC 4975 section 7.3.1).
+    // Without its last chunk no message is whole (RFC 4975 section 7.3.1). The ledger may have it sent
+    // again where a time-out or 408 is why.
     Row::new(On::Event(Event::Unfinished), Temporary, "RFC 4975 section 7.3.1").pair(0x25, 0x65),
     Row::new(On::Event(Event::Aborted), Temporary, "RFC 4975 section 7.1").pair(0x25, 0x65),
     Row::new(On::Event(Event::ByeBeforeEnd), Temporary, "RFC 4975 section 7.3.1").pair(0x25, 0x65),

@@ -42,9 +42,9 @@ pub struct Kept {
 pub struct Full;
 
 impl Kept {
-    /// Remembers a dialog: its names, the URIs of both parties (From and To, without their tags), the values
-    /// of Record-Route *in the order in which they are to be followed* and the URI in the Contact of the
-    /// other side. A caller takes the values of the response in reverse, a callee those of the request as
+    /// Remembers a dialog: its names, the URIs of both parties (From and To, without their tags), the
+    /// values of Record-Route *in the order in which they are to be followed* and the URI in the Contact of
+    /// the other side. A caller takes the values of the response in reverse, a callee those of the request as
     /// they stand (sections 12.1.1 and 12.1.2).
     ///
     /// # Errors
@@ -149,8 +149,8 @@ impl Kept {
         if self.is_loose() { self.target() } else { self.first_route() }
     }
 
-    /// The Route header field of a request in the dialog (section 12.2.1.1); nothing in it where there is no
-    /// route set.
+    /// The Route header field of a request in the dialog (section 12.2.1.1); nothing in it where there is
+    /// no route set.
     pub fn route(&self) -> Route<'_> {
         let all = self.routes.of(&self.octets);
         if self.routes.is_empty() || self.is_loose() {

@@ -237,8 +237,14 @@ fn h23_what_belongs_to_another_session_is_about_nothing_here() {
 fn h24_no_200_for_30_s_is_unknown_only_when_the_wait_for_reports_is_over() {
     let mut ledger = direct(&[10, 10]);
     assert_eq!(ledger.observe(Observation::Timeout { chunk: 0 }), Effect::Counted);
-    assert_eq!(ledger.observe(Observation::Timeout { chunk: 1 }), Effect::Repeated);
+    assert_eq!(ledger.observe(Observation::Timeout { chunk: 0 }), Effect::Repeated);
     assert_eq!(ledger.standing(), Standing::Doubtful);
+    // The 200 comes late, and all is as it was.
+    let mut late = ledger;
+    ok(&mut late, 0);
+    assert_eq!(late.standing(), Standing::Open);
+    assert_eq!(waited(late), (Verdict::Unknown, Evidence::ReportMissing));
+    ledger.observe(Observation::Timeout { chunk: 1 });
     assert_eq!(waited(ledger), (Verdict::Unknown, Evidence::MsrpTimeout));
     // The peer never says 200, but it reports.
     let mut reported = ledger;
@@ -379,6 +385,55 @@ fn h30_413_stops_the_message_whatever_was_acknowledged() {
         assert!(!between.is_to_be_aborted());
         assert_eq!(between.begin(), None);
     }
+}
+
+/// RFC 4975 sections 7.3.2 and 10.5: whatever failed, no more of the message is sent in this session, even
+/// if success is reported of the same octets afterwards.
+#[test]
+fn what_failed_is_sent_no_further() {
+    for status in [403, 408, 413, 481] {
+        let mut ledger = Ledger::new(30, MsrpRole::Relay, 1);
+        ledger.begin();
+        ledger.write(10);
+        ledger.end(End::More);
+        ledger.begin();
+        ledger.write(1);
+        report(&mut ledger, (1, 10), 30, status);
+        assert!(ledger.is_to_be_aborted(), "{status}");
+        report(&mut ledger, (1, 10), 30, 200);
+        assert!(ledger.is_to_be_aborted(), "{status}");
+        let mut undone = ledger;
+        undone.end(End::Abort);
+        assert_eq!(decided(&undone), (Verdict::Temporary, Evidence::Aborted), "{status}");
+        assert_eq!(ledger.standing(), Standing::Open);
+        ledger.end(End::More);
+        assert_eq!(ledger.begin(), None, "{status}");
+    }
+    // 408 to a part of it, and ended: certain, because it was never whole, and sent again because of 408.
+    for (end, evidence) in [(End::Abort, Evidence::Aborted), (End::More, Evidence::Unfinished)] {
+        let mut ledger = Ledger::new(30, MsrpRole::Endpoint, 1);
+        ledger.begin();
+        ledger.write(10);
+        response(&mut ledger, 0, 408);
+        ledger.end(end);
+        ledger.observe(Observation::Waited);
+        assert_eq!(ledger.standing(), Standing::Again(evidence));
+        assert_eq!(decided(&ledger).0, Verdict::Temporary);
+        ledger.again(MsrpRole::Endpoint, 1);
+        assert_eq!(ledger.settled(Evidence::InviteTimeout), Evidence::InviteTimeout);
+    }
+    // So is what nobody answers while the rest waits for its turn.
+    let mut silent = Ledger::new(30, MsrpRole::Endpoint, 1);
+    silent.begin();
+    silent.write(10);
+    silent.end(End::More);
+    silent.hand_over(0);
+    silent.observe(Observation::Timeout { chunk: 0 });
+    assert!(silent.begin().is_some(), "a time-out stops nothing");
+    silent.observe(Observation::Waited);
+    assert_eq!(silent.standing(), Standing::Again(Evidence::Unfinished));
+    response(&mut silent, 0, 200);
+    assert_eq!(silent.standing(), Standing::Decided(Evidence::Unfinished), "nobody is silent");
 }
 
 #[test]

@@ -88,7 +88,7 @@ struct Read {
     answers: [Option<u16>; 2],
     reported: u8,
     is_shorter: bool,
-    is_late: bool,
+    timed_out: [bool; 2],
     /// Who failed: the verdict and the octets.
     failures: Vec<(char, u8)>,
     end: Option<char>,
@@ -107,7 +107,7 @@ impl Read {
         let all_sent = self.sent == 2;
         match step {
             Send => {
-                let is_over = self.failed(&['P', 'T']).is_some() || self.end.is_some();
+                let is_over = !self.failures.is_empty() || self.end.is_some();
                 if !is_over && !all_sent {
                     self.sent += 1;
                 }
@@ -137,13 +137,17 @@ impl Read {
                 }
             }
             Timeout(chunk) => {
-                self.is_late |= chunk < self.sent && self.answers[chunk as usize].is_none();
+                self.timed_out[chunk as usize] |= chunk < self.sent;
             }
             Bye | Waited => {
                 self.end = self.end.or(Some(if all_sent { 'U' } else { 'T' }));
             }
             Lost => self.end = self.end.or(Some(if self.sent == 0 { 'T' } else { 'U' })),
         }
+    }
+
+    fn is_late(&self) -> bool {
+        (0..2).any(|chunk| self.timed_out[chunk] && self.answers[chunk].is_none())
     }
 
     /// The first failure of these kinds, unless everything between the first and the last octet that
@@ -176,14 +180,14 @@ impl Read {
         });
         let is_answered = is_sent && self.answers[1] == Some(200) && !self.is_shorter;
         let all = is_answered && acknowledged | self.reported == 0b1111;
-        let is_doubted = self.failed(&['U']).is_some();
+        let is_doubted = self.is_late() || self.failed(&['U']).is_some();
         if all && speaks && !is_doubted {
             return 'D';
         }
         if let Some(end) = self.end {
             return end;
         }
-        match (self.is_late || self.is_shorter || is_doubted, all) {
+        match (self.is_shorter || is_doubted, all) {
             (true, _) => 'd',
             (false, true) => 'a',
             (false, false) => 'o',
