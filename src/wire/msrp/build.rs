@@ -26,7 +26,7 @@ pub struct Send<'a> {
     /// Which octets of the message follow. An end that is left open (`*`) lets the chunk be
     /// interrupted, which all must be that are longer than 2048 octets (RFC 4975 section 7.1.1).
     pub byte_range: Option<ByteRange>,
-    /// Whether success reports are wanted. It is always written: peers differ in what they take
+    /// Whether success reports are wanted. It is always written (H25): peers differ in what they take
     /// silence for.
     pub success_report: bool,
     /// Whether responses and failure reports are wanted. It is always written, too.
@@ -394,6 +394,17 @@ mod tests {
         assert!(
             written.ends_with("Byte-Range: 1-0/0\r\nSuccess-Report: no\r\nFailure-Report: no\r\n")
         );
+    }
+
+    #[test]
+    fn h25_what_reports_are_wanted_is_always_written() {
+        for (success, failure, expected) in [
+            (false, FailureReport::Yes, "Success-Report: no\r\nFailure-Report: yes\r\n"),
+            (true, FailureReport::No, "Success-Report: yes\r\nFailure-Report: no\r\n"),
+        ] {
+            let send = Send { success_report: success, failure_report: failure, ..send() };
+            assert!(sent(&send).unwrap().contains(expected));
+        }
     }
 
     /// Nothing that would read back as something else is written.

@@ -274,8 +274,8 @@ impl Reader {
                     return Event::Partial { wanted: octets.len().saturating_add(1) };
                 }
                 Agreement::Whole { .. } | Agreement::Torn => return Event::Body { len: at },
-                // Whatever it is, no end-line begins before the octet that differs: a CR is the
-                // first octet of one, and in the last two of another no LF is missing then.
+                // No end-line begins before the octet that differs: it would begin with CR and LF, and
+                // behind the one CR that may have been passed there was no LF.
                 Agreement::Until(differs) => from = at.saturating_add(differs),
             }
         }
