@@ -106,6 +106,12 @@ fn heads(octets: &[u8]) {
                     let facts = facts(octets, id, start, &request.fields, request.has_body);
                     assert_eq!(judged, Judged::Taken(Box::new(facts)));
                     assert_eq!(request.to_path().uris().count(), request.to_path().count());
+                    for uri in request.to_path().written().chain(request.from_path().written()) {
+                        let read = uri::parse(uri);
+                        assert_eq!(read, uri::unusual(uri), "with and without its shortcut");
+                        assert!(read.is_ok_and(|uri| uri.matches(&uri)));
+                    }
+                    strictly(&Head::Request(request));
                     rebuilds(&request);
                 }
             }
@@ -121,6 +127,7 @@ fn heads(octets: &[u8]) {
             let start = |space| format!("{:03}{space}{comment}", response.code);
             let id = response.transaction_id;
             let fields = &response.fields;
+            strictly(&Head::Response(response));
             // A space that nothing follows may be there or not.
             let either = ["", " "].map(|space| {
                 Judged::Taken(Box::new(facts(octets, id, start(space), fields, response.has_body)))
@@ -132,6 +139,11 @@ fn heads(octets: &[u8]) {
             assert!(malformed.at <= octets.len());
         }
     }
+}
+
+fn strictly(head: &Head<'_>) {
+    let (Head::Request(Request { octets, .. }) | Head::Response(Response { octets, .. })) = head;
+    assert!(strict::check(head).err().is_none_or(|malformed| malformed.at <= octets.len()));
 }
 
 fn text(octets: &[u8]) -> String {

@@ -221,6 +221,36 @@ fn a_torn_end_line_is_held_back_and_all_before_it_is_not() {
     assert!(size_of::<Reader>() <= 40);
 }
 
+/// RFC 4976 section 7.
+#[test]
+fn what_relays_say_is_read() {
+    let octets = vector("ok-200-to-auth");
+    let Ok(Head::Response(response)) = head(events(&octets).0[0].1) else { panic!() };
+    let (octets, fields) = (response.octets, &response.fields);
+    assert_eq!((response.code, response.comment.of(octets)), (200, &b"OK"[..]));
+    let use_path = Path::parse(fields.use_path.of(octets)).unwrap();
+    assert_eq!(use_path.count(), 2);
+    assert_eq!(use_path.last_uri().unwrap().host, b"r.example.com");
+    let expires = (fields.expires, fields.min_expires, fields.max_expires);
+    assert_eq!(expires, (Some(u32::MAX), Some(1), Some(7_200)));
+    assert_eq!(fields.www_authenticate.of(octets), b"Digest realm=\"x\"");
+    assert_eq!(fields.authentication_info.of(octets), b"nextnonce=\"y\"");
+    assert!(fields.authorization.is_empty());
+    let octets = vector("ok-auth");
+    let Ok(Head::Request(request)) = head(events(&octets).0[0].1) else { panic!() };
+    assert_eq!(request.method, Method::Auth);
+    let authorization = request.fields.authorization.of(request.octets);
+    assert_eq!(authorization, b"Digest username=\"a\", realm=\"b\"");
+    // Of several the first counts: which one to answer is the business of who is challenged.
+    let twice = "MSRP a786hjs2 401\r\nTo-Path: msrp://a:1/b;tcp\r\nFrom-Path: msrp://c:1/d;tcp\r\n\
+        WWW-Authenticate: Digest a\r\nwww-authenticate: Digest b\r\n";
+    let Ok(Head::Response(response)) = head(twice.as_bytes()) else { panic!() };
+    assert_eq!(response.fields.www_authenticate.of(twice.as_bytes()), b"Digest a");
+    let names: Vec<_> = header_fields(twice.as_bytes()).map(|field| text(field.name)).collect();
+    assert_eq!(names, ["To-Path", "From-Path", "WWW-Authenticate", "www-authenticate"]);
+    assert_eq!(header_fields(twice.as_bytes()).last().unwrap().value, b"Digest b");
+}
+
 /// RFC 4975 sections 7.1.2, 7.1.4 and 7.2.
 #[test]
 fn who_asks_for_no_answer_gets_none() {

@@ -137,8 +137,9 @@ fn usual(octets: &[u8]) -> Option<Uri<'_>> {
     whole.then_some(Uri { octets, scheme, userinfo, host, port, session_id, transport, parameters })
 }
 
+/// A URI of any kind.
 #[inline(never)]
-fn unusual(octets: &[u8]) -> Result<Uri<'_>, Malformed> {
+pub(super) fn unusual(octets: &[u8]) -> Result<Uri<'_>, Malformed> {
     let malformed = |expected, rest: &[u8]| {
         Err(Malformed { expected, at: octets.len().saturating_sub(rest.len()) })
     };
