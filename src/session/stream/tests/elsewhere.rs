@@ -77,6 +77,22 @@ fn what_was_not_begun_leaves_on_another_connection() {
     }
 }
 
+#[test]
+fn what_lies_around_the_end_of_the_ring() {
+    let mut streams = streams(rules(4));
+    let (index, flow) = asked(&mut streams);
+    let (big, rest) = (vec![b'x'; OUTBOX_SIZE - 10], message(7, 90));
+    streams.send(flow, &big, None, START);
+    streams.send(flow, b"small", Some(Owner(1)), START);
+    streams.written(index, Ok(big.len()), START);
+    streams.send(flow, &rest, Some(Owner(2)), START);
+    orders(&mut streams);
+    streams.written(index, Err(libc::EPIPE), START);
+    let other = opened(&mut streams);
+    streams.connected(other, Ok([0; 16]), START);
+    assert_eq!(streams.unwritten(other), [&b"small"[..], &rest].concat());
+}
+
 /// Whether an error of reading or of writing says that it has ended, and whether a write runs.
 #[test]
 fn whatever_tells_that_it_has_ended() {
