@@ -14,6 +14,7 @@ use crate::air::{Event, Grade, Over, Packet, Step};
 use crate::bug::Bug;
 use crate::chance::Chance;
 use crate::ledger::{Ticket, Verdict};
+use crate::submission::sanitised;
 use crate::swarm::{MS, SECOND};
 use crate::tcp::{self, Faults, STALL_MAX, Tcp};
 use crate::text::{Text, written};
@@ -220,6 +221,11 @@ impl World {
         }
     }
 
+    /// Whether it is what was still on its way over a connection that is there no more.
+    pub(crate) fn is_void(&self, event: &Event) -> bool {
+        matches!(event, Event::Line(line, _) if self.lines.lines[*line].is_gone)
+    }
+
     /// Somebody opens a connection to us.
     fn knock(&mut self, from: Endpoint, to: Endpoint) -> usize {
         self.lines.port = if self.lines.port < 60_000 { self.lines.port + 1 } else { 40_000 };
@@ -371,10 +377,12 @@ impl World {
             let Some(end) = record.heard.windows(4).position(|four| four == b"\r\n\r\n") else {
                 return Ok(());
             };
-            let length = Text::read(&record.heard)
+            // What came damaged goes on as it is.
+            let head = sanitised(&record.heard[..end + 4].into());
+            let length = Text::read(&head)
                 .and_then(|text| text.value("Content-Length")?.trim().parse::<usize>().ok());
             let Some(length) = length else {
-                let head = String::from_utf8_lossy(&record.heard[..end]).into_owned();
+                let head = String::from_utf8_lossy(&head).into_owned();
                 return Err(format!("line {line}: what we have sent cannot be divided: {head}"));
             };
             let whole = end + 4 + length;
@@ -384,7 +392,7 @@ impl World {
             let octets: Rc<[u8]> = record.heard.drain(..whole).collect();
             let remote = record.remote;
             let from = self.swarm.places.sockets[tcp::listener_of(remote)];
-            let to = self.addressee(&octets, remote)?;
+            let to = self.addressee(&sanitised(&octets), remote)?;
             let packet = Packet {
                 from,
                 to,

@@ -149,8 +149,10 @@ impl World {
         let mut events = 0_u64;
         while let Some(event) = self.air.next() {
             events += 1;
+            let is_void = self.is_void(&event);
             let done = self.on_event(event).and_then(|()| self.speak_out());
-            if let Err(error) = done.and_then(|()| self.at_rest(events)) {
+            let rest = |()| if is_void { Ok(()) } else { self.at_rest(events) };
+            if let Err(error) = done.and_then(rest) {
                 violation = Some(error);
                 break;
             }
