@@ -128,8 +128,8 @@ impl Engine {
         };
         let entry = Entry::Final { status, detail: 0, kept: None };
         let end = now.plus_ms(self.setup.timers.transaction_ms());
-        if !self.keep_request(handle, asked, entry, end, large) {
-            return self.turn_away(asked, Counter::RefusedNoRoom, out);
+        if let Err(why) = self.keep_request(handle, asked, entry, end, large) {
+            return self.turn_away(asked, why, out);
         }
         self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
         let answer = Refusal::new(status, sip::reason_phrase(status));

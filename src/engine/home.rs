@@ -14,7 +14,7 @@ use crate::interwork::address;
 use crate::limits::BURST_SIZE;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Arrival, Departure, Departures, Endpoint, Flow, JournalSeq, Purse};
-use crate::store::{HashKey, Unsettled, prefetch};
+use crate::store::{HashKey, Unsettled, prefetch, write_then_look};
 use crate::time::Instant;
 use crate::transaction::finished::Entry;
 use crate::wire::sip::build::Extra;
@@ -131,7 +131,8 @@ impl Engine {
     /// datagrams. Were that accepted after our 503, an SBC that has taken its other route would have
     /// doubled the message (invariant I10). So it is remembered here, before it is said, that it was
     /// refused, and the home looks there before it accepts anything from now on; and what the home has
-    /// accepted until then is not refused.
+    /// accepted until then is not refused. Where both happen at once, each looks once more when it has
+    /// written down what it is about to do, and whoever sees the other one lets go.
     fn turn_away_from(&mut self, home: WorkerId, asked: Asked<'_>, out: &mut Departures) {
         let seconds = self.retry_after_s(asked.fingerprint);
         let entry = Entry::Final { status: 503, detail: seconds, kept: None };
@@ -140,6 +141,7 @@ impl Engine {
             return self.count(Counter::DroppedNoMemory);
         }
         self.neighbours.turn_away(home, end);
+        write_then_look();
         if self.neighbours.transaction(home, asked.fingerprint, asked.since) != Ok(None) {
             let _ = self.put_refused(asked.fingerprint, entry, asked.now, asked.now);
             return self.count(Counter::DroppedHandover);

@@ -10,7 +10,7 @@ use crate::id::Handle;
 use crate::limits::REQUEST_SMALL_SIZE;
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Arrival, Departures, Purse, Transport};
-use crate::store::{Buffer, Directory, Fingerprint, Full, Unsettled};
+use crate::store::{Buffer, Directory, Fingerprint, Full, Unsettled, write_then_look};
 use crate::time::Instant;
 use crate::transaction::finished::Entry;
 use crate::transaction::non_invite_server;
@@ -158,8 +158,8 @@ impl Engine {
         let now = asked.now;
         let end = now.plus_ms(OPEN_MS);
         let entry = Entry::Open(handle.index);
-        if !self.keep_request(handle, asked, entry, end, large) {
-            return self.turn_away(asked, Counter::RefusedNoRoom, out);
+        if let Err(why) = self.keep_request(handle, asked, entry, end, large) {
+            return self.turn_away(asked, why, out);
         }
         self.count(Counter::MessagesAccepted);
         self.tally.counters.set(Counter::MessagesOpen, u64::from(self.records.len()));
@@ -167,7 +167,7 @@ impl Engine {
     }
 
     /// Keeps a request that is accepted with this entry until `end`, or gives everything back that was
-    /// taken for it. Whoever reads the entry finds the message on the board, too: should this worker be
+    /// taken for it, and says under what its refusal counts. Whoever reads the entry finds the message on the board, too: should this worker be
     /// lost between the two, the message is told.
     pub(super) fn keep_request(
         &mut self,
@@ -176,17 +176,30 @@ impl Engine {
         entry: Entry,
         end: Instant,
         large: Option<Buffer>,
-    ) -> bool {
+    ) -> Result<(), Counter> {
         self.store_request(handle, asked.request.octets, large);
-        if self.put_transaction(asked.fingerprint, entry, asked.now, end).is_ok() {
-            return true;
-        }
+        let why = match self.put_transaction(asked.fingerprint, entry, asked.now, end) {
+            Ok(()) if !self.is_turned_away_now(asked) => return Ok(()),
+            Ok(()) => Counter::RefusedHandover,
+            Err(Full) => Counter::RefusedNoRoom,
+        };
+        self.transactions.remove(asked.fingerprint, asked.now);
         self.remains.close(handle.index);
         self.records.remove(handle);
         if let Some(large) = large {
             self.requests_large.give(large);
         }
-        false
+        Err(why)
+    }
+
+    /// Whether another worker refuses in this moment what is accepted here: each has written down what
+    /// it does before it looks, so that not both go on.
+    fn is_turned_away_now(&self, asked: Asked<'_>) -> bool {
+        if self.neighbours.count() == 1 {
+            return false;
+        }
+        write_then_look();
+        self.neighbours.is_any_turned_away(asked.now) && self.turned_away(asked) != Ok(None)
     }
 
     /// Copies a request to where its record finds it.

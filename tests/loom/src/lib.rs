@@ -13,6 +13,7 @@ pub mod store {
     mod directory;
     mod gate;
     mod hash;
+    mod look;
     mod prefetch;
     #[path = "../../tests/loom/src/sync.rs"]
     mod sync;
@@ -22,6 +23,7 @@ pub mod store {
     pub use self::directory::{Directory, Full, Reader, Unsettled};
     pub use self::gate::Gate;
     pub use self::hash::{Fingerprint, HashKey, Hasher};
+    pub use self::look::write_then_look;
     pub use self::prefetch::prefetch;
 }
 

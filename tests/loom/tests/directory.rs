@@ -7,7 +7,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 use roger_loom::check;
-use roger_loom::store::{Directory, Fingerprint, Reader, Unsettled};
+use roger_loom::store::{Directory, Fingerprint, Reader, Unsettled, write_then_look};
 use roger_loom::time::Instant;
 
 const PREEMPTIONS: usize = 3;
@@ -315,4 +315,33 @@ fn what_one_reader_saw_another_sees_when_told() {
         first.join().unwrap();
         second.join().unwrap();
     });
+}
+
+/// One accepts and another one refuses the same: each writes that down, and then looks for the other's.
+fn accept_beside_refuse(between: fn()) {
+    check(PREEMPTIONS, move || {
+        let (mut accepted, mut refused) = (filled(0), filled(0));
+        let (of_accepted, of_refused) = (accepted.reader(), refused.reader());
+        let other = thread::spawn(move || {
+            refused.put(of_two(1), FINAL, START, end()).unwrap();
+            between();
+            read(&of_accepted, 1)
+        });
+        accepted.put(of_two(1), OPEN, START, end()).unwrap();
+        between();
+        let seen = read(&of_refused, 1);
+        let seen_by_other = other.join().unwrap();
+        assert!(seen != Ok(None) || seen_by_other != Ok(None), "accepted and refused");
+    });
+}
+
+#[test]
+fn of_two_who_write_and_then_look_one_sees_the_other() {
+    accept_beside_refuse(write_then_look);
+}
+
+#[test]
+#[should_panic(expected = "accepted and refused")]
+fn of_two_who_look_at_once_both_may_see_nothing() {
+    accept_beside_refuse(|| ());
 }
