@@ -341,8 +341,11 @@ impl Ledger {
 
     /// What makes it unknown: what somebody said, or a chunk that is not answered in time.
     fn doubt(&self) -> Option<Evidence> {
+        if let Some(said) = self.standing_of(self.doubted) {
+            return Some(said);
+        }
         let is_late = self.unanswered().iter().any(|chunk| chunk.state == State::Late);
-        self.standing_of(self.doubted).or(is_late.then_some(Evidence::MsrpTimeout))
+        is_late.then_some(Evidence::MsrpTimeout)
     }
 
     /// Whether no more of it is sent: somebody has said that octets of it did not arrive, and the session
