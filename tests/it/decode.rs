@@ -257,6 +257,48 @@ fn a_stream_is_read_message_by_message() {
 }
 
 #[test]
+fn requests_and_responses_of_msrp_are_read_one_by_one() {
+    let read = |name| fs::read(format!("{VECTORS}/msrp/ok-{name}.dat")).unwrap();
+    let parts = ["rfc4975-11.1-send", "rfc4975-11.1-200", "body-other-end-lines"].map(read);
+    let stream = parts.concat();
+    let answer = decoded(&["msrp", "-"], &stream);
+    let items = answer["items"].as_array().unwrap();
+    assert_eq!((items.len(), &answer["rest"]), (3, &json!(0)));
+    let size = |item: &Value| usize::try_from(item["consumed"].as_u64().unwrap()).unwrap();
+    let consumed: Vec<_> = items.iter().map(size).collect();
+    assert_eq!(consumed, parts.each_ref().map(Vec::len));
+    assert_eq!(items[1]["type"], "response");
+    assert_eq!(items[1]["status"], 200);
+    assert_eq!(items[1]["comment"], "OK");
+    assert_eq!(items[2]["body_len"], 149);
+
+    // Wherever it is cut: what is whole before, and that there may be more to come.
+    let ends = [consumed[0], consumed[0] + consumed[1]];
+    for len in [0, 3, 100, ends[0] - 1, ends[0] + 5, ends[1] - 1, ends[1] + 1, stream.len() - 1] {
+        let cut = decoded(&["msrp", "-"], &stream[..len]);
+        let whole = ends.iter().filter(|end| **end <= len).count();
+        assert_eq!(cut["items"].as_array().unwrap().as_slice(), &items[..whole], "cut at {len}");
+        assert_eq!(cut["incomplete"], true, "cut at {len}");
+    }
+    for (name, error) in [
+        ("400-byte-range-zero", "400 Malformed Byte-Range at octet"),
+        ("drop-200-code-long", "expected a status code of three digits at octet"),
+        ("lax-200-with-body", "expected no body in a response at octet"),
+        ("lax-200-aborted", "expected $ behind what is not sent in chunks at octet"),
+        ("lax-report-body-of-10241", "expected a body of 10240 octets at most, as it is no SEND"),
+        ("lax-body-empty-without-its-crlf", "expected CR and LF in front of the end-line"),
+        ("end-tls", "expected MSRP and a space at octet"),
+    ] {
+        let broken = fs::read(format!("{VECTORS}/msrp/{name}.dat")).unwrap();
+        let answer = decoded(&["msrp", "-"], &[&parts[0][..], &broken].concat());
+        let said = answer["error"].as_str().unwrap();
+        assert!(said.starts_with(error) && said.ends_with(", in message 2"), "{said}");
+        assert_eq!(answer["incomplete"], false);
+        assert_eq!(answer["items"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn values_are_unfolded_and_latin_1_where_they_are_not_utf_8() {
     let mut octets = message(1, "hello").into_bytes();
     let text = "l: 5\r\n";
