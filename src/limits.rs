@@ -200,6 +200,55 @@ pub const MSRP_IDENT_SIZE_MIN: usize = 4;
 /// Characters of a transaction identifier or a Message-ID at most (`ident`, RFC 4975 section 9).
 pub const MSRP_IDENT_SIZE_MAX: usize = 32;
 
+/// Octets of a body up to which a chunk need not be interruptible, and below which none is interrupted
+/// (RFC 4975 section 7.1.1).
+pub const MSRP_CHUNK_SIZE_MIN: u64 = 2_048;
+
+/// Octets of one chunk after which another message of the same connection has its turn: as much as a
+/// chunk of its head is lost in.
+pub const MSRP_TURN_SIZE: u64 = 16_384;
+
+/// Octets of a path that a session keeps. What an SDP offers is one URI and seldom a relay or two.
+pub const MSRP_PATH_SIZE_MAX: usize = 1_024;
+
+/// Octets of the URI that we give to a session.
+pub const MSRP_URI_SIZE_MAX: usize = 256;
+
+/// Octets of a Content-Type that is kept with a message.
+pub const MSRP_CONTENT_TYPE_SIZE_MAX: usize = 128;
+
+/// Octets of responses and REPORTs that wait to leave on one connection. A response has two URIs, which
+/// may fill a head; what does not fit makes its connection wait before more is read from it.
+pub const MSRP_ANSWERS_SIZE: usize = 2 * MSRP_ANSWER_SIZE_MAX;
+
+/// Octets that one request may cause as answers: a response with URIs as long as a head may hold, or a
+/// response and a REPORT whose paths a session keeps.
+pub const MSRP_ANSWER_SIZE_MAX: usize = MSRP_HEADER_SIZE_MAX + 512;
+
+/// Messages that are sent or wait for their reports in one session at the same time.
+pub const MSRP_SENDINGS_MAX: usize = 8;
+
+/// Messages that have begun to arrive in one session, or wait to be released.
+pub const MSRP_INCOMINGS_MAX: usize = 8;
+
+/// Message-IDs that a session remembers of what has arrived, so that it is acknowledged again and not
+/// delivered again.
+pub const MSRP_REMEMBERED_MAX: usize = 16;
+
+/// Chunks on one connection whose last octet was not handed over yet.
+pub const MSRP_ENDS_MAX: usize = 64;
+
+/// How long a connection may belong to no session (RFC 4976 section 6.1 has the same 30 s), in milliseconds.
+pub const MSRP_UNBOUND_MS: u32 = 30_000;
+
+/// How long a response is waited for once the last octet of its chunk was handed over (RFC 4975 section
+/// 7.1.1), in milliseconds.
+pub const MSRP_RESPONSE_MS: u32 = 30_000;
+
+/// How long a message that is not whole may make no progress, in milliseconds: the sender's own timer
+/// and a relay's have passed by then.
+pub const MSRP_STALLED_MS: u32 = 90_000;
+
 /// Octets of the body of a request that is no SEND (RFC 4975 section 7.1).
 pub const MSRP_REPORT_BODY_SIZE_MAX: usize = 10_240;
 
@@ -292,6 +341,8 @@ pub const SDP_MEDIA_MAX: usize = 32;
 
 const _: () = {
     // Between two intervals of what is acknowledged lies at least one chunk that is not.
+    // A response and a REPORT have each at most the path of the peer and our URI in them.
+    assert!(2 * (MSRP_PATH_SIZE_MAX + MSRP_URI_SIZE_MAX + 256) <= MSRP_ANSWER_SIZE_MAX);
     assert!(MSRP_INTERVALS_MAX > MSRP_CHUNKS_MAX);
     assert!(MSRP_INTERVALS_MAX <= u8::MAX as usize);
     // What a span can name.

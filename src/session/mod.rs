@@ -4,4 +4,8 @@
 
 pub mod dialog;
 pub mod negotiation;
+//! What outlives a transaction: the connections that messages come and go on, and the MSRP sessions on
+//! them. All sans-IO.
+
+pub mod msrp;
 pub mod stream;
