@@ -423,3 +423,6 @@ impl Endpoint {
         self.connections[usize::from(connection)].answers.room() >= MSRP_ANSWER_SIZE_MAX
     }
 }
+
+#[cfg(test)]
+mod tests;

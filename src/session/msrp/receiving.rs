@@ -178,6 +178,11 @@ impl Endpoint {
         Read { len, step }
     }
 
+    /// Buffers that no message has.
+    pub const fn buffers_free(&self) -> usize {
+        self.buffers.free.len()
+    }
+
     /// The octets of a message that is [whole](Fact::Received) and was assembled.
     pub fn octets(&self, id: IncomingId) -> Option<&[u8]> {
         let incoming = self.incomings.get(id)?;

@@ -1,0 +1,1 @@
+//! Two endpoints and what lies between them.
