@@ -32,6 +32,7 @@
 //! chunk. So nothing is searched for, and what nobody was given matches nothing.
 
 mod answers;
+mod incoming;
 mod octets;
 mod receiving;
 mod sending;
@@ -42,9 +43,10 @@ mod writing;
 use std::collections::VecDeque;
 
 use self::answers::Answers;
+pub use self::incoming::{Incoming, IncomingId};
 pub use self::octets::Octets;
 use self::receiving::Arriving;
-pub use self::receiving::{Incoming, IncomingId, Read, Step};
+pub use self::receiving::{Read, Step};
 pub use self::sending::{Departed, Message, Refused, Sending, SendingId};
 pub use self::sessions::{Acceptance, Keep, Reports, Session, SessionId};
 use self::writing::Open;
@@ -177,6 +179,12 @@ pub enum Fact {
         /// What of it has left.
         departed: Departed,
     },
+    /// The first chunk of a message has begun to come. Before anything more is read, what it says of itself
+    /// ([`Endpoint::incoming`]) can be judged, and it can be refused ([`Endpoint::refuse`]).
+    Arriving {
+        /// The message.
+        incoming: IncomingId,
+    },
     /// A message has arrived whole. It stays until [`Endpoint::release`].
     Received {
         /// The message.
@@ -276,19 +284,29 @@ pub struct Endpoint {
     sendings: Slab<Sending>,
     incomings: Slab<Incoming>,
     connections: Box<[Connection]>,
-    buffers: receiving::Buffers,
+    buffers: incoming::Buffers,
     wheel: Wheel,
     facts: VecDeque<Fact>,
-    facts_max: usize,
     counts: Counts,
 }
 
-/// Facts that one step of reading or writing tells at most.
+/// Facts that one step of reading or writing tells at most, and one timer.
 const FACTS_PER_STEP: usize = 16;
+
+/// Facts that may wait to be taken before there are more such steps.
+const FACTS_IN_STEPS: usize = 128;
+
+const _: () = assert!(MSRP_CHUNKS_MAX < FACTS_PER_STEP, "a timer tells of all chunks of a message");
 
 impl Endpoint {
     /// Allocates and touches everything that `rules` ask for.
     pub fn new(rules: Rules, now: Instant) -> Self {
+        let no_end = End { sending: SendingId::new(0, 0), chunk: 0, at: 0 };
+        let ends = || {
+            let mut ends: VecDeque<_> = core::iter::repeat_n(no_end, MSRP_ENDS_MAX).collect();
+            ends.clear();
+            ends
+        };
         let connection = || Connection {
             is_open: false,
             reader: Reader::new(),
@@ -297,18 +315,21 @@ impl Endpoint {
             open: None,
             put: 0,
             handed: 0,
-            ends: VecDeque::with_capacity(MSRP_ENDS_MAX),
+            ends: ends(),
             first_in_turn: None,
             last_in_turn: None,
             first_session: None,
         };
         let timers = u32::from(rules.connections_max) + rules.sendings_max + rules.incomings_max;
-        // Each entry can tell of its end once; messages that are sent, of all their chunks before.
-        let facts_max = 4 * FACTS_PER_STEP
-            + usize::from(rules.connections_max)
+        // Each entry can tell of its end once, and each chunk that it was handed over.
+        let facts_max = FACTS_IN_STEPS
+            + usize::from(rules.connections_max) * (1 + MSRP_ENDS_MAX)
             + rules.sessions_max as usize
-            + rules.sendings_max as usize * (1 + MSRP_CHUNKS_MAX)
+            + rules.sendings_max as usize
             + rules.incomings_max as usize;
+        let nothing = Fact::Unbound { connection: 0 };
+        let mut facts: VecDeque<_> = core::iter::repeat_n(nothing, facts_max).collect();
+        facts.clear();
         Self {
             sessions: Slab::new(rules.sessions_max),
             sendings: Slab::new(rules.sendings_max),
@@ -316,10 +337,9 @@ impl Endpoint {
             connections: core::iter::repeat_with(connection)
                 .take(usize::from(rules.connections_max))
                 .collect(),
-            buffers: receiving::Buffers::new(rules.buffers_max, rules.buffer_size),
+            buffers: incoming::Buffers::new(rules.buffers_max, rules.buffer_size),
             wheel: Wheel::new(timers, now),
-            facts: VecDeque::with_capacity(facts_max),
-            facts_max,
+            facts,
             counts: Counts::default(),
         }
     }
@@ -410,12 +430,13 @@ impl Endpoint {
     }
 
     fn tell(&mut self, fact: Fact) {
+        debug_assert!(self.facts.len() < self.facts.capacity(), "facts are taken after each call");
         self.facts.push_back(fact);
     }
 
     /// Whether there is room for what a step tells.
     fn may_tell(&self) -> bool {
-        self.facts.len() + FACTS_PER_STEP <= self.facts_max
+        self.facts.len() + FACTS_PER_STEP <= FACTS_IN_STEPS
     }
 
     /// Whether there is room for what a request is answered with.

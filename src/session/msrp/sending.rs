@@ -52,7 +52,8 @@ pub enum Refused {
     Unfit,
 }
 
-/// What of a message has left when its session ends.
+/// What of a message has left when its session ends: what is certain of it hangs on that (hazards H27 and
+/// H51).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Departed {
     /// Not one octet of its first chunk.
@@ -143,7 +144,8 @@ impl Sending {
         chunk
     }
 
-    /// The head of a chunk.
+    /// The head of a chunk. It says what is wanted even where silence would mean the same: relays differ
+    /// about that (hazard H25).
     pub(super) fn head<'a>(
         &'a self,
         transaction_id: &'a [u8],

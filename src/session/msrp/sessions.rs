@@ -4,7 +4,7 @@
 //!   open --> offer (our URI) --> agree (the peer's path) --> bind, or the peer's first request --> end
 //! ```
 
-use super::receiving::Remembered;
+use super::incoming::Remembered;
 use super::sending::SendingId;
 use super::text::Text;
 use super::{Endpoint, Fact, Host, IncomingId};

@@ -183,6 +183,40 @@ fn what_is_too_large_is_refused_at_once() {
     assert!(bench.facts().iter().any(|fact| matches!(fact, Fact::Declined { code: 413, .. })));
 }
 
+/// Section 7.3.1: what somebody does not understand he refuses with its first chunk, and behind it.
+#[test]
+fn what_is_not_understood_is_refused() {
+    for (fields, code) in [
+        ("", Some("415")),
+        ("Failure-Report: partial\r\n", Some("415")),
+        ("Failure-Report: no\r\n", None),
+    ] {
+        let mut bench = Bench::passive(ANY);
+        let fields = format!("Message-ID: m001\r\n{fields}Byte-Range: 1-*/9\r\n");
+        let octets = chunk("t001", &fields, "1234", '+');
+        let end = octets.find("1234").unwrap();
+        bench.show(&octets[..end]);
+        let facts: Vec<_> = core::iter::from_fn(|| bench.it.fact()).collect();
+        let [Fact::Bound { .. }, Fact::Arriving { incoming }] = facts[..] else {
+            panic!("{facts:?}")
+        };
+        assert_eq!(bench.it.incoming(incoming).unwrap().2, b"text/plain");
+        bench.it.refuse(incoming, 415);
+        assert_eq!(bench.facts(), [Fact::Declined { incoming, code: 415 }]);
+        bench.show(&octets[end..]);
+        bench.show(&octets.replace("t001", "t002"));
+        let written = bench.written();
+        let codes: Vec<_> = starts(&written).iter().map(|line| &line[10..13]).collect();
+        assert_eq!(codes, [code, code].into_iter().flatten().collect::<Vec<_>>());
+        assert_eq!((bench.facts(), bench.it.buffers_free()), (vec![], 10));
+        // What is whole is refused no more.
+        bench.show(&chunk("t003", "Message-ID: m002\r\n", "x", '$'));
+        let id = of(&bench.facts()).unwrap();
+        bench.it.refuse(id, 415);
+        assert!(bench.it.octets(id).is_some());
+    }
+}
+
 #[test]
 fn there_is_only_so_much_room() {
     let mut bench = Bench::passive(ANY);
