@@ -21,6 +21,7 @@ mod handed;
 mod identity;
 mod io_allocations;
 mod load_run;
+mod msrp_allocations;
 mod pki;
 mod readme;
 mod requirements;

@@ -6,9 +6,7 @@ use super::sessions::{Keep, Reports, SessionId};
 use super::text::Text;
 use super::{Endpoint, Fact, Host, Transaction};
 use crate::id::Handle;
-use crate::limits::{
-    MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX, MSRP_REMEMBERED_MAX, MSRP_STALLED_MS,
-};
+use crate::limits::{MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX, MSRP_REMEMBERED_MAX};
 use crate::time::Instant;
 use crate::wire::msrp::{FailureReport, Flag, Path, Report, Request, comment};
 

@@ -6,9 +6,9 @@
 //!            +----------------------------+------(response: told, gone)--------+--------------------+
 //! ```
 //!
-//! A chunk that is answered late is answered all the same: what has lapsed is kept until its place is
-//! needed. A message goes on being sent when a chunk has lapsed, since a peer that answers nothing may
-//! send REPORTs (hazard H24); it ends with a failure (RFC 4975 section 7.3.2).
+//! A chunk that is answered late is answered all the same: it is kept when it has lapsed. A message goes
+//! on being sent then, while more chunks may wait, since a peer that answers nothing may send REPORTs
+//! (hazard H24); it ends with a failure (RFC 4975 section 7.3.2). Whatever is not 200 is one.
 
 use super::octets::Octets;
 use super::sessions::SessionId;
@@ -111,12 +111,16 @@ impl Sending {
         &mut self.chunks[..usize::from(self.count)]
     }
 
-    /// Whether a chunk may be begun.
+    /// Whether a chunk may be begun. A chunk that has lapsed may be answered late, and so it keeps its
+    /// place; unless no answer was asked for.
     pub(super) fn is_ready(&self) -> bool {
         let chunks = &self.chunks[..usize::from(self.count)];
-        let waiting = chunks.iter().filter(|chunk| chunk.state != State::Lapsed);
+        let keeps_place = |chunk: &&Chunk| {
+            chunk.state != State::Lapsed || self.failure_report == FailureReport::Yes
+        };
+        let taken = chunks.iter().filter(keeps_place).count();
         let is_open = chunks.iter().any(|chunk| chunk.state == State::Open);
-        !self.is_stopped && self.last_at.is_none() && !is_open && waiting.count() < MSRP_CHUNKS_MAX
+        !self.is_stopped && self.last_at.is_none() && !is_open && taken < MSRP_CHUNKS_MAX
     }
 
     /// Notes a chunk that begins; what lapsed first makes room. There is some while it
@@ -290,7 +294,7 @@ impl Endpoint {
         };
         let (number, code) = (chunk.number, response.code);
         self.tell(Fact::Responded { sending, chunk: number, octets: chunk.octets, code });
-        if code >= 300 {
+        if code != 200 {
             self.stop(sending);
         }
         self.make_ready(sending);
@@ -306,7 +310,7 @@ impl Endpoint {
         let sending = self.sendings.get_mut(id)?;
         let session = self.sessions.get(sending.session)?;
         let place = sending.chunks().iter().position(|chunk| {
-            let is_early = chunk.state == State::Open && code < 300;
+            let is_early = chunk.state == State::Open && code == 200;
             chunk.number == number && chunk.attempt == attempt && !is_early
         })?;
         if session.connection != Some(connection) {
@@ -336,7 +340,7 @@ impl Endpoint {
         let range = request.fields.byte_range;
         let (octets, total) = (range.as_ref().map(Octets::of), range.and_then(|range| range.total));
         self.tell(Fact::Reported { sending, octets, total, code: status.code });
-        if status.code >= 300 {
+        if status.code != 200 {
             self.stop(sending);
         }
     }

@@ -128,6 +128,8 @@ impl Relay {
         cuts.push(body.len());
         cuts.sort_unstable();
         cuts.dedup();
+        // A piece of nothing that comes behind the whole is a duplicate.
+        cuts.retain(|cut| *cut > 0 || body.is_empty());
         let mut at = 0;
         for cut in &cuts {
             let transaction_id = format!("rr{}xx", self.sent.len());
