@@ -16,7 +16,7 @@ const ACCEPTANCE: Acceptance =
     Acceptance { size_max: SIZE as u64, keep: Keep::Assembled, reports: Reports::AtOnce };
 
 struct Desk {
-    body: [u8; SIZE],
+    body: Box<[u8]>,
     reports: u32,
 }
 
@@ -80,7 +80,7 @@ impl Side {
             buffer_size: SIZE,
         };
         let it = Endpoint::new(rules, Instant(0));
-        let desk = Desk { body: [b'-'; SIZE], reports: 0 };
+        let desk = Desk { body: [b'-'].repeat(SIZE).into(), reports: 0 };
         Self { it, desk, session: None, received: 0, reported: 0, others: 0 }
     }
 
@@ -93,6 +93,7 @@ impl Side {
         self.session = Some(session);
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only these are acted upon")]
     fn take(&mut self) {
         while let Some(fact) = self.it.fact() {
             match fact {

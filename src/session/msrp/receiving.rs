@@ -116,7 +116,7 @@ impl Endpoint {
     }
 
     /// A head came. `false` if it cannot be judged yet, and is to be read again.
-    fn head(&mut self, connection: u16, octets: &[u8], host: &mut impl Host, now: Instant) -> bool {
+    fn head(&mut self, connection: u16, octets: &[u8], host: &impl Host, now: Instant) -> bool {
         self.connection(connection).arriving = Arriving::NOTHING;
         match head(octets) {
             Ok(Head::Request(request)) => return self.request(connection, &request, host, now),
@@ -130,7 +130,7 @@ impl Endpoint {
         &mut self,
         connection: u16,
         request: &Request<'_>,
-        host: &mut impl Host,
+        host: &impl Host,
         now: Instant,
     ) -> bool {
         if let Some(fault) = request.fault {

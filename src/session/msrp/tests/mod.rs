@@ -3,6 +3,7 @@
 #![expect(
     clippy::disallowed_macros,
     clippy::cast_possible_truncation,
+    clippy::large_stack_arrays,
     clippy::wildcard_enum_match_arm,
     reason = "tests may allocate, and their numbers are small"
 )]

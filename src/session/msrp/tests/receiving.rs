@@ -298,7 +298,7 @@ fn octets_are_shown_where_they_belong() {
     let octets = ranged("t001", "1000001-*/1000005", "12345", '$');
     let (mut at, mut shown) = (0, Vec::new());
     loop {
-        let read = bench.it.read(0, octets[at..].as_bytes(), &mut bench.desk, START);
+        let read = bench.it.read(0, &octets.as_bytes()[at..], &mut bench.desk, START);
         if let Step::Body { at: place, .. } = read.step {
             shown.push((place, octets[at..at + read.len].to_owned()));
         }
@@ -319,7 +319,7 @@ fn answers_that_wait_stop_the_reading() {
     let many = stray.repeat(400);
     let (mut at, mut behind) = (0, 0);
     while at < many.len() {
-        let read = bench.it.read(0, many[at..].as_bytes(), &mut bench.desk, START);
+        let read = bench.it.read(0, &many.as_bytes()[at..], &mut bench.desk, START);
         at += read.len;
         if read.step == Step::Behind {
             assert_eq!(read.len, 0);
@@ -336,7 +336,7 @@ fn answers_that_wait_stop_the_reading() {
         let octets = chunk("t001", &format!("Message-ID: m{number:03}\r\n"), "Hi", '#');
         let mut at = 0;
         while at < octets.len() && steps.last() != Some(&Step::Behind) {
-            let read = bench.it.read(0, octets[at..].as_bytes(), &mut bench.desk, START);
+            let read = bench.it.read(0, &octets.as_bytes()[at..], &mut bench.desk, START);
             at += read.len;
             steps.push(read.step);
             bench.written();

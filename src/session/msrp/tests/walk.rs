@@ -54,6 +54,17 @@ struct Plain {
     received: u32,
 }
 
+impl Plain {
+    /// Its session has ended, and that is what has left.
+    fn judge_cut(&self, departed: Departed) {
+        let is_there = self.shown.iter().any(|shown| *shown);
+        assert!(departed != Departed::Nothing || !(is_there || self.received > 0));
+        assert!(departed == Departed::All || self.received == 0);
+        let is_last = |chunk: &PlainChunk| chunk.flag == Some(Flag::Last) && chunk.is_handed;
+        assert!(departed == Departed::All || !self.chunks.iter().any(is_last));
+    }
+}
+
 #[derive(Debug)]
 struct Side {
     it: Endpoint,
@@ -352,14 +363,7 @@ impl World {
                 seen.reported += 1;
             }
             Fact::Cut { departed, .. } => {
-                let is_there = message.shown.iter().any(|shown| *shown);
-                assert!(departed != Departed::Nothing || !(is_there || message.received > 0));
-                assert!(departed == Departed::All || message.received == 0);
-                let is_handed = message
-                    .chunks
-                    .iter()
-                    .any(|chunk| chunk.flag == Some(Flag::Last) && chunk.is_handed);
-                assert!(departed == Departed::All || !is_handed);
+                message.judge_cut(departed);
                 seen.cut[departed as usize] += 1;
             }
             _ => unreachable!(),
@@ -537,7 +541,7 @@ fn work_grows_with_the_octets_only() {
                     to = octets.len().min(to + piece);
                     loop {
                         let read =
-                            bench.it.read(0, octets[at..to].as_bytes(), &mut bench.desk, START);
+                            bench.it.read(0, &octets.as_bytes()[at..to], &mut bench.desk, START);
                         at += read.len;
                         if read.step == Step::Partial {
                             break;
