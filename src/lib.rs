@@ -119,6 +119,15 @@
 //! TLS has a thread of its own ([`tls`]), which hands plain octets to a driver over a pair of local
 //! sockets and only from whom the engine may take for a peer: no handshake takes a turn of a worker.
 //!
+//! # Large Messages
+//!
+//! What a Large Message is made of stands beside that, each part for itself and without sockets: the
+//! machines of INVITE ([`transaction::invite_client`], [`transaction::invite_server`]), the dialog
+//! ([`session::dialog`]), offer and answer ([`session::negotiation`]), the MSRP sessions of an endpoint
+//! ([`session::msrp`]), and the byte ledger that says what their responses and REPORTs prove
+//! ([`delivery::coverage`]). The engine takes no INVITE: it answers 405 (RFC 3261 section 8.2.1), and sends
+//! every message as a MESSAGE. `roger decode` and `roger explain` show what these parts read and say.
+//!
 //! # What holds everywhere
 //!
 //! * **Sans-IO by plain data.** Time, chance and octets are arguments. io_uring, `recvmmsg` and the

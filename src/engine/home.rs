@@ -163,25 +163,31 @@ impl Engine {
     }
 
     /// A MESSAGE that will be refused for what it is. It may be a damaged copy of one that another
-    /// worker has accepted, whose home its damage hides.
+    /// worker has accepted or turned away, whose home its damage hides.
     pub(super) fn on_flawed(&self, asked: Asked<'_>, refusal: Refusal, out: &mut Departures) {
         if asked.request.method == Method::Message {
-            for worker in self.neighbours.others() {
-                match self.neighbours.transaction(worker, asked.fingerprint, asked.since) {
-                    Ok(None) => {}
-                    Ok(Some(value)) => {
-                        let entry = Entry::decode(value);
-                        if entry.is_enough() {
-                            return self.on_retransmission(asked, entry, out);
-                        }
-                        return self.count(Counter::RequestsAbsorbed);
-                    }
-                    // It comes again, and then it will be known.
-                    Err(_) => return self.count(Counter::DroppedForgotten),
+            match self.elsewhere_known(asked) {
+                Ok(None) => {}
+                Ok(Some(entry)) if entry.is_enough() => {
+                    return self.on_retransmission(asked, entry, out);
                 }
+                Ok(Some(_)) => return self.count(Counter::RequestsAbsorbed),
+                // It comes again, and then it will be known.
+                Err(Unsettled) => return self.count(Counter::DroppedForgotten),
             }
         }
         self.refuse(asked, refusal, out);
+    }
+
+    /// What other workers know of a request, whoever of them it is at home with.
+    fn elsewhere_known(&self, asked: Asked<'_>) -> Result<Option<Entry>, Unsettled> {
+        for worker in self.neighbours.others() {
+            let found = self.neighbours.transaction(worker, asked.fingerprint, asked.since)?;
+            if found.is_some() {
+                return Ok(found.map(Entry::decode));
+            }
+        }
+        self.turned_away(asked)
     }
 
     /// `false` if there was no parcel for it.
