@@ -53,8 +53,14 @@ impl Engine {
         if request.method == Method::Message && self.may_be_forgotten(asked) {
             return self.count(Counter::DroppedForgotten);
         }
-        if request.method == Method::Message && self.neighbours.is_any_turned_away(asked.now) {
+        if request.method == Method::Message && self.neighbours.is_any_turned_away(asked.since) {
             match self.turned_away(asked) {
+                // What was refused at the beginning of a pause that long is forgotten at its end.
+                Ok(None)
+                    if asked.since.plus_ms(self.setup.timers.transaction_ms()) <= asked.now =>
+                {
+                    return self.count(Counter::DroppedForgotten);
+                }
                 Ok(None) => {}
                 Ok(Some(entry)) => return self.on_retransmission(asked, entry, out),
                 Err(Unsettled) => return self.count(Counter::DroppedForgotten),
@@ -199,7 +205,7 @@ impl Engine {
             return false;
         }
         write_then_look();
-        self.neighbours.is_any_turned_away(asked.now) && self.turned_away(asked) != Ok(None)
+        self.neighbours.is_any_turned_away(asked.since) && self.turned_away(asked) != Ok(None)
     }
 
     /// Copies a request to where its record finds it.
