@@ -322,7 +322,9 @@ fn unusual(octets: &[u8], at: usize) -> Result<Step, Malformed> {
     let value = octets.get(value_at..end.at).unwrap_or_default();
     let value_end = value_at.saturating_add(trimmed_len(value));
     let well_formed = colon && name_len > 0 && !end.nul;
-    let name = if colon { name } else { Name::Other };
+    // A Content-Length whose colon is not where it must be stays one, and a wrong one: whoever unfolds
+    // first may find the colon on the next line, and end the message elsewhere.
+    let name = if colon || name == Name::ContentLength { name } else { Name::Other };
     let next = end.at.saturating_add(2);
     Ok(Step::Field(Field { name, at, value_at, value_end, next, well_formed }))
 }
