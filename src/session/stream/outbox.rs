@@ -89,7 +89,10 @@ impl Outbox {
         }
         let start = self.put;
         self.append(octets);
-        if !is_full && (port != 0 || owner.is_some()) {
+        // Of what nobody is told, half of the room may be taken by what could leave elsewhere: the other
+        // half is for those who have to be told.
+        let may_move = port != 0 && self.owners.len() < OUTBOX_OWNERS / 2;
+        if may_move || owner.is_some() {
             self.owners.push_back(Entry { start, len, port, owner });
         }
         true

@@ -1,6 +1,7 @@
 //! What a connection had to write when it ended leaves on another one, once.
 
 use super::*;
+use crate::limits::CONNECTIONS_TO_ONE_MAX;
 
 const PORT: u16 = 5062;
 
@@ -218,4 +219,62 @@ fn there_is_no_room_for_another() {
     streams.expire(START, 8);
     assert_eq!(told(&mut streams), [(1, Err(SendError::NoConnection))]);
     assert_eq!(orders(&mut streams), []);
+}
+
+/// What may leave elsewhere takes no room from those who have to be told: a connection is not ended for
+/// that as long as octets fit.
+#[test]
+fn what_nobody_is_told_of_leaves_room_for_owners() {
+    let mut streams = streams(rules(4));
+    let (index, flow) = asked(&mut streams);
+    for _ in 0..OUTBOX_OWNERS {
+        streams.send(flow, &[b'x'; 200], None, START);
+    }
+    streams.send(flow, b"report", Some(Owner(1)), START);
+    assert_eq!((told(&mut streams), counted(&streams, Counter::ClosedUnread)), (vec![], 0));
+    assert_eq!(orders(&mut streams), [Order::Write(index)]);
+    while !streams.unwritten(index).is_empty() {
+        let len = streams.unwritten(index).len();
+        streams.written(index, Ok(len), START);
+        orders(&mut streams);
+    }
+    assert_eq!(told(&mut streams), [(1, Ok(()))]);
+}
+
+/// Whoever names another port in each request and hangs up has us connect to few of them, and all
+/// that these take is free again.
+#[test]
+fn nobody_has_us_connect_everywhere() {
+    let mut streams = streams(rules(100));
+    let (mut next, mut done) = (0, Vec::new());
+    for _ in 0..4 {
+        let (index, flow) = asked(&mut streams);
+        for _ in 0..100 {
+            let remote = Endpoint { port: 10_000 + next, ..flow.remote };
+            streams.send(Flow { remote, ..flow }, b"answer", Some(Owner(next.into())), START);
+            next += 1;
+        }
+        orders(&mut streams);
+        streams.written(index, Err(libc::ECONNRESET), START);
+        streams.read_ended(index, Err(libc::ECONNRESET));
+        streams.expire(START, 8);
+        done.extend(orders(&mut streams));
+    }
+    let connecting: Vec<u16> = done
+        .into_iter()
+        .filter_map(|order| if let Order::Connect(index) = order { Some(index) } else { None })
+        .collect();
+    assert_eq!(connecting.len(), CONNECTIONS_TO_ONE_MAX);
+    let mut all = told(&mut streams);
+    assert!(all.iter().all(|(_, sent)| *sent == Err(SendError::NoConnection)));
+    assert_eq!(all.len(), 400 - CONNECTIONS_TO_ONE_MAX);
+    for index in connecting {
+        streams.connected(index, Err(libc::ECONNREFUSED), START);
+    }
+    streams.expire(START, 8);
+    all.extend(told(&mut streams));
+    all.sort_by_key(|(owner, _)| *owner);
+    assert!(all.iter().map(|(owner, _)| *owner).eq(0..400), "each is told once");
+    orders(&mut streams);
+    assert_empty(&streams);
 }

@@ -8,6 +8,7 @@ use super::*;
 struct Link {
     id: ConnectionId,
     remote: Endpoint,
+    socket: SocketId,
     running: Running,
     is_shut: bool,
     /// The order to read is kept: no read is in the kernel's hands.
@@ -75,6 +76,7 @@ impl World {
         let link = Link {
             id: flow.connection.unwrap(),
             remote: flow.remote,
+            socket: flow.socket,
             running: Running::default(),
             is_shut: false,
             is_read_later: false,
@@ -114,7 +116,8 @@ impl World {
     fn accept(&mut self) {
         let host = 1 + self.chance.below(3) as u8;
         let remote = endpoint(host, 40_000 + self.chance.below(9) as u16);
-        if let Some(index) = self.streams.accept(remote, [0; 16], SocketId(1), self.now) {
+        let socket = SocketId(1 + self.chance.below(2) as u8);
+        if let Some(index) = self.streams.accept(remote, [0; 16], socket, self.now) {
             self.link(index);
         }
     }
@@ -346,6 +349,10 @@ impl World {
                     last = Some(owner);
                 }
                 assert!(is_there || sent.flow.remote == link.remote, "to whom it was meant");
+                assert_eq!(
+                    sent.flow.socket, link.socket,
+                    "and what is for TLS never leaves in clear"
+                );
                 if rest.len() < expected.len() {
                     assert_eq!(rest, &expected[..rest.len()]);
                     cut[owner] = true;
