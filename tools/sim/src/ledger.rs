@@ -444,6 +444,11 @@ impl Ledger {
                 || record.is_owed(status);
             open || same || !record.forgotten(now, swarm, &self.turns)
         });
+        // One that waited for another worker. The report may have waited with it, and comes behind it.
+        let many = tcp::is_stream(arrived.socket) && swarm.crew.workers > 1;
+        if known.is_none() && status == 100 && many && !arrived.lives.is_empty() {
+            return Ok(Ticket::Other);
+        }
         if known.is_none() {
             arrived.submission = None;
         }
@@ -455,11 +460,6 @@ impl Ledger {
                 }
             }
             return self.reported(now, submission, octets, status, swarm);
-        }
-        // One that waited for another worker.
-        let many = tcp::is_stream(arrived.socket) && swarm.crew.workers > 1;
-        if status == 100 && many && !arrived.lives.is_empty() {
-            return Ok(Ticket::Other);
         }
         let is_homeless = self.is_homeless && status == 503;
         let turns_away = self.turns_away && tcp::is_stream(arrived.socket) && status == 503;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use roger::limits::{CONNECTIONS_TO_ONE_MAX, STREAM_RETRY_MS};
+use roger::limits::{CONNECTIONS_TO_ONE_MAX, STREAM_READ_SIZE, STREAM_RETRY_MS};
 use roger::packet::{ConnectionId, Endpoint, Flow, Owner, SendError, SocketId};
 use roger::session::stream::{Next, Order, Place, Streams};
 use roger::time::Instant;
@@ -638,7 +638,7 @@ impl World {
             resync(record);
         }
         while record.reads && !record.came.is_empty() && record.parked.len() < 4 {
-            let all = record.came.len().min(32 << 10);
+            let all = record.came.len().min(STREAM_READ_SIZE);
             let len = if chance.share(faults.cut) { 1 + chance.index(all) } else { all };
             let mut octets: Vec<u8> = record.came.drain(..len).collect();
             if finds[2] && strikes && octets.len() > 1 {
