@@ -2,7 +2,7 @@
 //! live, with fingerprints at random.
 //!
 //! `cargo bench --bench store` prints the median nanoseconds of one operation of five runs, by
-//! bursts of 32, with and without asking for all of a burst ahead; beside them the octets of an
+//! bursts of 64, with and without asking for all of a burst ahead; beside them the octets of an
 //! entry, allocations and a checksum. Entries come and end all the time: a put meets a table that
 //! is as full as it is built for. Without `--bench` a small table does it a few times, so that it
 //! cannot rot.

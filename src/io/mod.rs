@@ -12,7 +12,7 @@
 //! ```text
 //!              reap                                submit
 //!   kernel ──completions──> [Event::Sent]           departures ──> kernel
-//!          ──datagrams────> [Event::Burst]  <= 32      │ a slot stays with the kernel
+//!          ──datagrams────> [Event::Burst]  <= 64      │ a slot stays with the kernel
 //!          ──error queue──> [Event::Unreachable]       │ until its completion
 //!                 └── buffers go back at once          └── then Departures::release
 //! ```
