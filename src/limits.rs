@@ -170,7 +170,7 @@ pub const OUTBOXES_SPARE: usize = OUTBOXES / 4;
 /// Departures in one outbox whose owners are told.
 pub const OUTBOX_OWNERS: usize = 512;
 
-/// Octets that are read from a connection at once: two bursts of small messages.
+/// Octets that are read from a connection at once at most: two bursts of small messages.
 pub const STREAM_READ_SIZE: usize = 64 << 10;
 
 /// Reads of one worker that may wait for their messages to be taken, a power of two.

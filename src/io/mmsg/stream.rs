@@ -239,8 +239,9 @@ impl Lines {
             return;
         };
         let octets = self.buffers.at(usize::from(buffer) * STREAM_READ_SIZE).as_ptr().cast();
+        let len = self.connections.streams.readable(index).min(STREAM_READ_SIZE);
         // SAFETY: the buffer is free and has so much room.
-        let got = unsafe { libc::recv(fd, octets, STREAM_READ_SIZE, libc::MSG_DONTWAIT) };
+        let got = unsafe { libc::recv(fd, octets, len, libc::MSG_DONTWAIT) };
         let result = usize::try_from(got).map_err(|_| errno());
         if let Ok(len @ 1..) = result {
             self.begun[usize::from(index)].read = false;

@@ -17,7 +17,7 @@ use crate::io::driver::Event;
 use crate::io::len_u32;
 use crate::io::stream::{ACCEPT_PAUSE_MS, Connections, Parked, own};
 use crate::io::token::Token;
-use crate::limits::{ACCEPTS_PER_TURN, STREAM_READ_SIZE, STREAM_READS};
+use crate::limits::{ACCEPTS_PER_TURN, STREAM_READS};
 use crate::metrics::Counter;
 use crate::packet::{Departures, SocketId};
 use crate::session::stream::Order;
@@ -166,11 +166,11 @@ impl Uring {
     fn read(&mut self, index: u16) {
         let Some(lines) = &mut self.lines else { return };
         let Some(fd) = lines.connections.fd(index) else { return };
-        let read =
-            opcode::Recv::new(types::Fd(fd), core::ptr::null_mut(), len_u32(STREAM_READ_SIZE))
-                .buf_group(Group::Reads.number())
-                .build()
-                .flags(squeue::Flags::BUFFER_SELECT);
+        let len = lines.connections.streams.readable(index);
+        let read = opcode::Recv::new(types::Fd(fd), core::ptr::null_mut(), len_u32(len))
+            .buf_group(Group::Reads.number())
+            .build()
+            .flags(squeue::Flags::BUFFER_SELECT);
         lines.reading[usize::from(index)] = true;
         lines.running += 1;
         self.push(&read.user_data(Token::Read(index).encode()));

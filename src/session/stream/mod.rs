@@ -39,7 +39,7 @@ use self::elsewhere::Stray;
 use self::inbox::{Found, Inbox, Tails};
 use self::outbox::Outbox;
 pub use self::rules::Rules;
-use crate::limits::{OUTBOX_OWNERS, OUTBOX_SIZE, OUTBOXES, SLOTS_MAX};
+use crate::limits::{OUTBOX_OWNERS, OUTBOX_SIZE, OUTBOXES, SLOTS_MAX, STREAM_READ_SIZE};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Endpoint, Flow, Owner, Sent, SocketId};
 use crate::time::{Instant, Wheel};
@@ -312,6 +312,16 @@ impl Streams {
         let connection = &self.connections[usize::from(index)];
         let outbox = connection.outbox.filter(|_| connection.source.is_some());
         outbox.is_some_and(|outbox| self.outboxes[outbox].waiting() >= OUTBOX_SIZE / 4)
+    }
+
+    /// How many octets may be read from it at once: the shortest requests are answered with nearly twice
+    /// their octets, and who sends many of them before he reads is waited for, not ended.
+    pub fn readable(&self, index: u16) -> usize {
+        let connection = &self.connections[usize::from(index)];
+        let outbox = connection.outbox.filter(|_| connection.source.is_some());
+        let waiting = outbox.map_or(0, |outbox| self.outboxes[outbox].waiting());
+        // Never none: that would look like the end of what comes.
+        ((OUTBOX_SIZE - waiting) / 2).clamp(STREAM_READ_SIZE / 2, STREAM_READ_SIZE)
     }
 
     /// What is in the tail of a connection, where a message was found there.

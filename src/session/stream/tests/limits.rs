@@ -1,7 +1,7 @@
 //! Who may connect, and how many.
 
 use super::*;
-use crate::limits::{CONNECTIONS_TO_ONE_MAX, OUTBOXES_SPARE};
+use crate::limits::{CONNECTIONS_TO_ONE_MAX, OUTBOX_SIZE, OUTBOXES_SPARE};
 
 fn accept(streams: &mut Streams, host: u8) -> Option<u16> {
     let index = streams.accept(endpoint(host, 40_000), [0; 16], SocketId(1), START);
@@ -119,4 +119,29 @@ fn no_outbox_is_left() {
     assert_eq!(told(&mut streams), [(1, Err(SendError::NotWritten))]);
     assert_eq!(orders(&mut streams), [Order::Shut(quiet)]);
     assert_eq!(counted(&streams, Counter::ClosedNoRoom), 1);
+}
+
+/// Who sends the shortest requests there are, and reads nothing meanwhile, is read from no more before
+/// his outbox is full: he is behind, but not ended.
+#[test]
+fn short_requests_are_answered_into_the_room_there_is() {
+    let request = b"OPTIONS sip:a SIP/2.0\r\nv:SIP/2.0/TCP a;branch=z9hG4bK1\r\nf:sip:a;tag=1\r\n\
+        t:sip:a\r\ni:1\r\nCSeq:1 OPTIONS\r\nl:0\r\n\r\n";
+    // 200 with Allow and the like, `received` and a tag.
+    let answer = [b'x'; 206];
+    for waiting in [0, 1, OUTBOX_SIZE / 8, OUTBOX_SIZE / 4 - 1] {
+        let mut streams = streams(rules(4));
+        let index = accepted(&mut streams, endpoint(1, 1), START);
+        let flow = streams.flow(index);
+        streams.send(flow, &vec![b'x'; waiting], None, START);
+        while !streams.is_behind(index) {
+            for _ in 0..streams.readable(index).div_ceil(request.len()) {
+                streams.send(flow, &answer, None, START);
+            }
+        }
+        assert_eq!(counted(&streams, Counter::ClosedUnread), 0, "{waiting}");
+        let room = OUTBOX_SIZE - streams.unwritten(index).len();
+        streams.send(flow, &vec![b'x'; room], None, START);
+        assert!(streams.readable(index) > 0, "nothing would be taken for the end");
+    }
 }
