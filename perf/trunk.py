@@ -22,8 +22,9 @@ NAMES = {
     "roger-mmsg": "roger, mmsg",
     "kamailio": "Kamailio, tuned",
 }
-# What roger may cost beside the bare program.
-BUDGET = 1.8
+# What roger may cost beside the bare program that reads as strictly. What reading costs cannot be had
+# back behind it, and the scan of the other one knows the packets of the driver and no others.
+BUDGET, FLOOR = 1.8, "bare-judged"
 # Of these there must be none: the trunk stands.
 NEVER = ("allocations", "connections_reset", "connections_failed", "closed_unread",
          "closed_no_room", "closed_unframed", "send_refused")
@@ -115,10 +116,10 @@ def main():
                 parts += [f"Once for {one.long} s, longer than timer J:", "",
                           results_table(longer, one.systems), ""]
             for system in one.systems:
-                values = ratios(rounds, system, "bare")
+                values = ratios(rounds, system, FLOOR)
                 if system.startswith("roger") and values and statistics.median(values) > BUDGET:
                     print(f"{scenario}, window {window}: {NAMES[system]} is over the budget of "
-                          f"{BUDGET} times the bare program", file=sys.stderr)
+                          f"{BUDGET} times the {NAMES[FLOOR]}", file=sys.stderr)
                     status = 1
     options.record.parent.mkdir(parents=True, exist_ok=True)
     options.record.write_text("\n".join(parts))
