@@ -217,6 +217,19 @@ fn what_is_not_understood_is_refused() {
     }
 }
 
+/// A later chunk may be what says that a message is too large.
+#[test]
+fn a_later_chunk_says_that_it_is_too_large() {
+    let mut bench = Bench::passive(Acceptance { size_max: 8, ..ANY });
+    bench.show(&ranged("t001", "1-*/*", "1234", '+'));
+    bench.show(&ranged("t002", "5-*/9", "5", '+'));
+    bench.show(&ranged("t003", "5-8/8", "5678", '$'));
+    let written = bench.written();
+    let codes: Vec<_> = starts(&written).iter().map(|line| &line[10..13]).collect();
+    assert_eq!(codes, ["200", "413", "413"]);
+    assert!(matches!(bench.facts()[..], [Fact::Bound { .. }, Fact::Declined { code: 413, .. }]));
+}
+
 #[test]
 fn there_is_only_so_much_room() {
     let mut bench = Bench::passive(ANY);
