@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import harness
+import rp_oracle
 
 IDENT = string.ascii_letters + string.digits + ".-+%="
 FLAGS = "$+#"
@@ -201,30 +202,9 @@ def decode(roger, directory, made):
     return results, whole
 
 
-class Comparison:
-    def __init__(self, ledger):
-        self.ledger, self.faults, self.compared = ledger, {}, {}
-
-    def expect(self, what, case, found, expected):
-        """Every fact that is expected was found."""
-        for fact, value in expected.items():
-            name = f"{what}: {fact}"
-            self.compared[name] = self.compared.get(name, 0) + 1
-            if found.get(fact) != value:
-                detail = f"{case.name} ({case.octets[:400]!r}): {found.get(fact)!r}, not {value!r}"
-                self.faults.setdefault(name, []).append(detail)
-
-    def close(self):
-        for name, count in sorted(self.compared.items()):
-            faults = self.faults.get(name, [])
-            detail = f"{len(faults)} of {count}, the first: {faults[0]}" if faults else ""
-            self.ledger.check(name, not faults, detail)
-        return self.compared
-
-
 def compare(ledger, roger, directory, made, meant):
     """`meant` are the facts as the encoder says they are, which a canary changes."""
-    comparison = Comparison(ledger)
+    comparison = rp_oracle.Comparison(ledger)
     results, whole = decode(roger, directory, made)
     ledger.check("the stream of all is taken", whole["ok"] and whole["rest"] == 0, whole.get("error"))
     ledger.equal("the stream of all: messages", len(whole["items"]), len(made))
