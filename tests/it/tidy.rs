@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("handover", &["id", "limits", "packet", "time"]),
     ("wire", &["limits", "store"]),
     ("transaction", &["id", "limits", "store", "time", "wire"]),
-    ("delivery", &["id", "limits", "packet", "time"]),
+    ("delivery", &["id", "limits", "packet", "store", "time"]),
     ("session", &["id", "limits", "metrics", "packet", "store", "time", "wire"]),
     ("interwork", &["delivery", "limits", "wire"]),
     ("report", &["delivery", "interwork", "limits", "wire"]),

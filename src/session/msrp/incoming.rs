@@ -1,12 +1,15 @@
 //! Messages that arrive, or have arrived: what of them is there, and what becomes of them.
 
-use super::octets::{Extent, Octets};
+use super::octets::byte_range;
 use super::receiving::{Arriving, Ident};
 use super::sessions::{Keep, Reports, SessionId};
 use super::text::Text;
 use super::{Endpoint, Fact, Host, Transaction};
 use crate::id::Handle;
-use crate::limits::{MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX, MSRP_REMEMBERED_MAX};
+use crate::limits::{
+    MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX, MSRP_INTERVALS_MAX, MSRP_REMEMBERED_MAX,
+};
+use crate::store::{Inserted, Intervals, Octets};
 use crate::time::Instant;
 use crate::wire::msrp::{FailureReport, Flag, Path, Report, Request, comment};
 
@@ -29,7 +32,7 @@ pub struct Incoming {
     failure_report: FailureReport,
     declared: Option<u64>,
     pub(super) total: Option<u64>,
-    extent: Extent,
+    extent: Intervals<MSRP_INTERVALS_MAX>,
     pub(super) state: State,
     pub(super) is_reported: bool,
     pub(super) buffer: Option<u32>,
@@ -174,7 +177,7 @@ impl Endpoint {
             failure_report: fields.failure_report,
             declared: fields.byte_range.and_then(|range| range.total),
             total: None,
-            extent: Extent::NONE,
+            extent: Intervals::NONE,
             state: State::Partial,
             is_reported: false,
             buffer,
@@ -195,7 +198,7 @@ impl Endpoint {
             return 200;
         }
         // More pieces than are remembered: what is not remembered is not claimed.
-        if !incoming.extent.insert(octets) {
+        if incoming.extent.insert(octets) == Inserted::NoRoom {
             self.decline(id, 413);
             return 413;
         }
@@ -208,7 +211,8 @@ impl Endpoint {
     /// If the message is whole now, it is told and reported.
     pub(super) fn complete(&mut self, id: IncomingId, host: &mut impl Host) {
         let Some(incoming) = self.incomings.get_mut(id) else { return };
-        let Some(total) = incoming.total.filter(|total| incoming.extent.reaches(*total)) else {
+        let Some(total) = incoming.total.filter(|total| incoming.extent.front().end >= *total)
+        else {
             return;
         };
         if incoming.state == State::Whole {
@@ -246,7 +250,7 @@ impl Endpoint {
             to_path,
             from_path,
             message_id: message_id.octets(),
-            byte_range: Some(octets.byte_range(total)),
+            byte_range: Some(byte_range(octets, total)),
             code,
             comment: comment(code),
         };
@@ -260,7 +264,10 @@ impl Endpoint {
         let Some(incoming) = self.incomings.get(id) else { return };
         if incoming.failure_report != FailureReport::No {
             let (session, message_id) = (incoming.session, incoming.message_id);
-            let (octets, total) = (incoming.extent.first(), incoming.declared);
+            let (octets, total) = (
+                incoming.extent.as_slice().first().copied().unwrap_or_default(),
+                incoming.declared,
+            );
             if !self.put_report(session, &message_id, octets, total, 408, host) {
                 // Answers wait to be written: so does this.
                 return self.wheel.start(self.incoming_timer(id), now.plus_ms(1_000));

@@ -44,7 +44,6 @@ use std::collections::VecDeque;
 
 use self::answers::Answers;
 pub use self::incoming::{Incoming, IncomingId};
-pub use self::octets::Octets;
 use self::receiving::Arriving;
 pub use self::receiving::{Read, Step};
 pub use self::sending::{Departed, Message, Refused, Sending, SendingId};
@@ -54,7 +53,7 @@ pub use self::writing::WRITE_SIZE_MIN;
 use crate::limits::{
     MSRP_ANSWER_SIZE_MAX, MSRP_CHUNKS_MAX, MSRP_ENDS_MAX, MSRP_IDENT_SIZE_MAX, MSRP_UNBOUND_MS,
 };
-use crate::store::Slab;
+use crate::store::{Octets, Slab};
 use crate::time::{Instant, Wheel};
 use crate::wire::msrp::{Flag, Reader};
 

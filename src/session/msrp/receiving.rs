@@ -8,11 +8,11 @@
 //! a success report only when the message is whole. So nothing is acknowledged that is not here.
 
 use super::incoming::{IncomingId, State};
-use super::octets::Octets;
 use super::sessions::{Home, Reports, SessionId};
 use super::text::Text;
 use super::{Endpoint, Host};
 use crate::limits::{MSRP_IDENT_SIZE_MAX, MSRP_STALLED_MS};
+use crate::store::Octets;
 use crate::time::Instant;
 use crate::wire::msrp::{
     Event, FailureReport, Flag, Head, Method, Path, Reply, Request, comment, head,

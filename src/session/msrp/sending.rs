@@ -10,7 +10,7 @@
 //! on being sent then, while more chunks may wait, since a peer that answers nothing may send REPORTs
 //! (hazard H24); it ends with a failure (RFC 4975 section 7.3.2). Whatever is not 200 is one.
 
-use super::octets::Octets;
+use super::octets::{byte_range, named};
 use super::sessions::SessionId;
 use super::text::Text;
 use super::{Connection, Endpoint, Fact, Host, Transaction};
@@ -18,6 +18,7 @@ use crate::id::Handle;
 use crate::limits::{
     MSRP_CHUNKS_MAX, MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX, MSRP_RESPONSE_MS,
 };
+use crate::store::Octets;
 use crate::time::Instant;
 use crate::wire::msrp::{FailureReport, Path, Request, Response, Send};
 
@@ -157,7 +158,7 @@ impl Sending {
         (to_path, from_path): (Path<'a>, Path<'a>),
     ) -> Send<'a> {
         let rest = Octets { start: self.at, end: self.size };
-        let mut range = rest.byte_range(Some(self.size));
+        let mut range = byte_range(rest, Some(self.size));
         if is_interruptible {
             range.end = None;
         }
@@ -338,7 +339,7 @@ impl Endpoint {
             return;
         };
         let range = request.fields.byte_range;
-        let (octets, total) = (range.as_ref().map(Octets::of), range.and_then(|range| range.total));
+        let (octets, total) = (range.as_ref().map(named), range.and_then(|range| range.total));
         self.tell(Fact::Reported { sending, octets, total, code: status.code });
         if status.code != 200 {
             self.stop(sending);

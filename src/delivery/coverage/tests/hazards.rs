@@ -1,6 +1,7 @@
 //! A test for each hazard of a Large Message that is a matter of counting.
 
 use super::super::*;
+use super::positions;
 use crate::delivery::coverage::{Effect, End, Observation, Standing};
 use crate::delivery::{Evidence, Mapping, MsrpRole, Role, Verdict};
 
@@ -38,7 +39,7 @@ fn response(ledger: &mut Ledger, chunk: u32, status: u16) -> Effect {
 
 /// A REPORT with a Byte-Range as it stands on the wire.
 fn report(ledger: &mut Ledger, range: (u64, u64), total: u64, status: u16) -> Effect {
-    let octets = Octets::of_byte_range(range.0, range.1);
+    let octets = Some(positions(range.0, range.1));
     ledger.observe(Observation::Report { octets, total: Some(total), status })
 }
 
@@ -98,7 +99,7 @@ fn h17_reports_with_a_gap_prove_nothing_until_it_is_filled() {
     ok(&mut ledger, 0);
     ok(&mut ledger, 1);
     assert_eq!(ledger.standing(), Standing::Accepted);
-    assert_eq!(ledger.reported().first_gap().unwrap().byte_range(), (4_001, 4_096));
+    assert_eq!(ledger.reported().first_gap(), Some(positions(4_001, 4_096)));
     assert_eq!(waited(ledger), (Verdict::Unknown, Evidence::ReportMissing));
     report(&mut ledger, (4_001, 4_096), 8_000, 200);
     assert_eq!(decided(&ledger), (Verdict::Delivered, Evidence::Reported));
@@ -126,7 +127,7 @@ fn h18_what_is_beyond_the_total_does_not_count_and_a_smaller_total_is_suspicious
     assert_eq!(decided(&smaller), (Verdict::Delivered, Evidence::Reported));
     // So is one whose total is not known to the recipient.
     let mut unnamed = relayed(&[100]);
-    let octets = Octets::of_byte_range(1, 100);
+    let octets = Some(positions(1, 100));
     unnamed.observe(Observation::Report { octets, total: None, status: 200 });
     assert_eq!(decided(&unnamed), (Verdict::Delivered, Evidence::Reported));
 }
@@ -499,7 +500,7 @@ fn a_report_without_a_byte_range_is_about_all_that_was_sent() {
     early.begin();
     early.write(20);
     assert_eq!(early.observe(whole), Effect::Counted);
-    assert_eq!(early.reported().first_gap().unwrap().byte_range(), (20, 20));
+    assert_eq!(early.reported().first_gap(), Some(positions(20, 20)));
     early.end(End::Last);
     assert_eq!(early.standing(), Standing::Open);
     early.observe(whole);

@@ -1,6 +1,7 @@
 //! What is sent, in which order, and how many chunks may wait.
 
 use super::super::*;
+use super::positions;
 use crate::delivery::coverage::{Effect, End, Observation, Standing};
 use crate::delivery::{Evidence, MsrpRole};
 use crate::limits::MSRP_CHUNKS_MAX;
@@ -96,7 +97,7 @@ fn an_empty_message_is_proved_like_any_other() {
     ledger.end(End::Last);
     assert_eq!(ledger.standing(), Standing::Open);
     let mut other = ledger;
-    assert_eq!(other.observe(report(Octets::of_byte_range(1, 0))), Effect::Repeated);
+    assert_eq!(other.observe(report(Some(positions(1, 0)))), Effect::Repeated);
     assert_eq!(other.standing(), Standing::Decided(Evidence::Reported));
     ledger.observe(Observation::Response { chunk: 0, status: 200 });
     assert_eq!(ledger.standing(), Standing::Decided(Evidence::Acknowledged));
