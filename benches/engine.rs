@@ -79,6 +79,7 @@ fn setup(finished_max: u32) -> Setup {
         next_servers: Box::new([endpoint(IM)]),
         timers: Timers::RFC_3261,
         gateway: Gateway { remembered_max: finished_max, ..Gateway::default() },
+        large: None,
         strangers: Strangers::Silence,
         messages_max: 4_096,
         messages_large_max: 16,

@@ -122,6 +122,10 @@ pub const CONNECTIONS_TO_ONE_MAX: usize = 16;
 /// pager MESSAGE takes (RFC 3428 section 8), so that only large messages need more.
 pub const STREAM_TAIL_SIZE: usize = 2_048;
 
+/// Octets that can be put in at least where there is room in a stream that the engine divides itself: a head
+/// of MSRP.
+pub const STREAM_ROOM_MIN: usize = MSRP_HEADER_SIZE_MAX;
+
 /// Large messages of one worker that may be unfinished at the same time.
 pub const STREAM_TAILS_LARGE: u32 = 128;
 

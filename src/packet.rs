@@ -8,6 +8,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
+use std::collections::VecDeque;
 
 use crate::id::WorkerId;
 use crate::limits::{SLOT_SIZE, SLOTS_EVIDENCE, SLOTS_MAX, SLOTS_REFUSALS, SLOTS_WORK};
@@ -178,6 +179,108 @@ impl SendError {
     }
 }
 
+/// Something about a connection whose octets the engine divides itself: a chunk of MSRP may be longer than
+/// any buffer (RFC 4975 section 5.1), so that it is neither read nor written as one message.
+///
+/// A connection is told to be [`StreamEvent::Opened`] before anything else, and [`StreamEvent::Lost`]
+/// once, after everything else; what was read before its end is shown before (hazard H28).
+#[derive(Debug)]
+pub enum StreamEvent<'a> {
+    /// It is there: somebody has connected, or we have as was wished for with this owner.
+    Opened {
+        /// Its ends and its name.
+        flow: Flow,
+        /// Who has wished for it; none if it was accepted.
+        owner: Option<Owner>,
+        /// When that was noticed.
+        at: Instant,
+    },
+    /// There is none as was wished for, and there will be none.
+    Refused {
+        /// Who has wished for it.
+        owner: Owner,
+        /// When that was noticed.
+        at: Instant,
+    },
+    /// The octets at the front of what has come and was not used before.
+    Arrived {
+        /// The connection.
+        id: ConnectionId,
+        /// As many as are at hand.
+        octets: &'a [u8],
+        /// What the engine says of them; at first, that all were used.
+        used: &'a mut Used,
+        /// When the driver took the last of them.
+        at: Instant,
+    },
+    /// Octets can be put in behind what waits to be written. It is told when that was
+    /// [wished for](Wish::Write), and again as long as the room was used.
+    Room {
+        /// The connection.
+        id: ConnectionId,
+        /// Where they are put: at least [`crate::limits::STREAM_ROOM_MIN`] octets.
+        room: &'a mut [u8],
+        /// How many the engine has put there. 0: it has no more, until it wishes again.
+        filled: &'a mut usize,
+        /// When the room was there.
+        at: Instant,
+    },
+    /// So many more octets were handed over to the operating system.
+    Written {
+        /// The connection.
+        id: ConnectionId,
+        /// How many.
+        octets: u64,
+        /// When that was noticed.
+        at: Instant,
+    },
+    /// It is no more.
+    Lost {
+        /// The connection.
+        id: ConnectionId,
+        /// Of the octets that were put in and not told to be written, so many may have left all the same.
+        doubtful: u64,
+        /// When that was noticed.
+        at: Instant,
+    },
+}
+
+/// How many of the octets that were shown are used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Used {
+    /// They are not shown again.
+    pub octets: usize,
+    /// When the rest is shown again.
+    pub rest: Rest,
+}
+
+/// When octets are shown again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rest {
+    /// With more octets behind them. There are at most as many as one message may have that is taken whole.
+    WithMore,
+    /// When that is [wished for](Wish::Read). Nothing more is read until then.
+    WhenWished,
+}
+
+/// What the engine wants of a connection whose octets it divides itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// A connection to there, told to this owner.
+    Connect {
+        /// Where to, from which socket.
+        flow: Flow,
+        /// Who is told.
+        owner: Owner,
+    },
+    /// To write: to be told of [`StreamEvent::Room`].
+    Write(ConnectionId),
+    /// To be shown again what was not used.
+    Read(ConnectionId),
+    /// To close it, when what was put in before is written.
+    Close(ConnectionId),
+}
+
 /// What a slot is for. Each purse has slots of its own, so that none can starve another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purse {
@@ -223,6 +326,7 @@ pub struct Departures {
     queue: Box<[u16]>,
     head: usize,
     queued: usize,
+    wishes: VecDeque<Wish>,
 }
 
 #[derive(Debug)]
@@ -237,6 +341,9 @@ impl Stack {
         Self { len: slots.len(), slots }
     }
 }
+
+/// Wishes that a connection has at once: one of each kind.
+const WISHES_PER_CONNECTION: usize = 4;
 
 const REFUSALS_AT: usize = SLOTS_EVIDENCE;
 const WORK_AT: usize = SLOTS_EVIDENCE + SLOTS_REFUSALS;
@@ -254,6 +361,15 @@ const fn purse_of(slot: u16) -> Purse {
 impl Departures {
     /// Allocates and touches every slot. Nothing is allocated afterwards.
     pub fn new() -> Self {
+        Self::with_connections(0)
+    }
+
+    /// The same, with room for the wishes about so many connections.
+    pub fn with_connections(connections: u16) -> Self {
+        let nothing = Wish::Connect { flow: Flow::NOWHERE, owner: Owner(0) };
+        let wishes = WISHES_PER_CONNECTION * usize::from(connections);
+        let mut wishes: VecDeque<_> = core::iter::repeat_n(nothing, wishes).collect();
+        wishes.clear();
         let mut octets: Box<[[u8; SLOT_SIZE]]> =
             core::iter::repeat_n([0; SLOT_SIZE], SLOTS_MAX).collect();
         for slot in &mut octets {
@@ -271,7 +387,23 @@ impl Departures {
             queue: core::iter::repeat_n(0, SLOTS_MAX).collect(),
             head: 0,
             queued: 0,
+            wishes,
         }
+    }
+
+    /// Wishes something about a connection. Each of the four is wished for once, until it was told of.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is more to wish for than connections.
+    pub fn wish(&mut self, wish: Wish) {
+        assert!(self.wishes.len() < self.wishes.capacity(), "one wish of a kind per connection");
+        self.wishes.push_back(wish);
+    }
+
+    /// The oldest wish, once.
+    pub fn pop_wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front()
     }
 
     /// How many more departures of this purse fit.

@@ -353,6 +353,7 @@ impl Turner {
                 Event::Unreachable { remote, quoted, at } => {
                     engine.on_unreachable(remote, quoted, at);
                 }
+                Event::Stream(event) => engine.on_stream(event, out),
             });
             let posted = engine.posted();
             if !self.control().gate.enter() {
@@ -389,6 +390,7 @@ impl Turner {
             Event::Burst(arrivals) => engine.on_burst(arrivals, out),
             Event::Sent { owner, sent, at } => engine.on_sent(owner, sent, at),
             Event::Unreachable { remote, quoted, at } => engine.on_unreachable(remote, quoted, at),
+            Event::Stream(event) => engine.on_stream(event, out),
         });
         if out.free(Purse::Evidence) >= TIMERS_PER_TURN_MAX {
             work += engine.on_tick(driver.now(), out);

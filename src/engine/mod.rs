@@ -18,6 +18,7 @@ mod home;
 mod instant;
 mod kept;
 mod memory;
+mod msrp;
 mod neighbours;
 mod pause;
 mod peers;
@@ -45,8 +46,8 @@ use self::record::{OPEN_MESSAGE_SIZE, Record};
 pub use self::remains::{Left, Remains};
 use self::request::Asked;
 pub use self::setup::{
-    Content, Credentials, Families, Gateway, Host, Peer, Recipient, RequestSockets, Serving, Setup,
-    Strangers, Timers,
+    Content, Credentials, Families, Gateway, Host, Large, Peer, Profile, Recipient, RequestSockets,
+    Serving, Setup, Strangers, Timers,
 };
 use self::short::Short;
 use crate::delivery::Account;

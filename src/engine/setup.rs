@@ -1,6 +1,6 @@
 //! What an engine is told once, before its first packet.
 
-use crate::delivery::{Mapping, Role};
+use crate::delivery::{Mapping, MsrpRole, Role};
 use crate::id::WorkerId;
 use crate::packet::{Endpoint, SocketId, Transport};
 use crate::store::HashKey;
@@ -35,6 +35,8 @@ pub struct Setup {
     pub timers: Timers,
     /// How short messages become instant messages.
     pub gateway: Gateway,
+    /// How Large Messages are sent; none where there is no MSRP.
+    pub large: Option<Large>,
     /// What a source outside the peers' list gets.
     pub strangers: Strangers,
     /// How many messages may be open at once.
@@ -121,6 +123,10 @@ pub struct Peer {
     pub ack_accepted: bool,
     /// What an instant message to it holds.
     pub content: Content,
+    /// Who its MSRP sessions are with; none if it takes no Large Messages.
+    pub msrp: Option<MsrpRole>,
+    /// Which service our sessions with it belong to.
+    pub profile: Profile,
     /// How we answer its challenges.
     pub credentials: Option<Credentials>,
     /// How requests to it leave, where their next hop does not say so itself.
@@ -147,6 +153,8 @@ impl Peer {
             report_route: "".into(),
             ack_accepted: false,
             content: Content::Text,
+            msrp: None,
+            profile: Profile::SimpleIm,
             credentials: None,
             transport: Transport::Udp,
             addresses: Box::new([]),
@@ -175,6 +183,15 @@ pub enum Content {
     Text,
     /// message/cpim (RFC 3862) around text/plain.
     Cpim,
+}
+
+/// The service that a session belongs to, as its feature tags say (R12).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Profile {
+    /// OMA SIMPLE IM: `+g.oma.sip-im.large-message`.
+    SimpleIm,
+    /// OMA CPM: the IMS communication service identifier of Large Message mode, and content in CPIM.
+    Cpm,
 }
 
 /// How challenges are answered (RFC 3261 section 22.2).
@@ -212,6 +229,43 @@ pub struct Gateway {
     pub permanent_window_ms: u32,
     /// How many short messages are remembered.
     pub remembered_max: u32,
+}
+
+/// How Large Messages are sent: in an MSRP session of their own, set up with INVITE (RFC 4975).
+#[derive(Clone, Debug)]
+pub struct Large {
+    /// How many dialogs of INVITE there may be at once on this worker, those that wait for their end too.
+    pub sessions_max: u32,
+    /// Octets of a message at most.
+    pub message_size: u32,
+    /// Connections of MSRP on this worker at most.
+    pub connections_max: u16,
+    /// The sockets of MSRP on which others connect to this worker, and from which it connects.
+    pub sockets: Families,
+    /// Host and port of these sockets, as our MSRP URIs name them: `192.0.2.1:2855`.
+    pub authority_v4: Box<str>,
+    /// The same of the IPv6 socket: `[2001:db8::1]:2855`.
+    pub authority_v6: Box<str>,
+    /// How long a final response to INVITE is waited for, in milliseconds; then comes CANCEL.
+    pub invite_wait_ms: u32,
+    /// How long REPORTs are waited for when all was sent, in milliseconds (RFC 4975 section 7.1.1).
+    pub report_wait_ms: u32,
+}
+
+impl Default for Large {
+    /// What holds where nothing else is said, for a few sessions and nobody who connects.
+    fn default() -> Self {
+        Self {
+            sessions_max: 64,
+            message_size: 4_096,
+            connections_max: 64,
+            sockets: Families::default(),
+            authority_v4: "".into(),
+            authority_v6: "".into(),
+            invite_wait_ms: 10_000,
+            report_wait_ms: 120_000,
+        }
+    }
 }
 
 impl Default for Gateway {

@@ -13,7 +13,7 @@ use super::uring::Uring;
 use super::waker::Waker;
 use crate::limits::{ADAPTIVE_SPIN_NS, RECEIVE_BUFFERS};
 use crate::metrics::Tally;
-use crate::packet::{Arrival, Departures, Endpoint, JournalSeq, Owner, Sent};
+use crate::packet::{Arrival, Departures, Endpoint, JournalSeq, Owner, Sent, StreamEvent};
 use crate::time::Instant;
 
 /// Which driver is wanted.
@@ -65,7 +65,7 @@ pub enum Polling {
 }
 
 /// Something that the driver tells.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Event<'a> {
     /// Datagrams, or messages of connections: at least one and at most
     /// [`BURST_SIZE`](crate::limits::BURST_SIZE), in the order of each socket or connection. Their
@@ -89,6 +89,8 @@ pub enum Event<'a> {
         /// When that was noticed.
         at: Instant,
     },
+    /// Something about a connection whose octets the engine divides itself.
+    Stream(StreamEvent<'a>),
 }
 
 /// Moves octets between sockets and an engine, for one worker.

@@ -101,6 +101,7 @@ pub(super) fn setup<'a>(
         next_servers: next_servers(config).collect(),
         timers: Timers { t1_ms: config.timers.t1_ms, t2_ms: config.timers.t2_ms },
         gateway: engine::Gateway { remembered_max: share.remembered_max, ..config.gateway.clone() },
+        large: None,
         strangers: match config.strangers {
             Strangers::Silence => engine::Strangers::Silence,
             Strangers::Forbid => engine::Strangers::Forbid,

@@ -55,6 +55,7 @@ pub(crate) fn setup() -> Setup {
         next_servers: Box::new([endpoint(IM)]),
         timers: Timers::RFC_3261,
         gateway: Gateway::default(),
+        large: None,
         strangers: Strangers::Silence,
         messages_max: 64,
         messages_large_max: 4,

@@ -59,6 +59,7 @@ impl Scene {
             }
             Event::Sent { .. } => *sent += 1,
             Event::Unreachable { .. } => *unreachable += 1,
+            Event::Stream(_) => unreachable!("no such sockets"),
         });
         work + driver.submit(out, JournalSeq::NOW)
     }

@@ -173,6 +173,7 @@ impl Worker {
             Event::Unreachable { remote, quoted, .. } => {
                 unreachable.push((remote, quoted.to_vec()));
             }
+            Event::Stream(_) => {}
         })
     }
 

@@ -165,7 +165,7 @@ impl Answerer {
             Event::Sent { owner, .. } => {
                 state.window.take(owner);
             }
-            Event::Unreachable { .. } => {}
+            Event::Unreachable { .. } | Event::Stream(_) => {}
         });
         self.watch.requests.store(state.counts.requests, Ordering::Relaxed);
         work + driver.submit(out, JournalSeq::NOW)

@@ -383,6 +383,7 @@ impl State {
             }
             Event::Unreachable { .. } => self.counts.unreachable += 1,
             Event::Sent { owner, sent, at } => self.on_sent(*owner, *sent, at.0),
+            Event::Stream(_) => {}
         }
     }
 

@@ -77,6 +77,7 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
             permanent_window_ms: gateway.permanent_ms,
             ..Gateway::default()
         },
+        large: None,
         strangers: if swarm.forbid_strangers { Strangers::Forbid } else { Strangers::Silence },
         messages_max: swarm.messages_max,
         messages_large_max: swarm.messages_large_max,
