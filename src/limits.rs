@@ -126,6 +126,10 @@ pub const STREAM_TAIL_SIZE: usize = 2_048;
 /// of MSRP.
 pub const STREAM_ROOM_MIN: usize = MSRP_HEADER_SIZE_MAX;
 
+/// Slots for evidence that are free whenever the engine is shown octets of a stream, or room in one: what
+/// they prove can be passed on.
+pub const STREAM_EVIDENCE_MIN: usize = 16;
+
 /// Large messages of one worker that may be unfinished at the same time.
 pub const STREAM_TAILS_LARGE: u32 = 128;
 

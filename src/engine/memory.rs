@@ -121,7 +121,8 @@ const fn mark(key: Fingerprint, peer: u8, cseq: u32) -> u64 {
     (key.0[1] & ((1 << 17) - 1)) << 12 | ((cseq & 0x3F) as u64) << 6 | (peer & 0x3F) as u64
 }
 
-fn put_hex(number: u128, to: &mut [u8]) {
+/// Writes a number in as many hexadecimal digits as there is room for.
+pub(super) fn put_hex(number: u128, to: &mut [u8]) {
     let mut left = number;
     for digit in to.iter_mut().rev() {
         *digit = b"0123456789abcdef"[(left & 0xF) as usize];
@@ -129,7 +130,8 @@ fn put_hex(number: u128, to: &mut [u8]) {
     }
 }
 
-fn hex(digits: &[u8]) -> Option<u128> {
+/// Reads hexadecimal digits.
+pub(super) fn hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |number, digit| {
         let value = char::from(*digit).to_digit(16)?;
         Some(number << 4 | u128::from(value))

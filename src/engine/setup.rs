@@ -240,6 +240,8 @@ pub struct Large {
     pub message_size: u32,
     /// Connections of MSRP on this worker at most.
     pub connections_max: u16,
+    /// Places of connections that this worker has, whatever they carry: none has an index beyond.
+    pub places_max: u16,
     /// The sockets of MSRP on which others connect to this worker, and from which it connects.
     pub sockets: Families,
     /// Host and port of these sockets, as our MSRP URIs name them: `192.0.2.1:2855`.
@@ -259,6 +261,7 @@ impl Default for Large {
             sessions_max: 64,
             message_size: 4_096,
             connections_max: 64,
+            places_max: 256,
             sockets: Families::default(),
             authority_v4: "".into(),
             authority_v6: "".into(),

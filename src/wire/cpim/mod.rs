@@ -292,9 +292,14 @@ pub struct Wrap<'a> {
     pub to: &'a [u8],
     /// The value of DateTime, an RFC 3339 `date-time`; empty for none.
     pub date_time: &'a [u8],
+    /// The Message-ID in the namespace of IMDN, an RFC 4975 `ident` (RFC 5438 section 6.3); empty for none.
+    pub message_id: &'a [u8],
     /// The Content-Type of the content.
     pub content_type: &'a [u8],
 }
+
+/// The namespace of IMDN, and the name of its Message-ID (RFC 5438 section 6.3).
+const IMDN: &[u8] = b"NS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: ";
 
 /// Writes everything up to the content, which goes behind it. How many octets that is.
 ///
@@ -306,15 +311,14 @@ pub fn head(wrap: &Wrap<'_>, to: &mut [u8]) -> Option<usize> {
     let typed = mime::media_type(wrap.content_type).is_some()
         && wrap.content_type.trim_ascii() == wrap.content_type
         && wrap.content_type.iter().all(|octet| (b' '..=b'~').contains(octet));
-    if !(addresses && dated && typed) {
+    // Tokens of RFC 3862 and idents of RFC 4975 have this in common.
+    let named = wrap.message_id.iter().all(u8::is_ascii_alphanumeric);
+    if !(addresses && dated && typed && named) {
         return None;
     }
-    let date_time: [&[u8]; 3] = if wrap.date_time.is_empty() {
-        [b"", b"", b""]
-    } else {
-        [b"DateTime: ", wrap.date_time, b"\r\n"]
-    };
-    let [name, date_time, end] = date_time;
+    let line = |is_there: bool, pieces: [&'static [u8]; 2]| if is_there { pieces } else { [b"", b""] };
+    let [date_time, date_time_end] = line(!wrap.date_time.is_empty(), [b"DateTime: ", b"\r\n"]);
+    let [message_id, message_id_end] = line(!wrap.message_id.is_empty(), [IMDN, b"\r\n"]);
     let mut at: usize = 0;
     for piece in [
         b"From: ".as_slice(),
@@ -322,9 +326,12 @@ pub fn head(wrap: &Wrap<'_>, to: &mut [u8]) -> Option<usize> {
         b"\r\nTo: ",
         wrap.to,
         b"\r\n",
-        name,
         date_time,
-        end,
+        wrap.date_time,
+        date_time_end,
+        message_id,
+        wrap.message_id,
+        message_id_end,
         b"\r\nContent-Type: ",
         wrap.content_type,
         b"\r\n\r\n",

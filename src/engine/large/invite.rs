@@ -1,0 +1,327 @@
+//! The INVITE of a call and what goes with it: ACK, CANCEL, BYE (RFC 3261 sections 9, 13, 15 and 17.1.1, RFC
+//! 6026).
+//!
+//! A response is answered with one request at most, ACK or CANCEL, because an arrival has one slot; what
+//! else follows from it is left to the timer of the call, which is then due at once.
+
+use super::facts::name;
+use super::{Call, Inside, Outcome, Transfer};
+use crate::delivery::{Asked, Evidence, Final};
+use crate::engine::back::carried;
+use crate::engine::instant::CALL_ID_SIZE_MAX;
+use crate::engine::record::{self, CALL_ACK, CALL_TAG, Errand, Leg, NEVER, Towards};
+use crate::engine::response::Last;
+use crate::engine::route::{Hop, Way};
+use crate::engine::{Engine, Profile};
+use crate::id::Handle;
+use crate::limits::{REQUEST_DATAGRAM_SIZE_MAX, SDP_SIZE_MAX, SIP_URI_SIZE_MAX};
+use crate::metrics::{Counter, PeerTally};
+use crate::packet::{Arrival, Departure, Departures, JournalSeq, Purse, Transport};
+use crate::session::dialog::{Dialog, Kept, Names};
+use crate::session::msrp::{Acceptance, Keep, Reports};
+use crate::store::Fingerprint;
+use crate::time::Instant;
+use crate::transaction::branch::{BRANCH_SIZE, Branch, MAGIC_COOKIE};
+use crate::transaction::invite_client::{Action, Client, Event, timer_a_ms};
+use crate::transaction::non_invite_client;
+use crate::wire::sip::build::{ALLOW_SESSIONS, Extra};
+use crate::wire::sip::{self, Method, Originate, Party, Response, Routes};
+
+/// Octets of a URI of ours in Contact.
+const CONTACT_SIZE_MAX: usize = 320;
+
+impl Engine {
+    /// Sends an INVITE for a message. `false` if there is no room for another call.
+    pub(super) fn begin_call(
+        &mut self,
+        transfer_at: Handle<Transfer>,
+        cema: bool,
+        now: Instant,
+        purse: Purse,
+        out: &mut Departures,
+    ) -> bool {
+        let Some(handle) = self.insert_call(transfer_at, cema, now) else { return false };
+        self.transmit_invite(handle, now, purse, out);
+        self.wait_for_call(handle);
+        true
+    }
+
+    fn insert_call(
+        &mut self,
+        transfer_at: Handle<Transfer>,
+        cema: bool,
+        now: Instant,
+    ) -> Option<Handle<Call>> {
+        let record_at = self.sessions.as_deref()?.transfers.get(transfer_at)?.record?;
+        let im = self.records.get(record_at)?.im;
+        let hop = Hop { way: im.way, peer: im.peer, pop_route: false, in_list: im.server };
+        let call = Call {
+            transfer: Some(transfer_at),
+            leg: Leg::new(Towards::Call, &hop, 1, now),
+            invite: Client::new(),
+            entered: now,
+            cancelled: None,
+            cema,
+            kept: Kept::NOTHING,
+            dialog: None,
+            forks: [0; super::FORKS_MAX],
+            inside: None,
+            reinvite: None,
+            answered: None,
+            previous: None,
+            was_ended: false,
+            is_ending: false,
+            outcome: None,
+            session: None,
+            link: None,
+            is_waiting: false,
+            next_waiting: None,
+            wait: None,
+        };
+        let sessions = self.sessions_mut();
+        let handle = sessions.calls.insert(call).ok()?;
+        let acceptance =
+            Acceptance { size_max: u64::MAX, keep: Keep::Counted, reports: Reports::WhenTold };
+        let session = sessions.endpoint.open(name(handle), acceptance);
+        let kept = self.kept_of(handle, record_at);
+        let sessions = self.sessions_mut();
+        if let (Some(kept), Some(session)) = (kept, session)
+            && let Some(call) = sessions.calls.get_mut(handle)
+        {
+            call.kept = kept;
+            call.session = Some(session);
+            let uri = sessions.calls.get(handle).and_then(|call| {
+                sessions.our_uri(call, hop.way.remote.is_v4())
+            });
+            if uri.is_some_and(|uri| sessions.endpoint.offer(session, uri.octets()))
+                && let Some(transfer) = sessions.transfers.get_mut(transfer_at)
+            {
+                transfer.call = Some(handle);
+                return Some(handle);
+            }
+        }
+        if let Some(session) = session {
+            sessions.endpoint.close(session, now);
+        }
+        sessions.calls.remove(handle);
+        None
+    }
+
+    /// What the dialog will be called, and who is in it.
+    fn kept_of(&self, handle: Handle<Call>, record_at: Handle<crate::engine::Record>) -> Option<Kept> {
+        let record = self.records.get(record_at)?;
+        let id = self.sessions.as_deref()?.desk.minted(CALL_ID, name(handle));
+        let mut call_id = [0; CALL_ID_SIZE_MAX];
+        let call_id = self.call_id(id, 0, &mut call_id)?;
+        let tag = self.branch_of_call(handle, CALL_TAG);
+        let local_tag = &tag[MAGIC_COOKIE.len()..];
+        let names = Names { call_id, local_tag, remote_tag: &[] };
+        let recipient = record.uri.of(self.stored_octets(record_at, record));
+        self.with_originator(record_at, record, |from| {
+            Kept::new(&names, (from, recipient), core::iter::empty(), recipient).ok()
+        })?
+    }
+
+    /// The branch of a request in a call; without its cookie, the tag of its dialog.
+    pub(super) fn branch_of_call(&self, handle: Handle<Call>, attempt: u8) -> [u8; BRANCH_SIZE] {
+        self.branch(Handle::new(handle.index, handle.generation), attempt, 0)
+    }
+
+    /// The call whose dialog has this tag of ours.
+    pub(in crate::engine) fn call_tag(&self, tag: &[u8]) -> Option<Branch> {
+        let mut text = [0; BRANCH_SIZE];
+        let (cookie, digits) = text.split_at_mut(MAGIC_COOKIE.len());
+        if tag.len() != digits.len() {
+            return None;
+        }
+        cookie.copy_from_slice(MAGIC_COOKIE);
+        digits.copy_from_slice(tag);
+        let branch = Branch::decode(&text, self.setup.key)?;
+        (branch.attempt == CALL_TAG && self.is_of_this_life(branch)).then_some(branch)
+    }
+
+    /// Transmits the INVITE of this attempt, for the first time or again.
+    pub(super) fn transmit_invite(
+        &mut self,
+        handle: Handle<Call>,
+        now: Instant,
+        purse: Purse,
+        out: &mut Departures,
+    ) {
+        self.judge_invite(handle, now);
+        let t1_ms = self.setup.timers.t1_ms;
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        let leg = &mut call.leg;
+        let is_first = leg.transmissions == 0;
+        if is_first {
+            (leg.sent, call.entered) = (now, now);
+        }
+        leg.transmissions = leg.transmissions.saturating_add(1);
+        let (way, peer, attempt, count) = (leg.way, leg.peer, leg.attempt, leg.transmissions);
+        let is_reliable = self.setup.transport_of(way.socket).is_reliable();
+        let retransmit =
+            if is_reliable { NEVER } else { now.plus_ms_long(timer_a_ms(count, t1_ms)) };
+        let owner = record::owner(Handle::new(handle.index, handle.generation), Errand::Request(attempt));
+        let departure = Departure {
+            flow: way.flow(),
+            len: 0,
+            after: JournalSeq::NOW,
+            owner: is_first.then_some(owner),
+        };
+        out.push(purse, departure, |slot| {
+            self.with_invite(handle, |invite| sip::originate(invite, slot))
+                .flatten()
+                .unwrap_or_else(|| unreachable!("it was measured"))
+        });
+        if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+            call.leg.retransmit = retransmit;
+        }
+        if is_first {
+            PeerTally::add(&self.peer_tally(peer).requests_out);
+        } else {
+            self.count(Counter::Retransmissions);
+        }
+    }
+
+    /// An INVITE that is too long for a datagram goes over a connection, where there may be one (RFC 3261
+    /// section 18.1.1).
+    fn judge_invite(&mut self, handle: Handle<Call>, now: Instant) {
+        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else { return };
+        let leg = &call.leg;
+        let (remote, peer) = (leg.way.remote, usize::from(leg.peer));
+        let is_datagram = self.setup.transport_of(leg.way.socket) == Transport::Udp;
+        if leg.transmissions > 0 || !is_datagram || leg.size != record::Size::AsItIs {
+            return;
+        }
+        let Some(socket) = self.setup.request_sockets.to(remote, Transport::Tcp) else { return };
+        let size = self.with_invite(handle, |invite| invite.size());
+        if self.tcp_refused[peer] > now || size.is_none_or(|size| size <= REQUEST_DATAGRAM_SIZE_MAX) {
+            return;
+        }
+        if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+            call.leg.way = Way { remote, socket };
+            call.leg.size = record::Size::Large;
+        }
+        self.count(Counter::SizeToTcp);
+    }
+
+    /// Composes the INVITE of a call. `None` once the message is over: then nothing is transmitted again.
+    fn with_invite<R>(
+        &self,
+        handle: Handle<Call>,
+        then: impl FnOnce(&Originate<'_>) -> R,
+    ) -> Option<R> {
+        let sessions = self.sessions.as_deref()?;
+        let call = sessions.calls.get(handle)?;
+        let record_at = sessions.transfers.get(call.transfer?)?.record?;
+        let record = self.records.get(record_at)?;
+        let mut sdp = [0; SDP_SIZE_MAX];
+        let len = sessions.write_offer(handle, call.leg.way.remote.is_v4(), &mut sdp)?;
+        let mut contact = [0; CONTACT_SIZE_MAX];
+        let contact = self.contact(call, &mut contact)?;
+        let peer = self.peers.get(record.im.peer);
+        let [low, high] = sessions.desk.minted(CONTRIBUTION, name(handle)).0;
+        let (conversation, contribution) = (self.conversation(call), sip::tag(low ^ high));
+        let service: [&[u8]; 6] = match (peer.profile, peer.trusted) {
+            (Profile::SimpleIm, _) => [ACCEPT_SIMPLE_IM, b"", b"", b"", b"", b""],
+            (Profile::Cpm, trusted) => [
+                ACCEPT_CPM,
+                if trusted { ASSERTED_SERVICE } else { PREFERRED_SERVICE },
+                b"Conversation-ID: ",
+                &conversation,
+                b"\r\nContribution-ID: ",
+                &contribution,
+            ],
+        };
+        let parameters: &[u8] = match peer.profile {
+            Profile::SimpleIm => b";+g.oma.sip-im.large-message",
+            Profile::Cpm => CPM_PARAMETER,
+        };
+        self.with_identity(record_at, record, |date, asserted| {
+            then(&Originate {
+                method: Method::Invite,
+                from_tag: call.kept.names().local_tag,
+                more: &[
+                    b"Date: ",
+                    date,
+                    b"\r\n",
+                    asserted[0],
+                    asserted[1],
+                    asserted[2],
+                    b"Request-Disposition: no-fork\r\n",
+                    service[0],
+                    service[1],
+                    service[2],
+                    service[3],
+                    service[4],
+                    service[5],
+                    if service[3].is_empty() { b"" } else { b"\r\n" },
+                    self.authorization(call.leg.authorization),
+                ],
+                extra: &[
+                    Extra::Contact { uri: contact, parameters },
+                    Extra::Allow(ALLOW_SESSIONS),
+                ],
+                content_type: b"application/sdp",
+                body: &[&sdp[..len]],
+                ..self.outside(handle, call, &self.branch_of_call(handle, call.leg.attempt))
+            })
+        })
+    }
+
+    /// What INVITE, its CANCEL and the ACK of its errors have in common.
+    fn outside<'a>(
+        &'a self,
+        _handle: Handle<Call>,
+        call: &'a Call,
+        branch: &'a [u8; BRANCH_SIZE],
+    ) -> Originate<'a> {
+        Originate {
+            method: Method::Invite,
+            uri: call.kept.request_uri(),
+            transport: carried(self.setup.transport_of(call.leg.way.socket)),
+            sent_by: self.setup.sent_by_of(call.leg.way.socket),
+            branch,
+            max_forwards: sip::MAX_FORWARDS,
+            routes: Routes::default(),
+            from: Party::Value(call.kept.local()),
+            from_tag: call.kept.names().local_tag,
+            to: Party::Uri(call.kept.remote()),
+            to_tag: &[],
+            call_id: call.kept.names().call_id,
+            cseq: call.leg.cseq,
+            more: &[],
+            extra: &[],
+            content_type: &[],
+            body: &[],
+        }
+    }
+
+    /// The URI at which requests in a dialog come to us.
+    pub(super) fn contact<'a>(&self, call: &Call, to: &'a mut [u8]) -> Option<&'a [u8]> {
+        let socket = call.leg.way.socket;
+        let transport: &[u8] = match self.setup.transport_of(socket) {
+            Transport::Udp => b"",
+            Transport::Tcp | Transport::Tls => b";transport=tcp",
+        };
+        let scheme: &[u8] = match self.setup.transport_of(socket) {
+            Transport::Udp | Transport::Tcp => b"sip:",
+            Transport::Tls => b"sips:",
+        };
+        let mut len = 0;
+        for piece in [scheme, self.setup.sent_by_of(socket), transport] {
+            to.get_mut(len..len + piece.len())?.copy_from_slice(piece);
+            len += piece.len();
+        }
+        to.get(..len)
+    }
+
+    /// What all messages of one originator to one recipient share (CPM's Conversation-ID).
+    fn conversation(&self, call: &Call) -> [u8; 16] {
+        let mut hasher = self.setup.key.hasher();
+        hasher.word(CONVERSATION);
+        hasher.octets(call.kept.local());
+        hasher.octets(call.kept.remote());
+        sip::tag(hasher.finish().0[0])
+    }
+}

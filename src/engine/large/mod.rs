@@ -1,0 +1,188 @@
+//! Large Messages out: an INVITE for each, and an MSRP session in which it is sent (RFC 4975, TS 29.311
+//! section 6.1.4.4).
+//!
+//! ```text
+//!   begin ──INVITE──> Inviting ──2xx──> Agreed ──connection──> Open ──BYE of either──> Ending ──> gone
+//!                        │ 3xx-6xx, timeout, CANCEL   │ none in 30 s   │ lost                ^
+//!                        └────────────────────────────┴────────────────┴─────────────────────┘
+//! ```
+//!
+//! A [`Transfer`] is one message on its way: its octets, and the ledger that says what is proved of it. A
+//! [`Call`] is one dialog of INVITE with its MSRP session. A transfer has one call at a time; when nobody
+//! knows what became of it, it is sent once more in a second one, under the same Message-ID (hazard H27).
+//! A call outlives its transfer: it is ended with BYE, and its INVITE is answered with ACK for as long as
+//! copies of its responses may come.
+//!
+//! The verdict is reached as for every short message: here it is the ledger that says which evidence
+//! decides. What comes after the deadline is remembered (hazards H59 and H60).
+
+mod facts;
+mod ids;
+mod inside;
+mod invite;
+mod links;
+mod octets;
+mod offer;
+mod outcome;
+mod timers;
+
+use self::ids::Desk;
+use self::links::Links;
+use crate::delivery::Verdict;
+use crate::delivery::coverage::Ledger;
+use crate::engine::record::{Leg, Record};
+use crate::engine::{Setup, setup};
+use crate::id::Handle;
+use crate::session::dialog::{Dialog, Kept};
+use crate::session::msrp::{self, Endpoint, SendingId, SessionId};
+use crate::session::negotiation::Previous;
+use crate::store::{Fingerprint, Slab};
+use crate::time::{Instant, Wheel};
+use crate::transaction::{invite_client, success};
+use crate::wire::sip::Method;
+
+/// Everything that Large Messages need, allocated at the start.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    setup: setup::Large,
+    calls: Slab<Call>,
+    /// What is due for each call.
+    wheel: Wheel,
+    transfers: Slab<Transfer>,
+    endpoint: Endpoint,
+    desk: Desk,
+    links: Links,
+    /// Facts wait until there is room for what follows from them.
+    is_behind: bool,
+}
+
+/// One message that is sent in a session.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    /// The short message that it is; none once that is over for the SMS side.
+    record: Option<Handle<Record>>,
+    /// What is proved; none before it is known how long it is.
+    ledger: Option<Ledger>,
+    /// Which of the forms of content the body has.
+    content: u8,
+    /// The session that it is sent in, or will be.
+    call: Option<Handle<Call>>,
+    sending: Option<SendingId>,
+    /// What the ledger calls the first chunk of this session.
+    chunks_from: u32,
+    /// What the SMS side was told.
+    told: Option<Verdict>,
+    is_second: bool,
+}
+
+/// What a call waits for, beside the transactions of its dialog.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Wait {
+    /// A connection of its session.
+    Connection,
+    /// The last octets to be handed over, or an answer to one of them: the session looks after that.
+    Sending,
+    /// REPORTs about what was sent.
+    Reports,
+}
+
+/// A request of ours in a dialog, or about its INVITE: at most one is out.
+#[derive(Clone, Copy, Debug)]
+struct Inside {
+    method: Method,
+    leg: Leg,
+}
+
+/// An INVITE of theirs in the dialog that was answered 2xx, until its ACK.
+#[derive(Clone, Copy, Debug)]
+struct Reinvite {
+    fingerprint: Fingerprint,
+    state: success::State,
+    transmissions: u8,
+    sent: Instant,
+    again: Instant,
+}
+
+/// One dialog of INVITE and its session.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What is sent in it.
+    transfer: Option<Handle<Transfer>>,
+    /// The INVITE.
+    leg: Leg,
+    invite: invite_client::Client,
+    /// When the INVITE transaction entered its state: timers B, D and M run from here.
+    entered: Instant,
+    /// When it was cancelled.
+    cancelled: Option<Instant>,
+    /// Whether the offer says that a middlebox may lead the connection through itself.
+    cema: bool,
+    /// The names of the dialog, both parties and the way, also of what is to become one.
+    kept: Kept,
+    dialog: Option<Dialog>,
+    /// BYE, or CANCEL.
+    inside: Option<Inside>,
+    reinvite: Option<Reinvite>,
+    /// Their description, once it is agreed upon.
+    previous: Option<Previous>,
+    /// Whether a BYE of theirs has ended it.
+    was_ended: bool,
+    session: Option<SessionId>,
+    /// The connection that it waits for, or has.
+    link: Option<u16>,
+    /// The next call that waits for the same connection.
+    next_waiting: Option<Handle<Call>>,
+    wait: Option<(Wait, Instant)>,
+}
+
+/// Calls for each transfer that there may be: the one that it is in, and those that end.
+const CALLS_PER_TRANSFER: u32 = 2;
+
+impl Sessions {
+    /// Allocates and touches everything.
+    pub(super) fn new(setup: &Setup, large: &setup::Large, now: Instant) -> Self {
+        let calls = large.sessions_max;
+        let transfers = calls.div_ceil(CALLS_PER_TRANSFER);
+        let rules = msrp::Rules {
+            connections_max: large.connections_max,
+            sessions_max: calls,
+            sendings_max: calls,
+            // Nothing is asked for: what comes all the same is refused.
+            incomings_max: 16,
+            buffers_max: 0,
+            buffer_size: 0,
+        };
+        let life = (setup.key, setup.node, setup.worker, setup.epoch);
+        Self {
+            setup: large.clone(),
+            calls: Slab::new(calls),
+            wheel: Wheel::new(calls, now),
+            transfers: Slab::new(transfers),
+            endpoint: Endpoint::new(rules, now),
+            desk: Desk::new(life, transfers, large.message_size as usize),
+            links: Links::new(large.connections_max, large.places_max),
+            is_behind: false,
+        }
+    }
+
+    /// Octets of everything.
+    pub(super) fn size(&self) -> usize {
+        let calls = self.calls.capacity() as usize;
+        let transfers = self.transfers.capacity() as usize;
+        calls * (Slab::<Call>::entry_size() + Wheel::entry_size())
+            + transfers * Slab::<Transfer>::entry_size()
+            + self.endpoint.size()
+            + self.desk.size()
+            + self.links.size()
+    }
+
+    /// Dialogs that are there or are being set up or ended.
+    pub(super) const fn open(&self) -> u32 {
+        self.calls.len()
+    }
+
+    /// Whether there is room for one more message.
+    fn has_room(&self) -> bool {
+        !self.transfers.is_full() && !self.calls.is_full()
+    }
+}

@@ -1,0 +1,279 @@
+//! What a session is offered as, what its answer is worth, and what is sent in it.
+
+use super::facts::name;
+use super::ids::SESSION_ID_SIZE;
+use super::{Call, Sessions, Transfer, Wait};
+use crate::delivery::coverage::Ledger;
+use crate::delivery::{Evidence, MsrpRole};
+use crate::engine::instant::{self, TEXT};
+use crate::engine::memory::put_hex;
+use crate::engine::{Content, Engine, Profile};
+use crate::id::Handle;
+use crate::limits::{MSRP_IDENT_SIZE_MAX, MSRP_UNBOUND_MS, MSRP_URI_SIZE_MAX};
+use crate::packet::{Departures, Endpoint};
+use crate::session::msrp::Message;
+use crate::session::negotiation::{self, Agreement, Meaning, Ours, Previous, Role};
+use crate::store::Fingerprint;
+use crate::time::Instant;
+use crate::wire::msrp::{FailureReport, Path};
+use crate::wire::sdp::build::{self as sdp_build, Maker, Stream};
+use crate::wire::sdp::{self, Direction, Setup};
+
+/// The forms of content that a message may have, by their number in [`Transfer::content`].
+const CONTENTS: [negotiation::Content<'static>; 2] = [
+    negotiation::Content { container: b"", media_type: b"text/plain" },
+    negotiation::Content { container: b"message/cpim", media_type: b"text/plain" },
+];
+const AS_TEXT: u8 = 0;
+const AS_CPIM: u8 = 1;
+
+/// Octets of a Content-Type in SEND: what an endpoint matches it with is in the offer.
+const CPIM: &[u8] = b"message/cpim";
+
+/// A URI of ours.
+pub(super) struct OurUri {
+    octets: [u8; MSRP_URI_SIZE_MAX],
+    len: usize,
+}
+
+impl OurUri {
+    pub(super) fn octets(&self) -> &[u8] {
+        &self.octets[..self.len]
+    }
+}
+
+impl Sessions {
+    /// Host and port of our MSRP URIs in sessions with somebody of this address family.
+    fn authority(&self, is_v4: bool) -> &str {
+        if is_v4 { &self.setup.authority_v4 } else { &self.setup.authority_v6 }
+    }
+
+    /// The URI of the session of a call, as its peer of this family is given it. `None` if it is longer than
+    /// is kept.
+    pub(super) fn our_uri(&self, call: &Call, is_v4: bool) -> Option<OurUri> {
+        let session_id: [u8; SESSION_ID_SIZE] = self.desk.session_id(call.session?);
+        let mut uri = OurUri { octets: [0; MSRP_URI_SIZE_MAX], len: 0 };
+        for piece in
+            [&b"msrp://"[..], self.authority(is_v4).as_bytes(), b"/", &session_id, b";tcp"]
+        {
+            let next = uri.len + piece.len();
+            uri.octets.get_mut(uri.len..next)?.copy_from_slice(piece);
+            uri.len = next;
+        }
+        Some(uri)
+    }
+
+    /// Writes the offer of a call: we send, and whoever wants to connects. It is the same octets whenever it
+    /// is written.
+    pub(super) fn write_offer(
+        &self,
+        handle: Handle<Call>,
+        is_v4: bool,
+        to: &mut [u8],
+    ) -> Option<usize> {
+        let call = self.calls.get(handle)?;
+        let uri = self.our_uri(call, is_v4)?;
+        let (host, port) = self.authority(is_v4).rsplit_once(':')?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let [number, version] = self.desk.minted(DESCRIPTION, name(handle)).0;
+        let maker = Maker {
+            session_id: sdp_build::minted(number),
+            version: sdp_build::minted(version),
+            host: host.as_bytes(),
+        };
+        let stream = Stream {
+            tls: false,
+            port: port.parse().ok()?,
+            path: uri.octets(),
+            accept_types: b"message/cpim text/plain",
+            accept_wrapped_types: b"text/plain",
+            max_size: None,
+            setup: Setup::ActPass,
+            cema: call.cema,
+            fingerprint: None,
+            direction: Direction::SendOnly,
+        };
+        sdp_build::offer(&maker, &stream, to)
+    }
+}
+
+impl Engine {
+    /// Takes the answer to the offer of a call. What cannot be used is evidence; where another offer may have
+    /// an effect it is made.
+    pub(super) fn on_answer(
+        &mut self,
+        handle: Handle<Call>,
+        answer: &[u8],
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        match self.use_answer(handle, answer, now, out) {
+            Ok(()) => {}
+            Err(meaning) => {
+                let has_other = meaning == Meaning::OfferAgain;
+                self.set_outcome(handle, Evidence::AnswerUnusable, has_other, now);
+            }
+        }
+    }
+
+    fn use_answer(
+        &mut self,
+        handle: Handle<Call>,
+        answer: &[u8],
+        now: Instant,
+        out: &mut Departures,
+    ) -> Result<(), Meaning> {
+        const NOT_USABLE: Meaning = Meaning::NotUsable;
+        let description = sdp::parse(answer).map_err(|_| NOT_USABLE)?;
+        let sessions = self.sessions_mut();
+        let call = sessions.calls.get(handle).ok_or(NOT_USABLE)?;
+        let is_v4 = call.leg.way.remote.is_v4();
+        let (peer, cema, session) = (call.leg.peer, call.cema, call.session.ok_or(NOT_USABLE)?);
+        let transfer_at = call.transfer.ok_or(NOT_USABLE)?;
+        let path = sessions.our_uri(call, is_v4).ok_or(NOT_USABLE)?;
+        let transfer = sessions.transfers.get(transfer_at).ok_or(NOT_USABLE)?;
+        let (is_second, before) = (transfer.is_second, transfer.content);
+        let order = self.contents(peer);
+        let order = if is_second { core::slice::from_ref(&before) } else { order };
+        let mut contents = [CONTENTS[0]; CONTENTS.len()];
+        for (content, number) in contents.iter_mut().zip(order) {
+            *content = CONTENTS[usize::from(*number)];
+        }
+        let ours = Ours {
+            path: path.octets(),
+            contents: &contents[..order.len()],
+            listens: true,
+            cema,
+            sends: true,
+            receives: false,
+        };
+        let agreed =
+            negotiation::judge(&description, &ours, false, 0).map_err(negotiation::Refusal::means)?;
+        let content = order[usize::from(agreed.content)];
+        let size = self.compose(transfer_at, content).ok_or(NOT_USABLE)?;
+        if agreed.max_size.is_some_and(|max| size as u64 > max) {
+            return Err(Meaning::TooLarge);
+        }
+        let target = self.msrp_target(&agreed, answer, is_v4);
+        let role = self.peers.get(peer).msrp.unwrap_or(MsrpRole::Relay);
+        let sessions = self.sessions_mut();
+        let their_path = Path::parse(agreed.path.of(answer)).map_err(|_| NOT_USABLE)?;
+        if !sessions.endpoint.agree(session, their_path) {
+            return Err(NOT_USABLE);
+        }
+        let uris = usize::from(agreed.path_count);
+        let transfer = sessions.transfers.get_mut(transfer_at).ok_or(NOT_USABLE)?;
+        transfer.content = content;
+        match &mut transfer.ledger {
+            Some(ledger) => ledger.meet(role, uris),
+            None => transfer.ledger = Some(Ledger::new(size as u64, role, uris)),
+        }
+        self.send_in_session(handle, transfer_at, size)?;
+        if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+            call.previous = Some(Previous::of(&description));
+            call.wait = Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS)));
+        }
+        self.wait_for_call(handle);
+        if agreed.role == Role::Passive {
+            self.read_early(out);
+            return Ok(());
+        }
+        let is_on_its_way = target.is_some_and(|target| self.connect(handle, target, now, out));
+        if is_on_its_way { Ok(()) } else { Err(NOT_USABLE) }
+    }
+
+    /// Gives the message to the session of a call, which sends it when it has a connection.
+    fn send_in_session(
+        &mut self,
+        handle: Handle<Call>,
+        transfer_at: Handle<Transfer>,
+        size: usize,
+    ) -> Result<(), Meaning> {
+        let message_id = self.message_id(transfer_at).ok_or(Meaning::NotUsable)?;
+        let sessions = self.sessions_mut();
+        let session = sessions.calls.get(handle).and_then(|call| call.session);
+        let transfer = sessions.transfers.get_mut(transfer_at).ok_or(Meaning::NotUsable)?;
+        let message = Message {
+            owner: name(transfer_at),
+            message_id: &message_id,
+            content_type: Some(if transfer.content == AS_CPIM { CPIM } else { TEXT }),
+            size: size as u64,
+            success_report: true,
+            failure_report: FailureReport::Yes,
+        };
+        let sending = session.and_then(|session| sessions.endpoint.send(session, &message).ok());
+        transfer.sending = sending;
+        transfer.chunks_from = 0;
+        sending.map(|_| ()).ok_or(Meaning::NotUsable)
+    }
+
+    /// Which forms of content a peer is offered, the best first.
+    fn contents(&self, peer: u8) -> &'static [u8] {
+        let peer = self.peers.get(peer);
+        match (peer.profile, peer.content) {
+            (Profile::Cpm, _) => &[AS_CPIM],
+            (Profile::SimpleIm, Content::Cpim) => &[AS_CPIM, AS_TEXT],
+            (Profile::SimpleIm, Content::Text) => &[AS_TEXT, AS_CPIM],
+        }
+    }
+
+    /// Where to connect to, and from where. A name that nobody has resolved at the start leads nowhere.
+    fn msrp_target(
+        &self,
+        agreed: &Agreement,
+        answer: &[u8],
+        is_v4: bool,
+    ) -> Option<(Endpoint, crate::packet::SocketId)> {
+        let target = &agreed.target;
+        let remote = match target.ip {
+            Some(ip) => Endpoint { ip, port: target.port },
+            None => self.peers.named(target.host.of(answer), target.port).next()?,
+        };
+        let families = self.sessions.as_deref()?.setup.sockets;
+        let socket = if remote.is_v4() { families.v4 } else { families.v6 };
+        // Whoever was told of one family answers with it, or both are at hand.
+        debug_assert!(socket.is_some() || remote.is_v4() != is_v4);
+        Some((remote, socket?))
+    }
+
+    /// Writes the body of a message in one of its forms. How many octets it has.
+    fn compose(&mut self, handle: Handle<Transfer>, content: u8) -> Option<usize> {
+        let mut message_id = [0; MSRP_IDENT_SIZE_MAX];
+        let sessions = self.sessions.as_deref_mut()?;
+        let record_at = sessions.transfers.get(handle)?.record?;
+        let record = self.records.get(record_at)?;
+        let profile = self.peers.get(record.im.peer).profile;
+        if profile == Profile::Cpm {
+            message_id = self.message_id(handle)?;
+        }
+        // It is written where it stays, so that the table of bodies is borrowed alone.
+        let mut sessions = self.sessions.take()?;
+        let to = sessions.desk.body_mut(handle.index);
+        let message_id: &[u8] = if profile == Profile::Cpm { &message_id } else { &[] };
+        let len = self.records.get(record_at).and_then(|record| {
+            self.write_content(record_at, record, content == AS_CPIM, message_id, to)
+        });
+        self.sessions = Some(sessions);
+        len
+    }
+
+    /// The Message-ID of a message: the same for all attempts at one short message, so that who has it
+    /// knows it again (RFC 4975 section 7.1.1).
+    fn message_id(&self, handle: Handle<Transfer>) -> Option<[u8; MSRP_IDENT_SIZE_MAX]> {
+        let record = self.sessions.as_deref()?.transfers.get(handle)?.record?;
+        let short = &self.shorts[record.index as usize];
+        let [low, high] = short.key.0;
+        let salt = u64::from(short.salt);
+        let Fingerprint([low, high]) = self.setup.key.of_words(&[MESSAGE_ID | salt, low, high]);
+        let mut text = [0; MSRP_IDENT_SIZE_MAX];
+        put_hex(u128::from(high) << 64 | u128::from(low), &mut text);
+        Some(text)
+    }
+}
+
+const _: () = assert!(MSRP_IDENT_SIZE_MAX == 32, "128 bits in hexadecimal digits");
+const _: () = assert!(instant::TEXT.len() <= crate::limits::MSRP_CONTENT_TYPE_SIZE_MAX);
+
+/// Set what is minted apart from every other use of the same key.
+const DESCRIPTION: u64 = 0x5D90_0000 << 32;
+const MESSAGE_ID: u64 = 0x3E55_0000 << 32;

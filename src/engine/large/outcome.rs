@@ -1,0 +1,265 @@
+//! What is proved of a message that is sent in a session, and what follows from it.
+
+use super::{Call, Transfer, Wait};
+use crate::delivery::coverage::{Observation, Standing};
+use crate::delivery::{Evidence, Verdict};
+use crate::engine::Engine;
+use crate::engine::record::Record;
+use crate::engine::short::Stage;
+use crate::id::Handle;
+use crate::limits::MSRP_LINGER_MS;
+use crate::metrics::Counter;
+use crate::packet::{Departures, Purse};
+use crate::time::Instant;
+
+impl Engine {
+    /// Whether a short message to this peer can be sent as a Large Message.
+    pub(in crate::engine) fn takes_large(&self, peer: u8) -> bool {
+        self.sessions.is_some() && self.peers.get(peer).msrp.is_some()
+    }
+
+    /// Begins to send a short message in a session of its own. At most one departure, beside the report of
+    /// one for which there is no room.
+    pub(in crate::engine) fn begin_large(
+        &mut self,
+        record: Handle<Record>,
+        now: Instant,
+        purse: Purse,
+        out: &mut Departures,
+    ) {
+        let sessions = self.sessions_mut();
+        let transfer = Transfer {
+            record: Some(record),
+            ledger: None,
+            content: 0,
+            call: None,
+            sending: None,
+            chunks_from: 0,
+            told: None,
+            is_second: false,
+        };
+        let handle = match sessions.has_room() {
+            true => sessions.transfers.insert(transfer).ok(),
+            false => None,
+        };
+        let short = &mut self.shorts[record.index as usize];
+        short.stage = Stage::Large;
+        short.transfer = handle;
+        let Some(handle) = handle else {
+            self.count(Counter::LargeNoRoom);
+            return self.end_unsent(record, Evidence::NeverSent, now, purse, out);
+        };
+        self.count(Counter::LargeMessages);
+        if self.begin_call(handle, true, now, purse, out) {
+            return self.wait(record);
+        }
+        self.over(handle, Evidence::NeverSent, now, purse, out);
+    }
+
+    /// Looks at what the ledger of a transfer says, after something was observed.
+    pub(super) fn weigh(&mut self, handle: Handle<Transfer>, now: Instant, out: &mut Departures) {
+        let sessions = self.sessions_mut();
+        let Some(transfer) = sessions.transfers.get_mut(handle) else { return };
+        let Some(ledger) = &transfer.ledger else { return };
+        if ledger.is_to_be_aborted()
+            && let Some(sending) = transfer.sending
+        {
+            sessions.endpoint.abort(sending);
+        }
+        let is_contradicted = transfer.told.is_some_and(|told| ledger.contradicts(told));
+        let is_told = transfer.record.is_none();
+        match ledger.standing() {
+            Standing::Open | Standing::Accepted | Standing::Doubtful => {}
+            standing @ (Standing::Decided(_) | Standing::Again(_)) if is_told => {
+                if is_contradicted {
+                    self.count(Counter::Contradictions);
+                }
+                // Its verdict was told when all was acknowledged: anything but that ends the wait for REPORTs.
+                if standing != Standing::Decided(Evidence::Acknowledged) {
+                    self.end_transfer(handle, now, out);
+                }
+            }
+            Standing::Decided(evidence) => self.over(handle, evidence, now, Purse::Evidence, out),
+            Standing::Again(evidence) => self.again(handle, evidence, now, out),
+        }
+    }
+
+    /// The message is sent once more, if there is time for that.
+    fn again(
+        &mut self,
+        handle: Handle<Transfer>,
+        evidence: Evidence,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let Some(transfer) = self.sessions_mut().transfers.get_mut(handle) else { return };
+        let (record, call, ledger) = (transfer.record, transfer.call, transfer.ledger);
+        let settled = ledger.map_or(evidence, |ledger| ledger.settled(evidence));
+        let is_open = record.and_then(|record| self.records.get(record)).is_some_and(|record| {
+            let deadline = record.arrived.plus_ms(self.deadline_ms(record));
+            record.message.decided().is_none() && now < deadline
+        });
+        let sessions = self.sessions_mut();
+        if !is_open || sessions.calls.is_full() {
+            return self.over(handle, settled, now, Purse::Evidence, out);
+        }
+        let Some(transfer) = sessions.transfers.get_mut(handle) else { return };
+        let Some(ledger) = &mut transfer.ledger else { return };
+        ledger.again();
+        transfer.is_second = true;
+        transfer.call = None;
+        if let Some(sending) = transfer.sending.take() {
+            sessions.endpoint.forget(sending);
+        }
+        if let Some(call) = call {
+            self.release_call(call, now, out);
+        }
+        self.count(Counter::LargeAgain);
+        if !self.begin_call(handle, true, now, Purse::Evidence, out) {
+            self.over(handle, settled, now, Purse::Evidence, out);
+        }
+    }
+
+    /// This decides what is known of a message, unless the deadline did before.
+    pub(super) fn over(
+        &mut self,
+        handle: Handle<Transfer>,
+        evidence: Evidence,
+        now: Instant,
+        purse: Purse,
+        out: &mut Departures,
+    ) {
+        let sessions = self.sessions_mut();
+        let Some(transfer) = sessions.transfers.get_mut(handle) else { return };
+        let Some(record) = transfer.record.take() else {
+            return self.end_transfer(handle, now, out);
+        };
+        let evidence = transfer.ledger.map_or(evidence, |ledger| ledger.settled(evidence));
+        let call = transfer.call;
+        let peer = self.records.get(record).map_or(0, |record| record.im.peer);
+        let verdict = Verdict::from_evidence(evidence, &self.peers.get(peer).mapping);
+        let is_open = self.records.get(record).is_some_and(|at| at.message.decided().is_none());
+        if is_open {
+            self.conclude(record, evidence, now, purse, out);
+        } else if verdict == Verdict::Delivered {
+            // Hazard H60: the SMS side will try again, and then it is what is known.
+            self.count(Counter::LateDelivered);
+            self.count(Counter::LateProofs);
+        } else {
+            self.count(Counter::LateFailed);
+        }
+        self.end_attempt(record, Some((verdict, evidence.status())), now);
+        self.settle(record, now);
+        let sessions = self.sessions_mut();
+        let Some(transfer) = sessions.transfers.get_mut(handle) else { return };
+        transfer.told = Some(verdict);
+        if evidence == Evidence::Acknowledged
+            && let Some(call) = call
+            && let Some(it) = sessions.calls.get_mut(call)
+        {
+            // The REPORT that was asked for may follow, and is told from a contradiction (hazard H20).
+            it.wait = Some((Wait::Reports, now.plus_ms(MSRP_LINGER_MS)));
+            return self.wait_for_call(call);
+        }
+        self.end_transfer(handle, now, out);
+    }
+
+    /// Nothing more is sent of a message, and nothing more is asked about it: its session is ended.
+    pub(super) fn end_transfer(
+        &mut self,
+        handle: Handle<Transfer>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let sessions = self.sessions_mut();
+        let Some(transfer) = sessions.transfers.remove(handle) else { return };
+        if let Some(sending) = transfer.sending {
+            sessions.endpoint.forget(sending);
+        }
+        if let Some(call) = transfer.call {
+            self.release_call(call, now, out);
+        }
+    }
+
+    fn release_call(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
+        if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+            call.transfer = None;
+        }
+        self.end_call(handle, now, out);
+    }
+
+    /// The wait of a call is over.
+    pub(super) fn on_wait_over(
+        &mut self,
+        handle: Handle<Call>,
+        wait: Wait,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let observation = match wait {
+            Wait::Connection => Observation::NeverConnected,
+            Wait::Reports => Observation::Waited,
+            Wait::Sending => return,
+        };
+        let sessions = self.sessions_mut();
+        let Some(call) = sessions.calls.get_mut(handle) else { return };
+        call.wait = None;
+        let Some(transfer) = call.transfer else { return self.end_call(handle, now, out) };
+        let Some(it) = sessions.transfers.get_mut(transfer) else { return };
+        if it.record.is_none() {
+            return self.end_transfer(transfer, now, out);
+        }
+        if let Some(ledger) = &mut it.ledger {
+            ledger.observe(observation);
+        }
+        self.weigh(transfer, now, out);
+    }
+
+    /// There is no connection for a call, and there will be none.
+    pub(super) fn on_no_connection(
+        &mut self,
+        handle: Handle<Call>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        self.on_wait_over(handle, Wait::Connection, now, out);
+        self.end_call(handle, now, out);
+    }
+
+    /// The verdict on a message that is sent in a session is due (hazards H59 and H60).
+    pub(in crate::engine) fn on_large_deadline(
+        &mut self,
+        record: Handle<Record>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let transfer = self.shorts[record.index as usize].transfer;
+        let known = transfer.and_then(|handle| self.sessions_mut().transfers.get(handle));
+        let (Some(handle), Some(known)) = (transfer, known) else {
+            return self.end_unsent(record, Evidence::DeadlineUnsent, now, Purse::Evidence, out);
+        };
+        let evidence = match &known.ledger {
+            // Nothing but what makes a session has left.
+            None => Evidence::DeadlineUnsent,
+            Some(ledger) if !ledger.has_departed() => Evidence::DeadlineUnsent,
+            // What is not whole is ended with `#`: nobody may take it for the message (hazard H29).
+            Some(ledger) if !ledger.is_all_given() => Evidence::Unfinished,
+            Some(_) => {
+                // All of it is there or on its way: more may be proved until the wait for REPORTs is over.
+                return self.conclude(record, Evidence::Deadline, now, Purse::Evidence, out);
+            }
+        };
+        self.over(handle, evidence, now, Purse::Evidence, out);
+    }
+
+    /// The record of a message is gone, because the process ends.
+    pub(in crate::engine) fn abandon_large(&mut self, record: Handle<Record>) {
+        let transfer = self.shorts[record.index as usize].transfer.take();
+        if let (Some(handle), Some(sessions)) = (transfer, self.sessions.as_deref_mut())
+            && let Some(transfer) = sessions.transfers.get_mut(handle)
+        {
+            transfer.record = None;
+            transfer.told = Some(Verdict::Unknown);
+        }
+    }
+}
