@@ -28,8 +28,8 @@ use roger::wire::msrp::{self, ByteRange, Event, FailureReport, Head, Path, Reade
 use roger::wire::rp;
 use roger::wire::sdp::{self, Direction, Setup, build};
 use roger::wire::sip::{
-    self, Extra, Fields, Forward, Message, Reply, Request, Response, Source, Transport,
-    forward_request, forward_response, respond,
+    self, Fields, Forward, Message, Reply, Request, Response, Source, Transport, forward_request,
+    forward_response, respond, tag,
 };
 use roger::wire::tpdu::{self, Address, Answer, Tpdu, UserData};
 use rsip::prelude::{HeadersExt as _, ToTypedHeader as _};
@@ -212,7 +212,8 @@ fn ours_forward_response() -> u64 {
 
 fn ours_respond() -> u64 {
     let mut slot = [0; 1_024];
-    let reply = Reply { status: 200, reason: "OK", to_tag: 7, source: SOURCE, extra: Extra::None };
+    let to_tag = &tag(7);
+    let reply = Reply { status: 200, reason: "OK", to_tag, source: SOURCE, ..Reply::default() };
     let len = REQUEST.with(|request| respond(black_box(request), &reply, &mut slot));
     black_box(&slot);
     len.unwrap() as u64

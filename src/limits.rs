@@ -193,6 +193,10 @@ pub const STREAM_TIMERS_PER_TURN_MAX: usize = 32;
 /// Via values in one SIP message, which also bounds the search for loops.
 pub const SIP_VIAS_MAX: usize = 64;
 
+/// Record-Route values that make a route set: who adds a Via may add one, and does so twice only where
+/// two networks meet.
+pub const SIP_RECORD_ROUTES_MAX: usize = 64;
+
 /// Octets of the start line and the header section of one MSRP request or response. A path of
 /// [`MSRP_PATH_URIS_MAX`] relays fits; what is longer ends the connection that it comes from, as its
 /// end could only be found by keeping all of it.

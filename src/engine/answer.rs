@@ -148,7 +148,7 @@ impl Engine {
         });
         let fields = &asked.request.fields;
         let extra = match refusal.status {
-            405 => Extra::Allow,
+            405 => Extra::Allow(build::ALLOW_PAGER),
             420 if fields.proxy_require.is_empty() => {
                 Extra::Unsupported(fields.require.of(asked.request.octets))
             }
@@ -230,9 +230,9 @@ impl Engine {
         let reply = Reply {
             status: 403,
             reason: "Forbidden",
-            to_tag: self.to_tag(asked.fingerprint),
+            to_tag: &self.to_tag(asked.fingerprint),
             source: Source { ip: source.ip, port: source.port },
-            extra: Extra::None,
+            ..Reply::default()
         };
         let len = build::respond(asked.request, &reply, &mut *self.scratch);
         let Some(len) = len.filter(|len| *len <= asked.arrival.octets.len()) else {
@@ -286,13 +286,14 @@ impl Engine {
         out: &mut Departures,
     ) -> Leaves {
         let (status, reason) = (answer.status, answer.reason);
-        let reply = Reply { status, reason, to_tag: self.to_tag(fingerprint), source, extra };
+        let (to_tag, extra) = (&self.to_tag(fingerprint), &[extra]);
+        let reply = Reply { status, reason, to_tag, source, extra, ..Reply::default() };
         self.send_back(to, out, |slot| fits(build::respond(request, &reply, slot)))
     }
 
-    fn to_tag(&self, fingerprint: Fingerprint) -> u64 {
+    fn to_tag(&self, fingerprint: Fingerprint) -> [u8; 16] {
         let [low, high] = fingerprint.0;
-        self.setup.key.of_words(&[TO_TAG, low, high]).0[0]
+        build::tag(self.setup.key.of_words(&[TO_TAG, low, high]).0[0])
     }
 
     /// One to five seconds, by the fingerprint, so that those who were refused together do not

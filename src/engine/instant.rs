@@ -18,7 +18,7 @@ use crate::time::Instant;
 use crate::transaction::non_invite_client::{Action, Event, State};
 use crate::wire::cpim::{self, Wrap};
 use crate::wire::rp::{self, Direction};
-use crate::wire::sip::{self, Method, Originate, Response};
+use crate::wire::sip::{self, Method, Originate, Party, Response, Routes};
 use crate::wire::tpdu::{self, Deliver, Tpdu, UserData};
 
 /// Octets of a name-addr that stands for a user of the SMS side.
@@ -127,14 +127,17 @@ impl Engine {
         let asserted: [&[u8]; 3] =
             if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
         Some(then(&Originate {
+            method: Method::Message,
             uri: recipient,
             transport: carried(self.setup.transport_of(record.im.way.socket)),
             sent_by: self.setup.sent_by_of(record.im.way.socket),
             branch: &self.branch(handle, record.im.attempt, 0),
-            route: &[],
-            from,
-            from_tag: self.tag_of_from(short.key, short.salt),
-            to: recipient,
+            max_forwards: sip::MAX_FORWARDS,
+            routes: Routes::default(),
+            from: Party::Value(from),
+            from_tag: &sip::tag(self.tag_of_from(short.key, short.salt)),
+            to: Party::Uri(recipient),
+            to_tag: &[],
             call_id,
             cseq: record.im.cseq,
             more: &[
@@ -149,6 +152,7 @@ impl Engine {
                 b"Request-Disposition: no-fork\r\nAccept-Contact: *;+g.oma.sip-im\r\n",
                 self.authorization(record.im.authorization),
             ],
+            extra: &[],
             content_type,
             body: &[head, text.get(..len)?],
         }))

@@ -19,7 +19,7 @@ use crate::packet::{Departure, Departures, JournalSeq, Purse, SendError};
 use crate::report::rp;
 use crate::time::Instant;
 use crate::transaction::non_invite_client::Event;
-use crate::wire::sip::{self, Originate};
+use crate::wire::sip::{self, Method, Originate, Party, Routes};
 
 impl Engine {
     /// Takes evidence about a short message: the verdict is reached, once, and the report leaves.
@@ -138,14 +138,17 @@ impl Engine {
         let identity: &[u8] =
             if peer.trusted { b"P-Asserted-Identity: " } else { b"P-Preferred-Identity: " };
         Some(then(&Originate {
+            method: Method::Message,
             uri: sender,
             transport: carried(self.setup.transport_of(short.report.way.socket)),
             sent_by: self.setup.sent_by_of(short.report.way.socket),
             branch: &self.branch(handle, short.report.attempt, 0),
-            route: peer.report_route.as_bytes(),
-            from,
-            from_tag: self.tag_of_from(record.fingerprint, REPORT_SALT),
-            to: sender,
+            max_forwards: sip::MAX_FORWARDS,
+            routes: Routes { values: peer.report_route.as_bytes(), target: &[] },
+            from: Party::Value(from),
+            from_tag: &sip::tag(self.tag_of_from(record.fingerprint, REPORT_SALT)),
+            to: Party::Uri(sender),
+            to_tag: &[],
             call_id,
             cseq: short.report.cseq,
             more: &[
@@ -157,6 +160,7 @@ impl Engine {
                 b"\r\n",
                 self.authorization(short.report.authorization),
             ],
+            extra: &[],
             content_type: b"application/vnd.3gpp.sms",
             body: &[body.get(..len)?],
         }))

@@ -14,7 +14,7 @@ use crate::store::{Buffer, Directory, Fingerprint, Full, Unsettled, write_then_l
 use crate::time::Instant;
 use crate::transaction::finished::Entry;
 use crate::transaction::non_invite_server;
-use crate::wire::sip::build::Extra;
+use crate::wire::sip::build::{self, Extra};
 use crate::wire::sip::{Method, Request};
 
 /// An arrival that is a request from a peer, with what the first pass has found out.
@@ -267,7 +267,7 @@ impl Engine {
         match self.serving {
             Serving::Open => {
                 self.count(Counter::OptionsAnswered);
-                self.answer(asked, Refusal::new(200, "OK"), Extra::Allow, out);
+                self.answer(asked, Refusal::new(200, "OK"), Extra::Allow(build::ALLOW_PAGER), out);
             }
             Serving::Announcing | Serving::Refusing => {
                 self.count(Counter::RefusedDraining);

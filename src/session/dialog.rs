@@ -25,7 +25,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-pub use self::kept::{Full, Kept, Names, Route};
+pub use self::kept::{Full, Kept, Names};
 
 use crate::wire::sip::Method;
 

@@ -45,7 +45,8 @@ pub(super) fn answer(
     let owner = window.give(Owned::Answer, transport, request.octets.len());
     let source = Source { ip: arrival.flow.remote.ip, port: arrival.flow.remote.port };
     let Said { status, reason, extra } = said;
-    let reply = Reply { status, reason, to_tag: mark_of(request), source, extra };
+    let (to_tag, extra) = (&sip::tag(mark_of(request)), &[extra]);
+    let reply = Reply { status, reason, to_tag, source, extra, ..Reply::default() };
     out.push(Purse::Evidence, Departure { flow, owner, ..Departure::default() }, |slot| {
         // A slot has room for more than the longest request and what a response adds to it.
         sip::respond(request, &reply, slot).unwrap_or(0)
@@ -75,9 +76,9 @@ pub(super) fn answer_other(
         return;
     }
     let (status, reason, extra) = if request.method == Method::Options {
-        (200, "OK", Extra::Capabilities)
+        (200, "OK", Extra::Capabilities { allow: sip::ALLOW_PAGER, supported: b"" })
     } else {
-        (405, "Method Not Allowed", Extra::Allow)
+        (405, "Method Not Allowed", Extra::Allow(sip::ALLOW_PAGER))
     };
     let said = Said { status, reason, extra };
     answer(request, said, arrival, out);

@@ -2,7 +2,7 @@
 
 use crate::limits::DIALOG_SIZE;
 use crate::wire::Span;
-use crate::wire::sip::uri;
+use crate::wire::sip::{MAX_FORWARDS, Method, Originate, Party, Routes, uri};
 
 /// What a dialog is called: octet for octet, tags empty where there is none (RFC 3261 section 12: RFC 2543
 /// knew none).
@@ -151,19 +151,38 @@ impl Kept {
 
     /// The Route header field of a request in the dialog (section 12.2.1.1); nothing in it where there is
     /// no route set.
-    pub fn route(&self) -> Route<'_> {
+    pub fn routes(&self) -> Routes<'_> {
         let all = self.routes.of(&self.octets);
         if self.routes.is_empty() || self.is_loose() {
-            return Route { values: all, target: &[] };
+            return Routes { values: all, target: &[] };
         }
         let behind = all.get(usize::from(self.route.len)..).unwrap_or_default();
-        Route { values: behind.strip_prefix(b",").unwrap_or(behind), target: self.target() }
+        Routes { values: behind.strip_prefix(b",").unwrap_or(behind), target: self.target() }
     }
 
     /// The URI that a request in the dialog goes to first (section 8.1.2): the first of the route set, else
     /// the remote target.
     pub fn next_hop(&self) -> &[u8] {
         if self.routes.is_empty() { self.target() } else { self.first_route() }
+    }
+
+    /// What a request in the dialog says of it (section 12.2.1.1), an ACK to a 2xx too, which has the number
+    /// of its INVITE (section 13.2.2.4). How it leaves is still to be said, and what it asks for.
+    pub fn request(&self, method: Method, cseq: u32) -> Originate<'_> {
+        let names = self.names();
+        Originate {
+            method,
+            uri: self.request_uri(),
+            max_forwards: MAX_FORWARDS,
+            routes: self.routes(),
+            from: Party::Uri(self.local()),
+            from_tag: names.local_tag,
+            to: Party::Uri(self.remote()),
+            to_tag: names.remote_tag,
+            call_id: names.call_id,
+            cseq,
+            ..Originate::default()
+        }
     }
 
     /// Whether the way begins with a loose router, or with the other side itself.
@@ -185,13 +204,4 @@ impl Kept {
         room.copy_from_slice(octets);
         Ok(Span { at, len })
     }
-}
-
-/// A Route header field of a request in a dialog.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Route<'a> {
-    /// Values as they stand, with commas between them.
-    pub values: &'a [u8],
-    /// A URI to be written behind them in brackets; empty where there is none.
-    pub target: &'a [u8],
 }

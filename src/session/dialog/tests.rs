@@ -1,6 +1,7 @@
 //! Dialogs as both ends know them, request by request, and every short conversation against a model.
 
 use super::*;
+use crate::wire::sip::{self, Message, Originate, Routes, Transport};
 
 const CALLER: (&[u8], &[u8]) = (b"sip:alice@example.com", b"sip:bob@example.net");
 
@@ -210,18 +211,52 @@ fn requests_follow_the_route_set() {
     let target: &[u8] = b"sip:user@remoteua";
     let none = kept(&[], target);
     assert_eq!((none.request_uri(), none.next_hop()), (target, target));
-    assert_eq!(none.route(), Route { values: b"", target: b"" });
+    assert_eq!(none.routes(), Routes { values: b"", target: b"" });
     let loose = kept(&[b"<sip:p1;lr>", b"<sip:p2>"], target);
     assert_eq!((loose.request_uri(), loose.next_hop()), (target, &b"sip:p1;lr"[..]));
-    assert_eq!(loose.route(), Route { values: b"<sip:p1;lr>,<sip:p2>", target: b"" });
+    assert_eq!(loose.routes(), Routes { values: b"<sip:p1;lr>,<sip:p2>", target: b"" });
     let strict =
         kept(&[b"<sip:proxy1>", b"<sip:proxy2>", b"<sip:proxy3;lr>;x=1", b"<sip:proxy4>"], target);
     assert_eq!((strict.request_uri(), strict.next_hop()), (&b"sip:proxy1"[..], &b"sip:proxy1"[..]));
     let values: &[u8] = b"<sip:proxy2>,<sip:proxy3;lr>;x=1,<sip:proxy4>";
-    assert_eq!(strict.route(), Route { values, target });
+    assert_eq!(strict.routes(), Routes { values, target });
     let alone = kept(&[b"<sip:proxy1>"], target);
-    assert_eq!(alone.route(), Route { values: b"", target });
+    assert_eq!(alone.routes(), Routes { values: b"", target });
     assert_eq!((none.local(), none.remote()), CALLER);
+}
+
+/// Both ends know a request by the dialog that it was written from.
+#[test]
+fn a_request_is_written_from_the_dialog() {
+    for (routes, uri, count) in [
+        (&[][..], "sip:bob@192.0.2.2", 0),
+        (&[&b"<sip:p1;lr>"[..], b"<sip:p2;lr>"][..], "sip:bob@192.0.2.2", 2),
+        (&[&b"<sip:p1>"[..], b"<sip:p2;lr>"][..], "sip:p1", 2),
+    ] {
+        let kept = kept(routes, b"sip:bob@192.0.2.2");
+        let bye = Originate {
+            transport: Transport::Tcp,
+            sent_by: b"192.0.2.1",
+            branch: b"z9hG4bK7",
+            ..kept.request(Method::Bye, 8)
+        };
+        let mut slot = [0; 1_000];
+        let len = sip::originate(&bye, &mut slot).unwrap();
+        assert_eq!(len, bye.size());
+        let Ok(Message::Request(read)) = sip::parse(&slot[..len]) else { panic!() };
+        let fields = &read.fields;
+        assert_eq!((read.fault, read.method, fields.cseq), (None, Method::Bye, 8));
+        assert_eq!(read.uri.of(read.octets), uri.as_bytes());
+        assert_eq!((fields.route_count, fields.max_forwards), (count, Some(70)));
+        let names = Names {
+            call_id: fields.call_id.of(read.octets),
+            local_tag: fields.from_tag.of(read.octets),
+            remote_tag: fields.to_tag.of(read.octets),
+        };
+        assert!(kept.is(&names));
+        let parties = (fields.from_uri.of(read.octets), fields.to_uri.of(read.octets));
+        assert_eq!(parties, CALLER);
+    }
 }
 
 #[test]
@@ -230,12 +265,12 @@ fn a_refreshed_target_replaces_the_old_one_and_no_route() {
     for target in [&b"sip:bob@192.0.2.200:5070;transport=tcp"[..], b"sip:b", b"sip:bob@192.0.2.3"] {
         kept.set_target(target).unwrap();
         assert_eq!(kept.target(), target);
-        assert_eq!(kept.route().values, b"<sip:p1;lr>");
+        assert_eq!(kept.routes().values, b"<sip:p1;lr>");
         assert!(kept.is(&names(b"bob")));
     }
     // The 2xx says the way anew.
     kept.set_routes([&b"<sip:p9;lr>"[..], b"<sip:p8;lr>"].into_iter(), b"sip:bob@h").unwrap();
-    assert_eq!(kept.route().values, b"<sip:p9;lr>,<sip:p8;lr>");
+    assert_eq!(kept.routes().values, b"<sip:p9;lr>,<sip:p8;lr>");
     assert_eq!((kept.target(), kept.remote()), (&b"sip:bob@h"[..], CALLER.1));
     let long = [b'a'; crate::limits::DIALOG_SIZE];
     assert_eq!(kept.set_target(&long), Err(Full));

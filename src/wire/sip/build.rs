@@ -1,9 +1,14 @@
-//! Messages written in place: a request forwarded, a response passed back, a request answered.
+//! Messages written in place: a request forwarded, a response passed back, a request answered, a
+//! request of our own.
 //!
 //! Forwarding copies the octets of a message and changes only what a proxy must change (RFC 3261
 //! sections 16.6, 16.7 and 18.2.1): a handful of edits, made in the order in which they lie in
 //! the message. What is between them is copied as it is, the body too. Every function returns how
 //! many octets it wrote, or `None` if the slot is too short.
+
+mod extra;
+mod originate;
+mod respond;
 
 use core::net::Ipv6Addr;
 
@@ -14,8 +19,12 @@ use super::uri::host_address;
 use super::{Fields, Request, Response, Span, Transport};
 use crate::wire::writer::Writer;
 
+pub use self::extra::{ALLOW_PAGER, ALLOW_SESSIONS, Extra};
+pub use self::originate::{MAX_FORWARDS, Originate, Party, Routes, originate};
+pub use self::respond::{Reply, reason_phrase, respond, tag};
+
 /// Where a datagram came from, IPv4 in its IPv4-mapped form.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Source {
     /// The address in network order.
     pub ip: [u8; 16],
@@ -41,41 +50,6 @@ pub struct Forward<'a> {
     /// Whether P-Asserted-Identity is removed (RFC 3325 section 5).
     pub strip_asserted: bool,
 }
-
-/// A header field that only some responses have.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Extra<'a> {
-    /// None.
-    None,
-    /// Retry-After, in seconds.
-    RetryAfter(u32),
-    /// Allow: what is served (405, and the answer to OPTIONS).
-    Allow,
-    /// Allow, Accept and Supported: the answer to OPTIONS (RFC 3261 section 11.2).
-    Capabilities,
-    /// Unsupported, with these option tags (420).
-    Unsupported(&'a [u8]),
-    /// Accept, with these media types (415).
-    Accept(&'a [u8]),
-}
-
-/// What a request is answered with.
-#[derive(Clone, Copy, Debug)]
-pub struct Reply<'a> {
-    /// The status code.
-    pub status: u16,
-    /// The reason phrase.
-    pub reason: &'a str,
-    /// The tag of To, in 16 hexadecimal digits, if the request has none there; never on 100.
-    pub to_tag: u64,
-    /// Where the request came from.
-    pub source: Source,
-    /// One more header field.
-    pub extra: Extra<'a>,
-}
-
-/// The methods that are served, as Allow says it.
-const ALLOW: &[u8] = b"Allow: MESSAGE, OPTIONS\r\n";
 
 /// Writes a request as it leaves (RFC 3261 section 16.6): our Via on top, `received` and `rport` in
 /// the one below it (RFC 3581 section 4), Max-Forwards, Route, P-Asserted-Identity.
@@ -136,73 +110,6 @@ pub fn forward_response(
     }
     edits.remove_first(fields.via_field, fields.via.value, fields.via_next);
     edits.apply(response.octets, Asserted::of(strip_asserted, response.octets, fields), to)
-}
-
-/// Writes a response to a request (RFC 3261 section 8.2.6): all Via values with `received` and
-/// `rport` in the topmost one, From, To, Call-ID, CSeq, one more header field, no body. The same
-/// request and reply give the same octets, so that a retransmission can be answered anew.
-pub fn respond(request: &Request<'_>, reply: &Reply<'_>, to: &mut [u8]) -> Option<usize> {
-    let fields = &request.fields;
-    let octets = request.octets;
-    let mut writer = Writer::new(to);
-    writer.put(b"SIP/2.0 ")?;
-    writer.put_status(reply.status, reply.reason)?;
-    writer.put(b"\r\n")?;
-    put_vias(request, reply.source, &mut writer)?;
-    // What a faulty request lacks, its response lacks.
-    if !fields.from.is_empty() {
-        writer.put_field(b"From: ", fields.from.of(octets))?;
-    }
-    if !fields.to.is_empty() {
-        writer.put(b"To: ")?;
-        writer.put(fields.to.of(octets))?;
-        if fields.to_tag.is_empty() && reply.status != 100 {
-            writer.put(b";tag=")?;
-            writer.put_hex(reply.to_tag)?;
-        }
-        writer.put(b"\r\n")?;
-    }
-    if !fields.call_id.is_empty() {
-        writer.put_field(b"Call-ID: ", fields.call_id.of(octets))?;
-    }
-    writer.put_field(b"CSeq: ", fields.cseq_value.of(octets))?;
-    // Section 8.2.6.1.
-    if reply.status == 100 && !fields.timestamp.is_empty() {
-        writer.put_field(b"Timestamp: ", fields.timestamp.of(octets))?;
-    }
-    match reply.extra {
-        Extra::None => {}
-        Extra::RetryAfter(seconds) => {
-            writer.put(b"Retry-After: ")?;
-            writer.put_number(seconds)?;
-            writer.put(b"\r\n")?;
-        }
-        Extra::Allow => writer.put(ALLOW)?,
-        Extra::Capabilities => {
-            writer.put(ALLOW)?;
-            writer.put(b"Accept: */*\r\nSupported: \r\n")?;
-        }
-        Extra::Unsupported(options) => writer.put_field(b"Unsupported: ", options)?,
-        Extra::Accept(types) => writer.put_field(b"Accept: ", types)?,
-    }
-    writer.put(b"Content-Length: 0\r\n\r\n")?;
-    Some(writer.at())
-}
-
-/// All Via header fields of a request in their order.
-fn put_vias(request: &Request<'_>, source: Source, writer: &mut Writer<'_>) -> Option<()> {
-    let fields = &request.fields;
-    let first = fields.via_field;
-    let mut edits = Edits::default();
-    amend_via(&mut edits, request, source);
-    let upto_first = request.octets.get(..usize::from(first.end()))?;
-    edits.write(upto_first, usize::from(first.at), Asserted::none(), writer)?;
-    let more = usize::from(fields.via_fields.saturating_sub(1));
-    let behind = header::Fields::from(request.octets, usize::from(first.end()));
-    for field in behind.filter(|field| field.name == Name::Via).take(more) {
-        writer.put(field.line().of(request.octets))?;
-    }
-    Some(())
 }
 
 /// Says how long the body is where nobody has: in a datagram that is how much is left of it, in a
@@ -429,72 +336,5 @@ impl Writer<'_> {
         }
         use core::fmt::Write as _;
         write!(self, "{address}").ok()
-    }
-}
-
-/// The reason phrase that the standards suggest for a status code; that of its class for others.
-pub const fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        100 => "Trying",
-        180 => "Ringing",
-        181 => "Call Is Being Forwarded",
-        182 => "Queued",
-        183 => "Session Progress",
-        200 => "OK",
-        202 => "Accepted",
-        204 => "No Notification",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Moved Temporarily",
-        305 => "Use Proxy",
-        380 => "Alternative Service",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        407 => "Proxy Authentication Required",
-        408 => "Request Timeout",
-        410 => "Gone",
-        412 => "Conditional Request Failed",
-        413 => "Request Entity Too Large",
-        414 => "Request-URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Unsupported URI Scheme",
-        420 => "Bad Extension",
-        421 => "Extension Required",
-        423 => "Interval Too Brief",
-        480 => "Temporarily Unavailable",
-        481 => "Call/Transaction Does Not Exist",
-        482 => "Loop Detected",
-        483 => "Too Many Hops",
-        484 => "Address Incomplete",
-        485 => "Ambiguous",
-        486 => "Busy Here",
-        487 => "Request Terminated",
-        488 => "Not Acceptable Here",
-        491 => "Request Pending",
-        493 => "Undecipherable",
-        500 => "Server Internal Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Server Time-out",
-        505 => "Version Not Supported",
-        513 => "Message Too Large",
-        600 => "Busy Everywhere",
-        603 => "Decline",
-        604 => "Does Not Exist Anywhere",
-        606 => "Not Acceptable",
-        _ => match status / 100 {
-            0 | 1 => "Progress",
-            2 => "Success",
-            3 => "Redirection",
-            4 => "Request Failure",
-            5 => "Server Failure",
-            _ => "Global Failure",
-        },
     }
 }

@@ -438,12 +438,25 @@ impl Iterator for Fields<'_> {
 /// The values of all header fields of a name that [`Name`] does not know, in a message that begins
 /// with its start line. Who asks for them pays for finding them.
 pub(super) fn named<'a>(octets: &'a [u8], name: &[u8]) -> impl Iterator<Item = Cursor<'a>> {
+    named_either(octets, name, name)
+}
+
+/// The same where the name has a compact form.
+pub(super) fn named_either<'a>(
+    octets: &'a [u8],
+    name: &[u8],
+    compact: &[u8],
+) -> impl Iterator<Item = Cursor<'a>> {
     let at = start_line_end(octets).map_or(octets.len(), |end| end.at.saturating_add(2));
-    let is_it = move |field: &Field| {
-        let written = Cursor::new(octets, field.at, field.value_at).take(Class::TOKEN);
-        field.name == Name::Other && field.well_formed && written.eq_ignore_ascii_case(name)
-    };
+    let is_it = move |field: &Field| is_named(octets, field, name, compact);
     Fields::from(octets, at).filter(is_it).map(|field| field.cursor(octets))
+}
+
+/// Whether a header field has one of these names, which [`Name`] does not know.
+pub(super) fn is_named(octets: &[u8], field: &Field, name: &[u8], compact: &[u8]) -> bool {
+    let written = || Cursor::new(octets, field.at, field.value_at).take(Class::TOKEN);
+    let is_it = |name| written().eq_ignore_ascii_case(name);
+    field.name == Name::Other && field.well_formed && (is_it(name) || is_it(compact))
 }
 
 #[cfg(test)]

@@ -211,9 +211,10 @@ fn answers(request: &Request<'_>, status: u16, slot: &mut [u8]) {
     let reply = Reply {
         status,
         reason: reason_phrase(status),
-        to_tag: 0x0123_4567_89AB_CDEF,
+        to_tag: b"0123456789abcdef",
         source: SOURCE,
-        extra: Extra::RetryAfter(7),
+        extra: &[Extra::RetryAfter(7)],
+        ..Reply::default()
     };
     let written = respond(request, &reply, slot);
     assert!(written.is_some());

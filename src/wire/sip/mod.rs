@@ -24,12 +24,12 @@
 
 mod address;
 pub mod build;
+mod dialog;
 pub mod digest;
 mod fields;
 mod header;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
-mod originate;
 mod parameter;
 mod start_line;
 pub mod stream;
@@ -45,10 +45,14 @@ use super::cursor::{Class, Cursor};
 use super::{Malformed, Span};
 
 pub use self::build::{
-    Extra, Forward, Reply, Source, forward_request, forward_response, reason_phrase, respond,
+    ALLOW_PAGER, ALLOW_SESSIONS, Extra, Forward, MAX_FORWARDS, Originate, Party, Reply, Routes,
+    Source, forward_request, forward_response, originate, reason_phrase, respond, tag,
+};
+pub use self::dialog::{
+    Options, RecordRoutes, Refresher, SessionExpires, SessionTimer, contact_uri, has_option,
+    options, record_routes, session_timer,
 };
 pub use self::fields::Fields;
-pub use self::originate::{Originate, originate};
 pub use self::survey::{Survey, survey};
 pub use self::via::{COOKIE, Transport, Via};
 
@@ -117,6 +121,27 @@ impl Method {
             b"PUBLISH" => Self::Publish,
             _ => Self::Other,
         }
+    }
+
+    /// Its name; none for what is only known to be another.
+    pub const fn name(self) -> Option<&'static [u8]> {
+        Some(match self {
+            Self::Message => b"MESSAGE",
+            Self::Options => b"OPTIONS",
+            Self::Invite => b"INVITE",
+            Self::Ack => b"ACK",
+            Self::Cancel => b"CANCEL",
+            Self::Bye => b"BYE",
+            Self::Register => b"REGISTER",
+            Self::Subscribe => b"SUBSCRIBE",
+            Self::Notify => b"NOTIFY",
+            Self::Refer => b"REFER",
+            Self::Info => b"INFO",
+            Self::Update => b"UPDATE",
+            Self::Prack => b"PRACK",
+            Self::Publish => b"PUBLISH",
+            Self::Other => return None,
+        })
     }
 }
 

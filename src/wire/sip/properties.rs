@@ -490,9 +490,10 @@ fn answers_carry_what_the_request_carried() {
         let reply = Reply {
             status: 202,
             reason: "Accepted",
-            to_tag: 5,
+            to_tag: &tag(5),
             source: SOURCE,
-            extra: Extra::Capabilities,
+            extra: &[Extra::Capabilities { allow: ALLOW_PAGER, supported: b"" }],
+            ..Reply::default()
         };
         let mut slot = [0; 9_000];
         let len = respond(&request, &reply, &mut slot).unwrap();

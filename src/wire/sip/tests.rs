@@ -151,9 +151,10 @@ fn a_request_is_answered() {
     let reply = Reply {
         status: 503,
         reason: reason_phrase(503),
-        to_tag: 0xA1,
+        to_tag: &tag(0xA1),
         source: SOURCE,
-        extra: Extra::RetryAfter(5),
+        extra: &[Extra::RetryAfter(5)],
+        ..Reply::default()
     };
     let answer = built(|slot| respond(&request(MESSAGE), &reply, slot));
     assert_eq!(
@@ -205,8 +206,9 @@ fn what_positions_cannot_say_is_not_read() {
 #[test]
 fn trying_repeats_the_timestamp_and_gives_no_tag() {
     let with_timestamp = MESSAGE.replace("CSeq:", "Timestamp: 54.21\r\nCSeq:");
-    let source = SOURCE;
-    let mut reply = Reply { status: 100, reason: "Trying", to_tag: 7, source, extra: Extra::None };
+    let to_tag = &tag(7);
+    let mut reply =
+        Reply { status: 100, reason: "Trying", to_tag, source: SOURCE, ..Reply::default() };
     let answer = built(|slot| respond(&request(&with_timestamp), &reply, slot));
     assert!(answer.contains("\r\nTimestamp: 54.21\r\n"), "{answer}");
     assert!(answer.contains("\r\nTo: \"User 2\" <sip:user2@domain.com>\r\n"), "{answer}");
@@ -218,14 +220,48 @@ fn trying_repeats_the_timestamp_and_gives_no_tag() {
 #[test]
 fn each_extra_is_one_header_field_or_what_options_asks_for() {
     for (extra, expected) in [
-        (Extra::Allow, "Allow: MESSAGE, OPTIONS\r\n"),
-        (Extra::Capabilities, "Allow: MESSAGE, OPTIONS\r\nAccept: */*\r\nSupported: \r\n"),
+        (Extra::Allow(ALLOW_PAGER), "Allow: MESSAGE, OPTIONS\r\n"),
+        (
+            Extra::Allow(ALLOW_SESSIONS),
+            "Allow: INVITE, ACK, CANCEL, BYE, UPDATE, MESSAGE, OPTIONS\r\n",
+        ),
+        (
+            Extra::Capabilities { allow: ALLOW_PAGER, supported: b"" },
+            "Allow: MESSAGE, OPTIONS\r\nAccept: */*\r\nSupported: \r\n",
+        ),
+        (Extra::None, ""),
+        (Extra::Supported(b"timer"), "Supported: timer\r\n"),
+        (Extra::Require(b"timer"), "Require: timer\r\n"),
+        (
+            Extra::Contact { uri: b"sip:a@b:5060;transport=tcp", parameters: b";+g.oma.sip-im" },
+            "Contact: <sip:a@b:5060;transport=tcp>;+g.oma.sip-im\r\n",
+        ),
+        (
+            Extra::SessionExpires(SessionExpires { seconds: 1_800, refresher: None }),
+            "Session-Expires: 1800\r\n",
+        ),
+        (
+            Extra::SessionExpires(SessionExpires { seconds: 90, refresher: Some(Refresher::Uac) }),
+            "Session-Expires: 90;refresher=uac\r\n",
+        ),
+        (
+            Extra::SessionExpires(SessionExpires { seconds: 90, refresher: Some(Refresher::Uas) }),
+            "Session-Expires: 90;refresher=uas\r\n",
+        ),
+        (Extra::MinSe(90), "Min-SE: 90\r\n"),
+        (
+            Extra::Warning { code: 305, agent: b"roger.example:5060" },
+            "Warning: 305 roger.example:5060 \"Incompatible media format\"\r\n",
+        ),
+        (Extra::Lines(b"Server: a\r\nX: b\r\n"), "Server: a\r\nX: b\r\n"),
         (Extra::Unsupported(b"a, b"), "Unsupported: a, b\r\n"),
         (Extra::Accept(b"text/plain"), "Accept: text/plain\r\n"),
         (Extra::RetryAfter(u32::MAX), "Retry-After: 4294967295\r\n"),
         (Extra::RetryAfter(0), "Retry-After: 0\r\n"),
     ] {
-        let reply = Reply { status: 405, reason: "x", to_tag: u64::MAX, source: SOURCE, extra };
+        let (to_tag, extra) = (&tag(u64::MAX), &[extra]);
+        let reply =
+            Reply { status: 405, reason: "x", to_tag, source: SOURCE, extra, ..Reply::default() };
         let answer = built(|slot| respond(&request(MESSAGE), &reply, slot));
         let expected = ["CSeq: 7 MESSAGE\r\n", expected, "Content-Length: 0\r\n\r\n"].concat();
         assert!(answer.ends_with(&expected), "{answer}");
@@ -241,7 +277,7 @@ fn addresses_are_written_as_the_standards_write_them() {
     v6[15] = 0x1F;
     for (ip, expected) in [(mapped, "203.0.113.255"), (v6, "2001:db8::1f")] {
         let source = Source { ip, port: 9 };
-        let reply = Reply { status: 200, reason: "OK", to_tag: 1, source, extra: Extra::None };
+        let reply = Reply { status: 200, reason: "OK", source, ..Reply::default() };
         let answer = built(|slot| respond(&request(MESSAGE), &reply, slot));
         let expected = [";rport=9;received=", expected, "\r\n"].concat();
         assert!(answer.contains(&expected), "{answer}");
