@@ -15,6 +15,15 @@ pub enum Side {
     Im,
 }
 
+/// How an instant message is sent (RFC 3428 and RFC 4975; TS 29.311 section 6.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// In a MESSAGE.
+    Pager,
+    /// In a session of its own.
+    Large,
+}
+
 /// A slab entry and the life of it that is meant.
 ///
 /// The generation guards against a late packet finding a reused entry.

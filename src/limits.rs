@@ -337,6 +337,16 @@ pub const MSRP_CHUNKS_MAX: usize = 15;
 /// grow from the front or repeat the chunks, one or few remain.
 pub const MSRP_INTERVALS_MAX: usize = 16;
 
+/// Octets of a session description of ours: one stream, whose path is one URI.
+pub const SDP_OWN_SIZE_MAX: usize = 1_024;
+
+/// Octets of our answer to an INVITE in a dialog: what is copied from it, our Contact and our description.
+pub const ANSWER_SIZE_MAX: usize = 4_096;
+
+/// How long a session stays for the REPORT of a message that was delivered by its responses alone, in
+/// milliseconds: user agents send both together.
+pub const MSRP_LINGER_MS: u32 = 2_000;
+
 /// Octets that a dialog remembers: Call-ID and tags as long as they come from other user agents (some 150),
 /// two parties, a target, and the routes of a core with five proxies that write 200 each.
 pub const DIALOG_SIZE: usize = 2_048;

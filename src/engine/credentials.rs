@@ -7,6 +7,7 @@ use crate::engine::response::Last;
 use crate::id::Handle;
 use crate::metrics::Counter;
 use crate::store::Buffer;
+use crate::wire::Span;
 use crate::wire::sip::digest::{self, Credentials};
 
 impl Engine {
@@ -24,7 +25,12 @@ impl Engine {
         }
         let (peer, cseq, held) = (leg.peer, leg.cseq, leg.authorization);
         let Some(buffer) = held.or_else(|| self.authorizations.take()) else { return false };
-        let len = self.write_authorization(handle, towards, peer, last, buffer);
+        let Some(record) = self.records.get(handle) else { return false };
+        let uri = match towards {
+            Towards::Im | Towards::Call => record.uri,
+            Towards::Sms => self.shorts[handle.index as usize].sender,
+        };
+        let len = self.write_authorization(handle, (b"MESSAGE", uri, peer), last, buffer);
         let Some(leg) = self.leg_mut(handle, towards) else { return false };
         if len.is_none() || !leg.begin_again(None, Asked::WithCredentials) {
             if held.is_none() {
@@ -46,11 +52,10 @@ impl Engine {
         &octets[..end]
     }
 
-    fn write_authorization(
+    pub(super) fn write_authorization(
         &mut self,
         handle: Handle<Record>,
-        towards: Towards,
-        peer: u8,
+        (method, uri, peer): (&[u8], Span, u8),
         last: Last<'_>,
         buffer: Buffer,
     ) -> Option<usize> {
@@ -61,10 +66,6 @@ impl Engine {
             Some(large) => self.requests_large.octets(large),
             None => &self.requests[handle.index as usize],
         };
-        let uri = match towards {
-            Towards::Im => record.uri,
-            Towards::Sms => self.shorts[handle.index as usize].sender,
-        };
         let credentials = Credentials {
             username: credentials.username.as_bytes(),
             password: credentials.password.as_bytes(),
@@ -72,7 +73,7 @@ impl Engine {
         let place = u64::from(handle.index) << 32 | u64::from(handle.generation);
         let cnonce = self.setup.key.of_words(&[CNONCE, place, last.at.0]).0[0];
         let to = self.authorizations.octets_mut(buffer);
-        digest::authorization(&challenge, credentials, b"MESSAGE", uri.of(stored), cnonce, to)
+        digest::authorization(&challenge, credentials, method, uri.of(stored), cnonce, to)
     }
 }
 

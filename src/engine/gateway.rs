@@ -13,7 +13,7 @@ use crate::engine::request::Asked;
 use crate::engine::route::Hop;
 use crate::engine::short::{Short, Stage};
 use crate::engine::{Content, Engine, Recipient, Refusal, Serving, report};
-use crate::id::Handle;
+use crate::id::{Handle, Mode};
 use crate::interwork::address::{self, without_headers};
 use crate::interwork::content::{self, Content as Becomes};
 use crate::limits::{SIP_URI_SIZE_MAX, SLOT_SIZE};
@@ -174,8 +174,11 @@ impl Engine {
         match (evidence, &reading.what) {
             (None, What::Deliver { deliver, .. }) => {
                 let uri_key = self.uri_key(recipient, deliver);
-                if self.fits_a_pager(handle, recipient, deliver) {
-                    return self.begin_delivery(handle, uri_key, now, out);
+                let fits = self.fits_a_pager(handle, recipient, deliver);
+                let peer = self.records.get(handle).map_or(0, |record| record.im.peer);
+                if fits || self.takes_large(peer) {
+                    let mode = if fits { Mode::Pager } else { Mode::Large };
+                    return self.begin_delivery(handle, (uri_key, mode), now, out);
                 }
                 self.count(Counter::RefusedContent);
                 self.conclude(handle, TOO_LONG, now, Purse::Work, out);
@@ -191,7 +194,7 @@ impl Engine {
     fn begin_delivery(
         &mut self,
         handle: Handle<Record>,
-        uri_key: Fingerprint,
+        (uri_key, mode): (Fingerprint, Mode),
         now: Instant,
         out: &mut Departures,
     ) {
@@ -223,6 +226,9 @@ impl Engine {
                 self.running.leave(handle.index);
                 return self.conclude(handle, earlier(memory), now, Purse::Work, out);
             }
+        }
+        if mode == Mode::Large {
+            return self.begin_large(handle, now, Purse::Work, out);
         }
         // One at a time with this recipient (R2).
         let max = self.setup.gateway.uri_pending_max;
@@ -319,6 +325,8 @@ impl Engine {
             status_report,
             may_be_there: false,
             stage: Stage::Over,
+            transfer: None,
+            call_id: None,
             attempt: 0,
             not_before: Mark::NONE,
             sender,

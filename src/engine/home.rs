@@ -41,8 +41,13 @@ impl Engine {
     /// The home of a request.
     pub(super) fn home(&self, request: &Request<'_>, peer: u8) -> WorkerId {
         let workers = self.neighbours.count();
-        if workers == 1 || request.method != Method::Message {
+        if workers == 1 {
             return self.setup.worker;
+        }
+        if request.method != Method::Message {
+            // A request in the dialog of a call is of the worker that has the call.
+            let tag = request.fields.to_tag.of(request.octets);
+            return self.call_tag(tag).map_or(self.setup.worker, |branch| branch.worker);
         }
         let uri = if super::reading::is_short_message(request) {
             self.recipient(request, peer).of(request.octets)

@@ -86,17 +86,16 @@ impl Engine {
         then: impl FnOnce(&Originate<'_>) -> R,
     ) -> Option<R> {
         let octets = self.stored_octets(handle, record);
-        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
-        let domain = self.setup.gateway.domain.as_bytes();
-        let mut from = [0; ORIGINATOR_SIZE_MAX];
-        let len = address::write_originator(&deliver.originator, domain, &mut from)?;
-        let from = from.get(..len)?;
         match self.peers.get(record.im.peer).content {
-            Content::Text => self.composed(handle, record, &deliver, from, (TEXT, &[]), then),
+            Content::Text => self.composed(handle, record, (TEXT, &[]), then),
             Content::Cpim => {
+                let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
                 let mut head = [0; CPIM_SIZE_MAX];
-                let head = wrapped(&deliver, from, record.uri.of(octets), &mut head)?;
-                self.composed(handle, record, &deliver, from, (CPIM, head), then)
+                let recipient = record.uri.of(octets);
+                let head = self.with_originator(handle, record, |from| {
+                    wrapped(&deliver, from, (recipient, &[]), &mut head)
+                })??;
+                self.composed(handle, record, (CPIM, head), then)
             }
         }
     }
@@ -105,57 +104,116 @@ impl Engine {
         &self,
         handle: Handle<Record>,
         record: &Record,
-        deliver: &Deliver<'_>,
-        from: &[u8],
         (content_type, head): (&[u8], &[u8]),
         then: impl FnOnce(&Originate<'_>) -> R,
     ) -> Option<R> {
         let short = &self.shorts[handle.index as usize];
-        let recipient = record.uri.of(self.stored_octets(handle, record));
-        let mut date = [0; 29];
-        let len = deliver.scts.write_http_date(&mut date)?;
-        let date = date.get(..len)?;
+        let octets = self.stored_octets(handle, record);
+        let recipient = record.uri.of(octets);
         let mut call_id = [0; CALL_ID_SIZE_MAX];
         let call_id = self.call_id(short.key, short.salt, &mut call_id)?;
         let mut text = [0; UserData::TEXT_SIZE_MAX];
-        let len = deliver.user_data.text(&mut text)?;
+        let len = deliver_in(short.rp.of(octets))?.user_data.text(&mut text)?;
+        let text = text.get(..len)?;
+        self.with_identity(handle, record, |identity| {
+            then(&Originate {
+                method: Method::Message,
+                uri: recipient,
+                transport: carried(self.setup.transport_of(record.im.way.socket)),
+                sent_by: self.setup.sent_by_of(record.im.way.socket),
+                branch: &self.branch(handle, record.im.attempt, 0),
+                max_forwards: sip::MAX_FORWARDS,
+                routes: Routes::default(),
+                from: Party::Value(identity.from),
+                from_tag: &sip::tag(self.tag_of_from(short.key, short.salt)),
+                to: Party::Uri(recipient),
+                to_tag: &[],
+                call_id,
+                cseq: record.im.cseq,
+                more: &[
+                    b"Date: ",
+                    identity.date,
+                    b"\r\n",
+                    identity.asserted[0],
+                    identity.asserted[1],
+                    identity.asserted[2],
+                    // One device is enough: with a fork the fastest one would say what is true of all
+                    // (hazard H5).
+                    b"Request-Disposition: no-fork\r\nAccept-Contact: *;+g.oma.sip-im\r\n",
+                    self.authorization(record.im.authorization),
+                ],
+                extra: &[],
+                content_type,
+                body: &[head, text],
+            })
+        })
+    }
+
+    /// Who the originator of a short message is on the IM side, as a name-addr.
+    pub(super) fn with_originator<R>(
+        &self,
+        handle: Handle<Record>,
+        record: &Record,
+        then: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        let octets = self.stored_octets(handle, record);
+        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
+        let mut from = [0; ORIGINATOR_SIZE_MAX];
+        let domain = self.setup.gateway.domain.as_bytes();
+        let len = address::write_originator(&deliver.originator, domain, &mut from)?;
+        Some(then(from.get(..len)?))
+    }
+
+    /// What every request about a short message says of where it comes from.
+    pub(super) fn with_identity<R>(
+        &self,
+        handle: Handle<Record>,
+        record: &Record,
+        then: impl FnOnce(Identity<'_>) -> R,
+    ) -> Option<R> {
+        let octets = self.stored_octets(handle, record);
+        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
+        let mut date = [0; 29];
+        let len = deliver.scts.write_http_date(&mut date)?;
+        let date = date.get(..len)?;
         // RFC 3325 section 5: what a peer says who is not trusted is not asserted; and a name of letters is
         // nobody's identity.
         let asserts = self.peers.get(record.sms_peer).trusted
             && self.peers.get(record.im.peer).trusted
             && !deliver.originator.is_alphanumeric();
-        let asserted: [&[u8]; 3] =
-            if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
-        Some(then(&Originate {
-            method: Method::Message,
-            uri: recipient,
-            transport: carried(self.setup.transport_of(record.im.way.socket)),
-            sent_by: self.setup.sent_by_of(record.im.way.socket),
-            branch: &self.branch(handle, record.im.attempt, 0),
-            max_forwards: sip::MAX_FORWARDS,
-            routes: Routes::default(),
-            from: Party::Value(from),
-            from_tag: &sip::tag(self.tag_of_from(short.key, short.salt)),
-            to: Party::Uri(recipient),
-            to_tag: &[],
-            call_id,
-            cseq: record.im.cseq,
-            more: &[
-                b"Date: ",
-                date,
-                b"\r\n",
-                asserted[0],
-                asserted[1],
-                asserted[2],
-                // One device is enough: with a fork the fastest one would say what is true of all
-                // (hazard H5).
-                b"Request-Disposition: no-fork\r\nAccept-Contact: *;+g.oma.sip-im\r\n",
-                self.authorization(record.im.authorization),
-            ],
-            extra: &[],
-            content_type,
-            body: &[head, text.get(..len)?],
-        }))
+        self.with_originator(handle, record, |from| {
+            let asserted: [&[u8]; 3] =
+                if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
+            then(Identity { from, date, asserted })
+        })
+    }
+
+    /// Writes what a short message says as the body of a Large Message. How many octets it has.
+    pub(super) fn write_content(
+        &self,
+        handle: Handle<Record>,
+        record: &Record,
+        message_id: Option<&[u8]>,
+        to: &mut [u8],
+    ) -> Option<usize> {
+        let octets = self.stored_octets(handle, record);
+        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
+        let mut text = [0; UserData::TEXT_SIZE_MAX];
+        let len = deliver.user_data.text(&mut text)?;
+        let text = text.get(..len)?;
+        let head_len = match message_id {
+            None => 0,
+            Some(message_id) => {
+                let recipient = record.uri.of(octets);
+                let len = self.with_originator(handle, record, |from| {
+                    wrapped(&deliver, from, (recipient, message_id), to).map(<[u8]>::len)
+                });
+                len??
+            }
+        };
+        let end = head_len + text.len();
+        to.get_mut(head_len..end)?.copy_from_slice(text);
+        Some(end)
     }
 
     /// The final response to an instant message.
@@ -169,6 +227,14 @@ impl Engine {
         let is_open = record.message.decided().is_none();
         if is_open && self.try_again(handle, last, out) {
             return;
+        }
+        // RFC 3428 section 8, TS 29.311 section 6.1.4.4: too large for a MESSAGE is not too large for a
+        // session, which is tried once.
+        let peer = self.records.get(handle).map_or(0, |record| record.im.peer);
+        if is_open && matches!(last.status, 413 | 513) && self.takes_large(peer) {
+            self.count(Counter::PagerToLarge);
+            self.pending.leave(handle.index);
+            return self.begin_large(handle, last.at, Purse::Evidence, out);
         }
         let Some(record) = self.records.get(handle) else { return };
         let peer = self.peers.get(record.im.peer);
@@ -271,8 +337,12 @@ impl Engine {
             (_, said) => said,
         };
         let (key, asked) = (short.key, (record.im.peer, record.im.cseq));
-        let was_sent =
-            stage == Stage::Sent && (record.im.transmissions > 0 || record.im.attempt > 0);
+        let was_asked = record.im.transmissions > 0 || record.im.attempt > 0;
+        let was_sent = match stage {
+            Stage::Large => self.has_departed(handle),
+            Stage::Sent => was_asked,
+            Stage::Attached | Stage::Queued | Stage::Over => false,
+        };
         if let Some((verdict, status)) = best {
             let unproved = matches!(verdict, Verdict::Unknown | Verdict::Accepted);
             let last = u8::try_from(record.im.cseq).unwrap_or(u8::MAX);
@@ -281,16 +351,18 @@ impl Engine {
                 status,
                 reported: false,
                 may_be_there: short.may_be_there || (was_sent && unproved),
-                attempt: if was_sent { last } else { short.attempt.saturating_sub(1) },
+                attempt: if was_asked { last } else { short.attempt.saturating_sub(1) },
                 salt: short.salt,
                 not_before: short.not_before,
             };
             self.remember(key, memory, now);
-            if was_sent && verdict != Verdict::Delivered {
+            if was_asked && verdict != Verdict::Delivered {
                 self.bury(handle, key, asked, (verdict, status), now);
             }
         }
-        self.pending.leave(handle.index);
+        if stage != Stage::Large {
+            self.pending.leave(handle.index);
+        }
         self.running.leave(handle.index);
     }
 
@@ -412,6 +484,16 @@ impl Engine {
     }
 }
 
+/// What a request says of where it comes from.
+pub(super) struct Identity<'a> {
+    /// From, without its tag.
+    pub from: &'a [u8],
+    /// The value of Date.
+    pub date: &'a [u8],
+    /// P-Asserted-Identity in pieces; nothing where nothing is asserted.
+    pub asserted: [&'a [u8]; 3],
+}
+
 /// Octets of a request at most, beside its recipient and its text: its own words, an originator of
 /// twenty digits twice, and our names in Via, From, P-Asserted-Identity and Call-ID.
 pub(super) fn overhead(setup: &Setup) -> usize {
@@ -429,7 +511,7 @@ const RETRY_AFTER_MAX_S: u32 = 3_600;
 const CPIM: &[u8] = b"message/cpim";
 
 /// Plain text as RFC 3428 section 4 wants it written.
-const TEXT: &[u8] = b"text/plain;charset=UTF-8";
+pub(super) const TEXT: &[u8] = b"text/plain;charset=UTF-8";
 
 /// The short message in an RP message that was read before.
 fn deliver_in(rp: &[u8]) -> Option<Deliver<'_>> {
@@ -443,7 +525,7 @@ fn deliver_in(rp: &[u8]) -> Option<Deliver<'_>> {
 fn wrapped<'a>(
     deliver: &Deliver<'_>,
     from: &[u8],
-    recipient: &[u8],
+    (recipient, message_id): (&[u8], &[u8]),
     to: &'a mut [u8],
 ) -> Option<&'a [u8]> {
     let mut uri = [0; SIP_URI_SIZE_MAX + 2];
@@ -451,6 +533,7 @@ fn wrapped<'a>(
     let mut moment = [0; 25];
     let len = deliver.scts.write_rfc3339(&mut moment)?;
     let date_time = moment.get(..len)?;
-    let len = cpim::head(&Wrap { from, to: recipient, date_time, content_type: TEXT }, to)?;
+    let wrap = Wrap { from, to: recipient, date_time, message_id, content_type: TEXT };
+    let len = cpim::head(&wrap, to)?;
     to.get(..len)
 }

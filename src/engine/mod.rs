@@ -17,8 +17,8 @@ mod gateway;
 mod home;
 mod instant;
 mod kept;
+mod large;
 mod memory;
-mod msrp;
 mod neighbours;
 mod pause;
 mod peers;
@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 pub use self::home::home_of;
 use self::kept::Kept;
+use self::large::Sessions;
 pub use self::neighbours::{Common, Neighbours};
 use self::pause::Pause;
 use self::peers::Peers;
@@ -86,6 +87,8 @@ pub struct Engine {
     running: Pending,
     /// What is remembered of short messages.
     memories: Directory,
+    /// Dialogs of INVITE and sessions of MSRP, where there may be some.
+    sessions: Option<Box<Sessions>>,
     /// Header fields that answer challenges.
     authorizations: Pool<AUTHORIZATION_SIZE_MAX>,
     /// Octets of an instant message at most, beside its recipient and its text.
@@ -185,6 +188,10 @@ impl Engine {
             running: Pending::new(setup.messages_max),
             memories: Directory::with_tick(setup.gateway.remembered_max, MEMORY_TICK_MS, now),
             authorizations: Pool::new(authorizations_max(&setup)),
+            sessions: setup
+                .large
+                .as_ref()
+                .map(|large| Box::new(Sessions::new(&setup, large, now))),
             pager_overhead: instant::overhead(&setup),
             tcp_refused: core::iter::repeat_n(Instant::default(), setup.peers.len()).collect(),
             neighbours,
@@ -289,12 +296,15 @@ impl Engine {
         while expired < TIMERS_PER_TURN_MAX && self.on_ready(now, out) {
             expired += 1;
         }
-        expired
+        expired + self.on_large_tick(now, TIMERS_PER_TURN_MAX - expired, out)
     }
 
     /// A moment before which [`Engine::on_tick`] has nothing to do; `None` when no timer runs.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.is_any_ready() { Some(Instant::default()) } else { self.wheel.next() }
+        if self.is_any_ready() {
+            return Some(Instant::default());
+        }
+        self.wheel.next().into_iter().chain(self.next_large_deadline()).min()
     }
 
     /// Says how new work is met from here on.
@@ -305,6 +315,11 @@ impl Engine {
     /// What another thread may see of what is open.
     pub fn remains(&self) -> Arc<Remains> {
         Arc::clone(&self.remains)
+    }
+
+    /// Dialogs of INVITE that are there, or are being set up or ended.
+    pub fn calls(&self) -> u32 {
+        self.sessions.as_deref().map_or(0, Sessions::open)
     }
 
     /// Messages accepted and not closed.
@@ -332,7 +347,12 @@ impl Engine {
             open_message: OPEN_MESSAGE_SIZE,
             finished_transaction: self.transactions.size()
                 / self.setup.finished_max.max(1) as usize,
-            total: messages + large + directories + self.kept.size() + self.accounts.size(),
+            total: messages
+                + large
+                + directories
+                + self.kept.size()
+                + self.accounts.size()
+                + self.sessions.as_deref().map_or(0, Sessions::size),
         }
     }
 
@@ -439,6 +459,18 @@ impl Engine {
         hasher.octets(fields.from_tag.of(octets));
         hasher.word(u64::from(fields.cseq));
         hasher
+    }
+
+    /// The sessions of MSRP.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are none: nothing that leads here happens without them.
+    fn sessions_mut(&mut self) -> &mut Sessions {
+        let Some(sessions) = self.sessions.as_deref_mut() else {
+            unreachable!("no MSRP is set up")
+        };
+        sessions
     }
 
     fn count(&self, counter: Counter) {

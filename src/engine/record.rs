@@ -99,28 +99,46 @@ pub(super) enum Size {
     LargeAllTheSame,
 }
 
-/// The two client transactions of a message.
+/// The client transactions of a message, and those of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Towards {
     /// The MESSAGE to the IM side.
     Im,
+    /// INVITE and what goes with it.
+    Call,
     /// The report in a MESSAGE of our own to the SMS side.
     Sms,
 }
 
+/// The attempts of an INVITE are numbered from here to there.
+const CALL_ATTEMPTS: u8 = 0x40;
+pub(super) const CALL_ATTEMPTS_MAX: u8 = 0x5F;
+/// BYE in a call.
+pub(super) const CALL_INSIDE: u8 = 0x60;
+/// ACK of a 2xx, which is never answered.
+pub(super) const CALL_ACK: u8 = 0x61;
+/// No request: the tag of a dialog.
+pub(super) const CALL_TAG: u8 = 0x62;
 /// The attempts of the report are numbered from here.
 const REPORT_ATTEMPTS: u8 = 0x80;
+/// Attempts of each kind have so many numbers.
+const ATTEMPTS_EACH: u8 = 0x40;
 
 impl Towards {
-    /// Which of the two an attempt number in a branch belongs to.
+    /// Which of them an attempt number in a branch belongs to.
     pub(super) const fn of(attempt: u8) -> Self {
-        if attempt < REPORT_ATTEMPTS { Self::Im } else { Self::Sms }
+        match attempt {
+            0..CALL_ATTEMPTS => Self::Im,
+            CALL_ATTEMPTS..REPORT_ATTEMPTS => Self::Call,
+            REPORT_ATTEMPTS.. => Self::Sms,
+        }
     }
 
     /// The number of its first attempt.
     pub(super) const fn first_attempt(self) -> u8 {
         match self {
             Self::Im => 0,
+            Self::Call => CALL_ATTEMPTS,
             Self::Sms => REPORT_ATTEMPTS,
         }
     }
@@ -174,7 +192,7 @@ impl Leg {
     /// Begins another attempt, at another server or with credentials. `false` if there were too
     /// many.
     pub(super) fn begin_again(&mut self, hop: Option<&Hop>, asked: Asked) -> bool {
-        if self.attempt % REPORT_ATTEMPTS >= ATTEMPTS_MAX {
+        if self.attempt % ATTEMPTS_EACH >= ATTEMPTS_MAX {
             return false;
         }
         self.attempt += 1;
@@ -227,7 +245,7 @@ const HANDED: u64 = 0x7F;
 
 /// Attempts of one request are numbered up to this: no number is that of [`Errand::Report`] or of
 /// [`Errand::Handed`].
-pub(super) const ATTEMPTS_MAX: u8 = 0x7E;
+pub(super) const ATTEMPTS_MAX: u8 = 0x3E;
 
 /// Packs whom to tell: errand 8 bits, index 24, generation 32.
 pub(super) const fn owner(handle: Handle<Record>, errand: Errand) -> Owner {

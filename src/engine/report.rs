@@ -297,6 +297,9 @@ impl Engine {
         self.count(Counter::Deadlines);
         let Some(record) = self.records.get(handle) else { return };
         let stage = self.shorts[handle.index as usize].stage;
+        if stage == Stage::Large {
+            return self.on_large_deadline(handle, now, out);
+        }
         if stage == Stage::Sent && record.im.transmissions > 0 {
             // It stays on its way until timer F, for what may still come.
             return self.conclude(handle, Evidence::Deadline, now, Purse::Evidence, out);
@@ -304,7 +307,7 @@ impl Engine {
         // Another submission's request may be out; of this one nothing was.
         let evidence = match stage {
             Stage::Attached => Evidence::Deadline,
-            Stage::Queued | Stage::Sent | Stage::Over => Evidence::DeadlineUnsent,
+            Stage::Queued | Stage::Sent | Stage::Large | Stage::Over => Evidence::DeadlineUnsent,
         };
         self.end_unsent(handle, evidence, now, Purse::Evidence, out);
     }
@@ -439,6 +442,7 @@ impl Engine {
         {
             record.report = Report::Rp(answer, short.result.unwrap_or(RpResult::Unconfirmed));
         }
+        self.abandon_large(handle);
         self.end_attempt(handle, None, now);
         self.close(handle, now);
     }

@@ -40,12 +40,16 @@ impl Engine {
         };
         PeerTally::add(&self.peer_tally(peer).requests_in);
         let request = asked.request;
-        if request.method == Method::Ack {
+        let call = match request.method {
+            Method::Message => None,
+            _ => self.call_tag(request.fields.to_tag.of(request.octets)),
+        };
+        if request.method == Method::Ack && call.is_none() {
             return self.count(Counter::DroppedAck);
         }
         // What was accepted or refused is known before anything is held against this copy of it: an
         // error for a damaged copy would be a report about a message that may be delivered.
-        if request.method == Method::Message
+        if (request.method == Method::Message || call.is_some())
             && let Some(entry) = self.known(asked.fingerprint, asked.since)
         {
             return self.on_retransmission(asked, entry, out);
@@ -74,6 +78,9 @@ impl Engine {
         }
         if let Some(refusal) = self.flaw(asked) {
             return self.on_flawed(asked, refusal, out);
+        }
+        if let Some(branch) = call {
+            return self.on_inside(asked, branch, out);
         }
         match request.method {
             Method::Message if is_short_message(request) => {

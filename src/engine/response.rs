@@ -28,11 +28,15 @@ impl Engine {
     ) {
         let handle = Handle::new(branch.index, branch.generation);
         let towards = Towards::of(branch.attempt);
+        if towards == Towards::Call {
+            return self.on_call_response(response, arrival, peer, branch, out);
+        }
         let Some(leg) = self.leg(handle, towards).filter(|leg| leg.attempt == branch.attempt)
         else {
             return self.on_late_response(response, peer, (handle, towards), arrival.at);
         };
-        if let Some(drop) = self.mismatch(leg, self.is_short(handle), response, arrival, peer) {
+        let expected = (Method::Message, self.is_short(handle));
+        if let Some(drop) = self.mismatch(leg, expected, response, arrival, peer) {
             return self.count(drop);
         }
         if towards == Towards::Im
@@ -49,10 +53,11 @@ impl Engine {
                     (false, _) => self.on_final(handle, last, out),
                     (true, Towards::Im) => self.on_instant_final(handle, last, out),
                     (true, Towards::Sms) => self.on_report_final(handle, last, out),
+                    (true, Towards::Call) => unreachable!("those are told apart above"),
                 }
             }
             (Action::None, _) if response.status < 200 => self.count(Counter::ProvisionalIn),
-            (_, Towards::Sms) => self.count(Counter::DroppedResponseRepeated),
+            (_, Towards::Sms | Towards::Call) => self.count(Counter::DroppedResponseRepeated),
             (_, Towards::Im) => {
                 self.on_late_proof(handle, response, peer, arrival.at);
                 self.count_repeated(handle, response.status);
@@ -71,7 +76,7 @@ impl Engine {
         match towards {
             Towards::Im => Some(&record.im),
             Towards::Sms if record.is_short => Some(&self.shorts[handle.index as usize].report),
-            Towards::Sms => None,
+            Towards::Sms | Towards::Call => None,
         }
     }
 
@@ -80,16 +85,16 @@ impl Engine {
         match towards {
             Towards::Im => Some(&mut record.im),
             Towards::Sms if record.is_short => Some(&mut self.shorts[handle.index as usize].report),
-            Towards::Sms => None,
+            Towards::Sms | Towards::Call => None,
         }
     }
 
     /// Why a response with an authentic branch is still not an answer to our request (hazard H11).
     /// The branch alone proves nothing about who sends it: whoever saw the request knows it.
-    fn mismatch(
+    pub(super) fn mismatch(
         &self,
         leg: &Leg,
-        is_own: bool,
+        (method, is_own): (Method, bool),
         response: &Response<'_>,
         arrival: &Arrival<'_>,
         peer: u8,
@@ -102,7 +107,7 @@ impl Engine {
         if !fields.via.sent_by.of(octets).eq_ignore_ascii_case(sent_by) {
             return Some(Counter::DroppedResponseForeign);
         }
-        if fields.cseq != leg.cseq || fields.cseq_method != Method::Message {
+        if fields.cseq != leg.cseq || fields.cseq_method != method {
             return Some(Counter::DroppedResponseCseq);
         }
         // Below our Via stands the one of whoever sent us the request; below that of a request of our
@@ -235,6 +240,9 @@ impl Engine {
         }
         let handle = Handle::new(branch.index, branch.generation);
         let towards = Towards::of(branch.attempt);
+        if towards == Towards::Call {
+            return self.on_call_unreachable(branch, remote, at);
+        }
         let leg = self
             .leg_mut(handle, towards)
             .filter(|leg| leg.attempt == branch.attempt && leg.way.remote == remote);
@@ -273,6 +281,9 @@ impl Engine {
         let Err(error) = sent else { return };
         if !error.nothing_left() {
             return;
+        }
+        if Towards::of(attempt) == Towards::Call {
+            return self.on_invite_sent(handle, attempt, error, at);
         }
         let Some(leg) = self.leg_mut(handle, Towards::of(attempt)) else { return };
         // A retransmission may have left since, and then it is too late to be certain. Whoever has

@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// The hop that a Route or a Request-URI names, by the transport that it asks for.
-    fn hop_of(&self, uri: &Uri<'_>, pop_route: bool) -> Result<Hop, Refusal> {
+    pub(super) fn hop_of(&self, uri: &Uri<'_>, pop_route: bool) -> Result<Hop, Refusal> {
         let wanted = named(uri)?;
         let port = port_of(uri, wanted);
         match self.resolve(uri.host, port, wanted) {

@@ -1,8 +1,10 @@
 //! What is known of a short message beside its record.
 
 use crate::delivery::{Answer, Mark, RpResult};
+use crate::engine::large::Transfer;
 use crate::engine::record::{Leg, Towards};
 use crate::engine::route::{Hop, Way};
+use crate::id::Handle;
 use crate::store::Fingerprint;
 use crate::time::Instant;
 use crate::wire::Span;
@@ -25,6 +27,10 @@ pub(super) struct Short {
     pub may_be_there: bool,
     /// What keeps it from being sent, or whether it was.
     pub stage: Stage,
+    /// Its way in a session, while it has one.
+    pub transfer: Option<Handle<Transfer>>,
+    /// What the Call-ID of its last INVITE was made of.
+    pub call_id: Option<Fingerprint>,
     /// The CSeq of its first request in this submission; 0 if there is none.
     pub attempt: u8,
     /// Before this the IM side does not want to be asked again.
@@ -55,6 +61,8 @@ impl Short {
             status_report: false,
             may_be_there: false,
             stage: Stage::Over,
+            transfer: None,
+            call_id: None,
             attempt: 0,
             not_before: Mark::NONE,
             sender: Span { at: 0, len: 0 },
@@ -76,6 +84,8 @@ pub(super) enum Stage {
     Queued,
     /// Its request has its turn.
     Sent,
+    /// It is sent in a session of MSRP.
+    Large,
     /// No attempt is made, or it is over.
     Over,
 }

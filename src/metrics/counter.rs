@@ -66,6 +66,56 @@ pub enum Counter {
     TlsRefused,
     /// TLS connections that ended without a word (close_notify).
     TlsCut,
+    /// Short messages that began to be sent in a session (RFC 4975).
+    LargeMessages,
+    /// Of these, messages that were too large for a MESSAGE (413 or 513).
+    PagerToLarge,
+    /// Messages sent once more in a second session, since nobody knew what became of the first.
+    LargeAgain,
+    /// Messages for which no session was free.
+    LargeNoRoom,
+    /// Gauge: dialogs of INVITE, those that are being set up or ended among them.
+    CallsOpen,
+    /// Dialogs that an answer to our INVITE has made.
+    CallsAnswered,
+    /// Further answers to one INVITE, each acknowledged and ended.
+    Forks,
+    /// INVITEs repeated without RFC 6714 for a middlebox that does not know it.
+    OffersWithoutCema,
+    /// Answers to INVITE whose dialog is longer than what is kept, or cannot be read.
+    DialogsTooLong,
+    /// ACK requests sent.
+    AcksOut,
+    /// CANCEL requests sent for the first time.
+    CancelsOut,
+    /// BYE requests sent for the first time.
+    ByesOut,
+    /// BYE requests that ended a session.
+    ByesIn,
+    /// INVITEs without any response in 64*T1.
+    TimerB,
+    /// MSRP connections that could not be opened.
+    MsrpConnectionsFailed,
+    /// MSRP connections for which there was no place.
+    MsrpConnectionsRefused,
+    /// MSRP connections closed because what came cannot be divided.
+    MsrpBroken,
+    /// MSRP connections closed because no session was bound to them in time.
+    MsrpUnbound,
+    /// MSRP sessions whose connection was lost.
+    MsrpSessionsLost,
+    /// Responses to chunks of ours.
+    MsrpResponsesIn,
+    /// REPORTs about messages of ours.
+    MsrpReportsIn,
+    /// Chunks of ours without a response in 30 s.
+    MsrpTimeouts,
+    /// MSRP responses and REPORTs that belong to nothing of ours.
+    MsrpStray,
+    /// MSRP requests to no session, or one that is not theirs.
+    MsrpForeign,
+    /// MSRP heads that can neither be used nor answered.
+    MsrpMalformed,
     /// MESSAGE requests accepted: each ends in exactly one verdict.
     MessagesAccepted,
     /// Gauge: messages accepted whose account is not closed.
@@ -275,7 +325,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 131] = [
+    pub const ALL: [Self; 156] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -307,6 +357,31 @@ impl Counter {
         Self::TlsFailed,
         Self::TlsRefused,
         Self::TlsCut,
+        Self::LargeMessages,
+        Self::PagerToLarge,
+        Self::LargeAgain,
+        Self::LargeNoRoom,
+        Self::CallsOpen,
+        Self::CallsAnswered,
+        Self::Forks,
+        Self::OffersWithoutCema,
+        Self::DialogsTooLong,
+        Self::AcksOut,
+        Self::CancelsOut,
+        Self::ByesOut,
+        Self::ByesIn,
+        Self::TimerB,
+        Self::MsrpConnectionsFailed,
+        Self::MsrpConnectionsRefused,
+        Self::MsrpBroken,
+        Self::MsrpUnbound,
+        Self::MsrpSessionsLost,
+        Self::MsrpResponsesIn,
+        Self::MsrpReportsIn,
+        Self::MsrpTimeouts,
+        Self::MsrpStray,
+        Self::MsrpForeign,
+        Self::MsrpMalformed,
         Self::MessagesAccepted,
         Self::MessagesOpen,
         Self::VerdictDelivered,
@@ -456,6 +531,31 @@ const NAMES: [&str; Counter::COUNT] = [
     "tls_failed",
     "tls_refused",
     "tls_cut",
+    "large_messages",
+    "pager_to_large",
+    "large_again",
+    "large_no_room",
+    "calls_open",
+    "calls_answered",
+    "forks",
+    "offers_without_cema",
+    "dialogs_too_long",
+    "acks_out",
+    "cancels_out",
+    "byes_out",
+    "byes_in",
+    "timer_b",
+    "msrp_connections_failed",
+    "msrp_connections_refused",
+    "msrp_broken",
+    "msrp_unbound",
+    "msrp_sessions_lost",
+    "msrp_responses_in",
+    "msrp_reports_in",
+    "msrp_timeouts",
+    "msrp_stray",
+    "msrp_foreign",
+    "msrp_malformed",
     "messages_accepted",
     "messages_open",
     "verdict_delivered",

@@ -425,6 +425,32 @@ impl Ledger {
         }
     }
 
+    /// So many URIs are in the To-Path to a peer of this role, which is known only with its answer.
+    pub const fn meet(&mut self, role: MsrpRole, uris: usize) {
+        self.speaks = role.speaks_for_the_recipient(uris);
+    }
+
+    /// Whether it was sent before, and nobody knows what became of that.
+    pub const fn is_after_doubt(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Whether any octet of this attempt may have left.
+    pub const fn has_departed(&self) -> bool {
+        self.departed
+    }
+
+    /// Whether the last chunk was given to the connection.
+    pub fn is_all_given(&self) -> bool {
+        self.last != Last::Unsent
+    }
+
+    /// Whether all of it was handed over to the operating system.
+    pub fn is_all_sent(&self) -> bool {
+        let is_waiting = |chunk: &Chunk| matches!(chunk.state, State::Open | State::Sent);
+        self.is_all_given() && !self.unanswered().iter().any(is_waiting)
+    }
+
     /// What the next hop has.
     pub const fn acknowledged(&self) -> &Coverage {
         &self.acknowledged

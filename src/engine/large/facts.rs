@@ -45,7 +45,7 @@ impl Engine {
                     self.on_bound(handle, connection, now);
                 }
             }
-            Fact::Lost { session } => self.on_session_lost(session, now, out),
+            Fact::Lost { session } => self.on_session_lost(session, now),
             Fact::Unbound { connection } => self.close_link(connection, out),
             Fact::Begun { sending, chunk } => self.on_begun(sending, chunk),
             Fact::Gave { sending, octets, .. } => {
@@ -187,13 +187,13 @@ impl Engine {
     }
 
     /// The connection of a session is lost, and the session with it (RFC 4975 section 5.4).
-    fn on_session_lost(&mut self, session: SessionId, now: Instant, out: &mut Departures) {
+    fn on_session_lost(&mut self, session: SessionId, now: Instant) {
         let Some(handle) = self.call_of(session) else { return };
         self.count(Counter::MsrpSessionsLost);
         let sessions = self.sessions_mut();
         if let Some(call) = sessions.calls.get_mut(handle) {
             call.link = None;
         }
-        self.end_call(handle, now, out);
+        self.end_call(handle, now);
     }
 }

@@ -14,7 +14,7 @@ use crate::engine::memory::{hex, put_hex};
 use crate::id::WorkerId;
 use crate::limits::MSRP_IDENT_SIZE_MAX;
 use crate::session::msrp::{Host, SendingId, SessionId, Transaction};
-use crate::store::HashKey;
+use crate::store::{Fingerprint, HashKey};
 
 /// Octets of a session-id.
 pub(super) const SESSION_ID_SIZE: usize = PLACE_DIGITS + 32;
@@ -44,6 +44,11 @@ impl Desk {
         bodies.fill(0xFF);
         let life = u64::from(epoch) << 16 | u64::from(node) << 8 | u64::from(worker.0);
         Self { key, life, reports: 0, bodies, body_size }
+    }
+
+    /// 128 bits that nobody can guess, for this use and this name.
+    pub(super) fn minted(&self, kind: u64, name: u64) -> Fingerprint {
+        self.key.of_words(&[kind, self.life, name])
     }
 
     /// Octets of everything.

@@ -5,30 +5,26 @@
 //! else follows from it is left to the timer of the call, which is then due at once.
 
 use super::facts::name;
-use super::{Call, Inside, Outcome, Transfer};
-use crate::delivery::{Asked, Evidence, Final};
+use super::{Call, Transfer};
 use crate::engine::back::carried;
 use crate::engine::instant::CALL_ID_SIZE_MAX;
-use crate::engine::record::{self, CALL_ACK, CALL_TAG, Errand, Leg, NEVER, Towards};
-use crate::engine::response::Last;
+use crate::engine::record::{self, CALL_TAG, Errand, Leg, NEVER, Record, Towards};
 use crate::engine::route::{Hop, Way};
 use crate::engine::{Engine, Profile};
 use crate::id::Handle;
-use crate::limits::{REQUEST_DATAGRAM_SIZE_MAX, SDP_SIZE_MAX, SIP_URI_SIZE_MAX};
+use crate::limits::{REQUEST_DATAGRAM_SIZE_MAX, SDP_OWN_SIZE_MAX};
 use crate::metrics::{Counter, PeerTally};
-use crate::packet::{Arrival, Departure, Departures, JournalSeq, Purse, Transport};
-use crate::session::dialog::{Dialog, Kept, Names};
+use crate::packet::{Departure, Departures, JournalSeq, Purse, Transport};
+use crate::session::dialog::{Kept, Names};
 use crate::session::msrp::{Acceptance, Keep, Reports};
-use crate::store::Fingerprint;
+use crate::session::negotiation::Role;
 use crate::time::Instant;
 use crate::transaction::branch::{BRANCH_SIZE, Branch, MAGIC_COOKIE};
-use crate::transaction::invite_client::{Action, Client, Event, timer_a_ms};
-use crate::transaction::non_invite_client;
-use crate::wire::sip::build::{ALLOW_SESSIONS, Extra};
-use crate::wire::sip::{self, Method, Originate, Party, Response, Routes};
+use crate::transaction::invite_client::{Client, timer_a_ms};
+use crate::wire::sip::{self, ALLOW_SESSIONS, Extra, Method, Originate, Party, Routes};
 
 /// Octets of a URI of ours in Contact.
-const CONTACT_SIZE_MAX: usize = 320;
+pub(super) const CONTACT_SIZE_MAX: usize = 320;
 
 impl Engine {
     /// Sends an INVITE for a message. `false` if there is no room for another call.
@@ -67,8 +63,9 @@ impl Engine {
             forks: [0; super::FORKS_MAX],
             inside: None,
             reinvite: None,
-            answered: None,
+            updated: None,
             previous: None,
+            role: Role::Active,
             was_ended: false,
             is_ending: false,
             outcome: None,
@@ -97,6 +94,10 @@ impl Engine {
                 && let Some(transfer) = sessions.transfers.get_mut(transfer_at)
             {
                 transfer.call = Some(handle);
+                let open = sessions.calls.len();
+                let id = sessions.desk.minted(CALL_ID, name(handle));
+                self.tally.counters.set(Counter::CallsOpen, u64::from(open));
+                self.shorts[record_at.index as usize].call_id = Some(id);
                 return Some(handle);
             }
         }
@@ -108,7 +109,7 @@ impl Engine {
     }
 
     /// What the dialog will be called, and who is in it.
-    fn kept_of(&self, handle: Handle<Call>, record_at: Handle<crate::engine::Record>) -> Option<Kept> {
+    fn kept_of(&self, handle: Handle<Call>, record_at: Handle<Record>) -> Option<Kept> {
         let record = self.records.get(record_at)?;
         let id = self.sessions.as_deref()?.desk.minted(CALL_ID, name(handle));
         let mut call_id = [0; CALL_ID_SIZE_MAX];
@@ -140,7 +141,7 @@ impl Engine {
         (branch.attempt == CALL_TAG && self.is_of_this_life(branch)).then_some(branch)
     }
 
-    /// Transmits the INVITE of this attempt, for the first time or again.
+    /// Transmits the INVITE of this attempt, for the first time or again, while its message is open.
     pub(super) fn transmit_invite(
         &mut self,
         handle: Handle<Call>,
@@ -160,7 +161,7 @@ impl Engine {
         let (way, peer, attempt, count) = (leg.way, leg.peer, leg.attempt, leg.transmissions);
         let is_reliable = self.setup.transport_of(way.socket).is_reliable();
         let retransmit =
-            if is_reliable { NEVER } else { now.plus_ms_long(timer_a_ms(count, t1_ms)) };
+            if is_reliable { NEVER } else { now.plus_ms(ms(timer_a_ms(count, t1_ms))) };
         let owner = record::owner(Handle::new(handle.index, handle.generation), Errand::Request(attempt));
         let departure = Departure {
             flow: way.flow(),
@@ -168,10 +169,10 @@ impl Engine {
             after: JournalSeq::NOW,
             owner: is_first.then_some(owner),
         };
-        out.push(purse, departure, |slot| {
-            self.with_invite(handle, |invite| sip::originate(invite, slot))
-                .flatten()
-                .unwrap_or_else(|| unreachable!("it was measured"))
+        self.with_invite(handle, |invite| {
+            out.push(purse, departure, |slot| {
+                sip::originate(invite, slot).unwrap_or_else(|| unreachable!("a dialog fits a slot"))
+            });
         });
         if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
             call.leg.retransmit = retransmit;
@@ -215,8 +216,8 @@ impl Engine {
         let call = sessions.calls.get(handle)?;
         let record_at = sessions.transfers.get(call.transfer?)?.record?;
         let record = self.records.get(record_at)?;
-        let mut sdp = [0; SDP_SIZE_MAX];
-        let len = sessions.write_offer(handle, call.leg.way.remote.is_v4(), &mut sdp)?;
+        let mut sdp = [0; SDP_OWN_SIZE_MAX];
+        let len = sessions.write_description(handle, None, &mut sdp)?;
         let mut contact = [0; CONTACT_SIZE_MAX];
         let contact = self.contact(call, &mut contact)?;
         let peer = self.peers.get(record.im.peer);
@@ -237,17 +238,17 @@ impl Engine {
             Profile::SimpleIm => b";+g.oma.sip-im.large-message",
             Profile::Cpm => CPM_PARAMETER,
         };
-        self.with_identity(record_at, record, |date, asserted| {
+        self.with_identity(record_at, record, |identity| {
             then(&Originate {
                 method: Method::Invite,
                 from_tag: call.kept.names().local_tag,
                 more: &[
                     b"Date: ",
-                    date,
+                    identity.date,
                     b"\r\n",
-                    asserted[0],
-                    asserted[1],
-                    asserted[2],
+                    identity.asserted[0],
+                    identity.asserted[1],
+                    identity.asserted[2],
                     b"Request-Disposition: no-fork\r\n",
                     service[0],
                     service[1],
@@ -264,15 +265,14 @@ impl Engine {
                 ],
                 content_type: b"application/sdp",
                 body: &[&sdp[..len]],
-                ..self.outside(handle, call, &self.branch_of_call(handle, call.leg.attempt))
+                ..self.outside(call, &self.branch_of_call(handle, call.leg.attempt))
             })
         })
     }
 
     /// What INVITE, its CANCEL and the ACK of its errors have in common.
-    fn outside<'a>(
+    pub(super) fn outside<'a>(
         &'a self,
-        _handle: Handle<Call>,
         call: &'a Call,
         branch: &'a [u8; BRANCH_SIZE],
     ) -> Originate<'a> {
@@ -325,3 +325,24 @@ impl Engine {
         sip::tag(hasher.finish().0[0])
     }
 }
+
+/// Milliseconds of a timer, which are never so many.
+pub(super) fn ms(ms: u64) -> u32 {
+    u32::try_from(ms).unwrap_or(u32::MAX)
+}
+
+/// Who an INVITE may reach: user agents that take Large Messages.
+const ACCEPT_SIMPLE_IM: &[u8] = b"Accept-Contact: *;+g.oma.sip-im.large-message\r\n";
+const ACCEPT_CPM: &[u8] = b"Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.largemsg\"\r\n";
+const CPM_PARAMETER: &[u8] =
+    b";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.largemsg\"";
+/// RFC 6050 section 4.
+const ASSERTED_SERVICE: &[u8] =
+    b"P-Asserted-Service: urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg\r\n";
+const PREFERRED_SERVICE: &[u8] =
+    b"P-Preferred-Service: urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg\r\n";
+
+/// Set what is minted apart from every other use of the same key.
+const CALL_ID: u64 = 0x1417_0000 << 32;
+const CONTRIBUTION: u64 = 0xC047_0000 << 32;
+const CONVERSATION: u64 = 0xC04E_0000 << 32;

@@ -24,19 +24,22 @@ mod links;
 mod octets;
 mod offer;
 mod outcome;
+mod responses;
 mod timers;
 
 use self::ids::Desk;
 use self::links::Links;
-use crate::delivery::Verdict;
+use crate::delivery::{Evidence, Verdict};
 use crate::delivery::coverage::Ledger;
 use crate::engine::record::{Leg, Record};
 use crate::engine::{Setup, setup};
 use crate::id::Handle;
 use crate::session::dialog::{Dialog, Kept};
 use crate::session::msrp::{self, Endpoint, SendingId, SessionId};
-use crate::session::negotiation::Previous;
-use crate::store::{Fingerprint, Slab};
+use crate::session::negotiation::{Previous, Role};
+use crate::limits::ANSWER_SIZE_MAX;
+use crate::packet::Flow;
+use crate::store::{Buffer, Pool, Slab};
 use crate::time::{Instant, Wheel};
 use crate::transaction::{invite_client, success};
 use crate::wire::sip::Method;
@@ -48,6 +51,8 @@ pub(super) struct Sessions {
     calls: Slab<Call>,
     /// What is due for each call.
     wheel: Wheel,
+    /// Answers to INVITEs in dialogs that wait for their ACK.
+    answers: Pool<ANSWER_SIZE_MAX>,
     transfers: Slab<Transfer>,
     endpoint: Endpoint,
     desk: Desk,
@@ -96,12 +101,28 @@ struct Inside {
 /// An INVITE of theirs in the dialog that was answered 2xx, until its ACK.
 #[derive(Clone, Copy, Debug)]
 struct Reinvite {
-    fingerprint: Fingerprint,
+    cseq: u32,
     state: success::State,
     transmissions: u8,
     sent: Instant,
     again: Instant,
+    /// Where the answer goes.
+    flow: Flow,
+    /// The answer, and how many octets of it there are.
+    answer: Buffer,
+    len: usize,
 }
+
+/// What the INVITE of a call came to, or its answer.
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    evidence: Evidence,
+    /// Another offer may have an effect.
+    has_other: bool,
+}
+
+/// Tags of a forked INVITE that are known apart: more are acknowledged, and not ended.
+const FORKS_MAX: usize = 4;
 
 /// One dialog of INVITE and its session.
 #[derive(Debug)]
@@ -120,20 +141,66 @@ pub(super) struct Call {
     /// The names of the dialog, both parties and the way, also of what is to become one.
     kept: Kept,
     dialog: Option<Dialog>,
+    /// The tags of other 2xx to its INVITE, hashed; 0 for none.
+    forks: [u64; FORKS_MAX],
     /// BYE, or CANCEL.
     inside: Option<Inside>,
     reinvite: Option<Reinvite>,
-    /// Their description, once it is agreed upon.
+    /// Their last UPDATE, which is answered the same when it comes again.
+    updated: Option<u32>,
+    /// Their description, once it is agreed upon, and our part in connecting.
     previous: Option<Previous>,
+    role: Role,
     /// Whether a BYE of theirs has ended it.
     was_ended: bool,
+    /// It is of no more use: what is left to do is to end it.
+    is_ending: bool,
+    outcome: Option<Outcome>,
     session: Option<SessionId>,
     /// The connection that it waits for, or has.
     link: Option<u16>,
-    /// The next call that waits for the same connection.
-    next_waiting: Option<Handle<Call>>,
+    /// Whether it stands in the list of those that wait for a connection.
+    is_waiting: bool,
+    /// The next one there.
+    next_waiting: Option<Handle<Self>>,
     wait: Option<(Wait, Instant)>,
 }
+
+impl Call {
+    /// Another dialog of the same INVITE, which is only there to be ended.
+    fn beside(&self, kept: Kept, status: u16) -> Self {
+        Self {
+            transfer: None,
+            leg: Leg { authorization: None, ..self.leg },
+            invite: invite_client::Client {
+                state: invite_client::State::Terminated,
+                cancel: invite_client::Cancel::No,
+            },
+            entered: self.entered,
+            cancelled: None,
+            cema: self.cema,
+            kept,
+            dialog: Dialog::of_response(status, self.leg.cseq),
+            forks: [0; FORKS_MAX],
+            inside: None,
+            reinvite: None,
+            updated: None,
+            previous: None,
+            role: Role::Active,
+            was_ended: false,
+            is_ending: true,
+            outcome: None,
+            session: None,
+            link: None,
+            is_waiting: false,
+            next_waiting: None,
+            wait: None,
+        }
+    }
+}
+
+/// Of so many calls, one may have an INVITE in its dialog that waits for the ACK of its answer.
+const ANSWERS_SHARE: u32 = 16;
 
 /// Calls for each transfer that there may be: the one that it is in, and those that end.
 const CALLS_PER_TRANSFER: u32 = 2;
@@ -157,6 +224,7 @@ impl Sessions {
             setup: large.clone(),
             calls: Slab::new(calls),
             wheel: Wheel::new(calls, now),
+            answers: Pool::new(calls.div_ceil(ANSWERS_SHARE)),
             transfers: Slab::new(transfers),
             endpoint: Endpoint::new(rules, now),
             desk: Desk::new(life, transfers, large.message_size as usize),
@@ -171,6 +239,7 @@ impl Sessions {
         let transfers = self.transfers.capacity() as usize;
         calls * (Slab::<Call>::entry_size() + Wheel::entry_size())
             + transfers * Slab::<Transfer>::entry_size()
+            + calls.div_ceil(ANSWERS_SHARE as usize) * ANSWER_SIZE_MAX
             + self.endpoint.size()
             + self.desk.size()
             + self.links.size()

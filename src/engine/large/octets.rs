@@ -65,8 +65,10 @@ impl Engine {
         sessions.endpoint.connected(place, now);
         let mut next = sessions.links.get(place).waiting.take();
         while let Some(handle) = next {
+            let sessions = self.sessions_mut();
             let Some(call) = sessions.calls.get_mut(handle) else { break };
             next = call.next_waiting.take();
+            call.is_waiting = false;
             if let Some(session) = call.session {
                 sessions.endpoint.bind(session, place);
             }
@@ -102,6 +104,7 @@ impl Engine {
             self.wish_to_write(place, out);
             return true;
         }
+        call.is_waiting = true;
         call.next_waiting = sessions.links.get(place).waiting.replace(handle);
         if is_new {
             let owner = Owner(u64::from(place));
@@ -118,6 +121,7 @@ impl Engine {
             let sessions = self.sessions_mut();
             let Some(call) = sessions.calls.get_mut(handle) else { return };
             next = call.next_waiting.take();
+            call.is_waiting = false;
             call.link = None;
             self.on_no_connection(handle, now, out);
         }

@@ -5,12 +5,12 @@ use super::ids::SESSION_ID_SIZE;
 use super::{Call, Sessions, Transfer, Wait};
 use crate::delivery::coverage::Ledger;
 use crate::delivery::{Evidence, MsrpRole};
-use crate::engine::instant::{self, TEXT};
+use crate::engine::instant::TEXT;
 use crate::engine::memory::put_hex;
 use crate::engine::{Content, Engine, Profile};
 use crate::id::Handle;
 use crate::limits::{MSRP_IDENT_SIZE_MAX, MSRP_UNBOUND_MS, MSRP_URI_SIZE_MAX};
-use crate::packet::{Departures, Endpoint};
+use crate::packet::{Departures, Endpoint, SocketId};
 use crate::session::msrp::Message;
 use crate::session::negotiation::{self, Agreement, Meaning, Ours, Previous, Role};
 use crate::store::Fingerprint;
@@ -63,22 +63,24 @@ impl Sessions {
         Some(uri)
     }
 
-    /// Writes the offer of a call: we send, and whoever wants to connects. It is the same octets whenever it
-    /// is written.
-    pub(super) fn write_offer(
+    /// Writes our description of the session of a call: we send. As an offer whoever wants to connects, as an
+    /// answer to `offer` it stays as it is. It is the same octets whenever it is written.
+    pub(super) fn write_description(
         &self,
         handle: Handle<Call>,
-        is_v4: bool,
+        offer: Option<&sdp::Session<'_>>,
         to: &mut [u8],
     ) -> Option<usize> {
         let call = self.calls.get(handle)?;
+        let is_v4 = call.leg.way.remote.is_v4();
         let uri = self.our_uri(call, is_v4)?;
         let (host, port) = self.authority(is_v4).rsplit_once(':')?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let [number, version] = self.desk.minted(DESCRIPTION, name(handle)).0;
         let maker = Maker {
             session_id: sdp_build::minted(number),
-            version: sdp_build::minted(version),
+            // An answer says who connects, and so is another version than the offer.
+            version: sdp_build::minted(version) + u64::from(offer.is_some()),
             host: host.as_bytes(),
         };
         let stream = Stream {
@@ -88,12 +90,15 @@ impl Sessions {
             accept_types: b"message/cpim text/plain",
             accept_wrapped_types: b"text/plain",
             max_size: None,
-            setup: Setup::ActPass,
+            setup: if offer.is_some() { call.role.setup() } else { Setup::ActPass },
             cema: call.cema,
             fingerprint: None,
             direction: Direction::SendOnly,
         };
-        sdp_build::offer(&maker, &stream, to)
+        match offer {
+            Some(offer) => sdp_build::answer(offer, &maker, Some((0, &stream)), to),
+            None => sdp_build::offer(&maker, &stream, to),
+        }
     }
 }
 
@@ -154,7 +159,7 @@ impl Engine {
         if agreed.max_size.is_some_and(|max| size as u64 > max) {
             return Err(Meaning::TooLarge);
         }
-        let target = self.msrp_target(&agreed, answer, is_v4);
+        let target = self.msrp_target(&agreed, answer);
         let role = self.peers.get(peer).msrp.unwrap_or(MsrpRole::Relay);
         let sessions = self.sessions_mut();
         let their_path = Path::parse(agreed.path.of(answer)).map_err(|_| NOT_USABLE)?;
@@ -171,6 +176,7 @@ impl Engine {
         self.send_in_session(handle, transfer_at, size)?;
         if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
             call.previous = Some(Previous::of(&description));
+            call.role = agreed.role;
             call.wait = Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS)));
         }
         self.wait_for_call(handle);
@@ -222,8 +228,7 @@ impl Engine {
         &self,
         agreed: &Agreement,
         answer: &[u8],
-        is_v4: bool,
-    ) -> Option<(Endpoint, crate::packet::SocketId)> {
+    ) -> Option<(Endpoint, SocketId)> {
         let target = &agreed.target;
         let remote = match target.ip {
             Some(ip) => Endpoint { ip, port: target.port },
@@ -231,27 +236,24 @@ impl Engine {
         };
         let families = self.sessions.as_deref()?.setup.sockets;
         let socket = if remote.is_v4() { families.v4 } else { families.v6 };
-        // Whoever was told of one family answers with it, or both are at hand.
-        debug_assert!(socket.is_some() || remote.is_v4() != is_v4);
         Some((remote, socket?))
     }
 
     /// Writes the body of a message in one of its forms. How many octets it has.
     fn compose(&mut self, handle: Handle<Transfer>, content: u8) -> Option<usize> {
-        let mut message_id = [0; MSRP_IDENT_SIZE_MAX];
-        let sessions = self.sessions.as_deref_mut()?;
-        let record_at = sessions.transfers.get(handle)?.record?;
+        let record_at = self.sessions.as_deref()?.transfers.get(handle)?.record?;
         let record = self.records.get(record_at)?;
-        let profile = self.peers.get(record.im.peer).profile;
-        if profile == Profile::Cpm {
-            message_id = self.message_id(handle)?;
-        }
-        // It is written where it stays, so that the table of bodies is borrowed alone.
+        let message_id = self.message_id(handle)?;
+        let named: &[u8] = match self.peers.get(record.im.peer).profile {
+            Profile::Cpm => &message_id,
+            Profile::SimpleIm => &[],
+        };
+        // It is written where it stays, which is borrowed alone while the rest is read.
         let mut sessions = self.sessions.take()?;
         let to = sessions.desk.body_mut(handle.index);
-        let message_id: &[u8] = if profile == Profile::Cpm { &message_id } else { &[] };
+        let wraps = (content == AS_CPIM).then_some(named);
         let len = self.records.get(record_at).and_then(|record| {
-            self.write_content(record_at, record, content == AS_CPIM, message_id, to)
+            self.write_content(record_at, record, wraps, to)
         });
         self.sessions = Some(sessions);
         len
@@ -272,7 +274,7 @@ impl Engine {
 }
 
 const _: () = assert!(MSRP_IDENT_SIZE_MAX == 32, "128 bits in hexadecimal digits");
-const _: () = assert!(instant::TEXT.len() <= crate::limits::MSRP_CONTENT_TYPE_SIZE_MAX);
+const _: () = assert!(TEXT.len() <= crate::limits::MSRP_CONTENT_TYPE_SIZE_MAX);
 
 /// Set what is minted apart from every other use of the same key.
 const DESCRIPTION: u64 = 0x5D90_0000 << 32;

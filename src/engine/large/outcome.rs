@@ -2,7 +2,7 @@
 
 use super::{Call, Transfer, Wait};
 use crate::delivery::coverage::{Observation, Standing};
-use crate::delivery::{Evidence, Verdict};
+use crate::delivery::{Evidence, MsrpRole, Verdict};
 use crate::engine::Engine;
 use crate::engine::record::Record;
 use crate::engine::short::Stage;
@@ -76,7 +76,7 @@ impl Engine {
                 }
                 // Its verdict was told when all was acknowledged: anything but that ends the wait for REPORTs.
                 if standing != Standing::Decided(Evidence::Acknowledged) {
-                    self.end_transfer(handle, now, out);
+                    self.end_transfer(handle, now);
                 }
             }
             Standing::Decided(evidence) => self.over(handle, evidence, now, Purse::Evidence, out),
@@ -94,6 +94,8 @@ impl Engine {
     ) {
         let Some(transfer) = self.sessions_mut().transfers.get_mut(handle) else { return };
         let (record, call, ledger) = (transfer.record, transfer.call, transfer.ledger);
+        let peer = record.and_then(|record| self.records.get(record)).map_or(0, |it| it.im.peer);
+        let role = self.peers.get(peer).msrp.unwrap_or(MsrpRole::Relay);
         let settled = ledger.map_or(evidence, |ledger| ledger.settled(evidence));
         let is_open = record.and_then(|record| self.records.get(record)).is_some_and(|record| {
             let deadline = record.arrived.plus_ms(self.deadline_ms(record));
@@ -105,14 +107,15 @@ impl Engine {
         }
         let Some(transfer) = sessions.transfers.get_mut(handle) else { return };
         let Some(ledger) = &mut transfer.ledger else { return };
-        ledger.again();
+        // How many URIs the way has is known with the answer.
+        ledger.again(role, 1);
         transfer.is_second = true;
         transfer.call = None;
         if let Some(sending) = transfer.sending.take() {
             sessions.endpoint.forget(sending);
         }
         if let Some(call) = call {
-            self.release_call(call, now, out);
+            self.release_call(call, now);
         }
         self.count(Counter::LargeAgain);
         if !self.begin_call(handle, true, now, Purse::Evidence, out) {
@@ -132,7 +135,7 @@ impl Engine {
         let sessions = self.sessions_mut();
         let Some(transfer) = sessions.transfers.get_mut(handle) else { return };
         let Some(record) = transfer.record.take() else {
-            return self.end_transfer(handle, now, out);
+            return self.end_transfer(handle, now);
         };
         let evidence = transfer.ledger.map_or(evidence, |ledger| ledger.settled(evidence));
         let call = transfer.call;
@@ -145,7 +148,7 @@ impl Engine {
             // Hazard H60: the SMS side will try again, and then it is what is known.
             self.count(Counter::LateDelivered);
             self.count(Counter::LateProofs);
-        } else {
+        } else if matches!(verdict, Verdict::Permanent | Verdict::Temporary) {
             self.count(Counter::LateFailed);
         }
         self.end_attempt(record, Some((verdict, evidence.status())), now);
@@ -161,31 +164,26 @@ impl Engine {
             it.wait = Some((Wait::Reports, now.plus_ms(MSRP_LINGER_MS)));
             return self.wait_for_call(call);
         }
-        self.end_transfer(handle, now, out);
+        self.end_transfer(handle, now);
     }
 
     /// Nothing more is sent of a message, and nothing more is asked about it: its session is ended.
-    pub(super) fn end_transfer(
-        &mut self,
-        handle: Handle<Transfer>,
-        now: Instant,
-        out: &mut Departures,
-    ) {
+    pub(super) fn end_transfer(&mut self, handle: Handle<Transfer>, now: Instant) {
         let sessions = self.sessions_mut();
         let Some(transfer) = sessions.transfers.remove(handle) else { return };
         if let Some(sending) = transfer.sending {
             sessions.endpoint.forget(sending);
         }
         if let Some(call) = transfer.call {
-            self.release_call(call, now, out);
+            self.release_call(call, now);
         }
     }
 
-    fn release_call(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
+    fn release_call(&mut self, handle: Handle<Call>, now: Instant) {
         if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
             call.transfer = None;
         }
-        self.end_call(handle, now, out);
+        self.end_call(handle, now);
     }
 
     /// The wait of a call is over.
@@ -204,10 +202,10 @@ impl Engine {
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
         call.wait = None;
-        let Some(transfer) = call.transfer else { return self.end_call(handle, now, out) };
+        let Some(transfer) = call.transfer else { return self.end_call(handle, now) };
         let Some(it) = sessions.transfers.get_mut(transfer) else { return };
         if it.record.is_none() {
-            return self.end_transfer(transfer, now, out);
+            return self.end_transfer(transfer, now);
         }
         if let Some(ledger) = &mut it.ledger {
             ledger.observe(observation);
@@ -223,7 +221,7 @@ impl Engine {
         out: &mut Departures,
     ) {
         self.on_wait_over(handle, Wait::Connection, now, out);
-        self.end_call(handle, now, out);
+        self.end_call(handle, now);
     }
 
     /// The verdict on a message that is sent in a session is due (hazards H59 and H60).
@@ -250,6 +248,15 @@ impl Engine {
             }
         };
         self.over(handle, evidence, now, Purse::Evidence, out);
+    }
+
+    /// Whether any octet of a message that is sent in a session may have left.
+    pub(in crate::engine) fn has_departed(&self, record: Handle<Record>) -> bool {
+        let transfer = self.shorts[record.index as usize].transfer;
+        let known = self.sessions.as_deref().zip(transfer);
+        known
+            .and_then(|(sessions, transfer)| sessions.transfers.get(transfer)?.ledger)
+            .is_some_and(|ledger| ledger.has_departed() || ledger.is_after_doubt())
     }
 
     /// The record of a message is gone, because the process ends.

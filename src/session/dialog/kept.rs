@@ -42,6 +42,22 @@ pub struct Kept {
 pub struct Full;
 
 impl Kept {
+    /// Nothing yet.
+    pub const NOTHING: Self = {
+        let none = Span { at: 0, len: 0 };
+        Self {
+            octets: [0; DIALOG_SIZE],
+            call_id: none,
+            local_tag: none,
+            remote_tag: none,
+            local: none,
+            remote: none,
+            routes: none,
+            route: none,
+            target: none,
+        }
+    };
+
     /// Remembers a dialog: its names, the URIs of both parties (From and To, without their tags), the
     /// values of Record-Route *in the order in which they are to be followed* and the URI in the Contact of
     /// the other side. A caller takes the values of the response in reverse, a callee those of the request as
@@ -56,18 +72,7 @@ impl Kept {
         routes: impl Iterator<Item = &'v [u8]>,
         target: &[u8],
     ) -> Result<Self, Full> {
-        let none = Span::default();
-        let mut kept = Self {
-            octets: [0; DIALOG_SIZE],
-            call_id: none,
-            local_tag: none,
-            remote_tag: none,
-            local: none,
-            remote: none,
-            routes: none,
-            route: none,
-            target: none,
-        };
+        let mut kept = Self::NOTHING;
         kept.call_id = kept.put(0, names.call_id)?;
         kept.local_tag = kept.put(kept.call_id.end(), names.local_tag)?;
         kept.remote_tag = kept.put(kept.local_tag.end(), names.remote_tag)?;

@@ -69,6 +69,11 @@ impl Buffers {
         Self { octets, size, free: (0..count).rev().collect() }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.octets.len() / self.size.max(1)
+    }
+
     pub(super) const fn size(&self) -> usize {
         self.size
     }

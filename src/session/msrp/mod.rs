@@ -51,7 +51,7 @@ pub use self::sessions::{Acceptance, Keep, Reports, Session, SessionId};
 use self::writing::Open;
 pub use self::writing::WRITE_SIZE_MIN;
 use crate::limits::{
-    MSRP_ANSWER_SIZE_MAX, MSRP_CHUNKS_MAX, MSRP_ENDS_MAX, MSRP_IDENT_SIZE_MAX, MSRP_UNBOUND_MS,
+    MSRP_ANSWER_SIZE_MAX, MSRP_ANSWERS_SIZE, MSRP_CHUNKS_MAX, MSRP_ENDS_MAX, MSRP_IDENT_SIZE_MAX, MSRP_UNBOUND_MS,
 };
 use crate::store::{Octets, Slab};
 use crate::time::{Instant, Wheel};
@@ -341,6 +341,18 @@ impl Endpoint {
             facts,
             counts: Counts::default(),
         }
+    }
+
+    /// Octets of everything.
+    pub fn size(&self) -> usize {
+        self.connections.len() * (size_of::<Connection>() + MSRP_ANSWERS_SIZE)
+            + self.connections.len() * MSRP_ENDS_MAX * size_of::<End>()
+            + self.sessions.capacity() as usize * Slab::<Session>::entry_size()
+            + self.sendings.capacity() as usize * Slab::<Sending>::entry_size()
+            + self.incomings.capacity() as usize * Slab::<Incoming>::entry_size()
+            + self.buffers.len() * self.buffers.size()
+            + self.facts.capacity() * size_of::<Fact>()
+            + self.connections.len() * Wheel::entry_size()
     }
 
     /// The next fact, in the order in which they were observed.

@@ -298,6 +298,11 @@ pub struct Wrap<'a> {
     pub content_type: &'a [u8],
 }
 
+/// What stands around a value, where there is one.
+const fn around<'a>(value: &[u8], name: &'a [u8]) -> [&'a [u8]; 2] {
+    if value.is_empty() { [b"", b""] } else { [name, b"\r\n"] }
+}
+
 /// The namespace of IMDN, and the name of its Message-ID (RFC 5438 section 6.3).
 const IMDN: &[u8] = b"NS: imdn <urn:ietf:params:imdn>\r\nimdn.Message-ID: ";
 
@@ -316,9 +321,8 @@ pub fn head(wrap: &Wrap<'_>, to: &mut [u8]) -> Option<usize> {
     if !(addresses && dated && typed && named) {
         return None;
     }
-    let line = |is_there: bool, pieces: [&'static [u8]; 2]| if is_there { pieces } else { [b"", b""] };
-    let [date_time, date_time_end] = line(!wrap.date_time.is_empty(), [b"DateTime: ", b"\r\n"]);
-    let [message_id, message_id_end] = line(!wrap.message_id.is_empty(), [IMDN, b"\r\n"]);
+    let [date_time, date_time_end] = around(wrap.date_time, b"DateTime: ");
+    let [message_id, message_id_end] = around(wrap.message_id, IMDN);
     let mut at: usize = 0;
     for piece in [
         b"From: ".as_slice(),

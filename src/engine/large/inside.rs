@@ -1,0 +1,328 @@
+//! Requests of the other end in the dialog of a call: BYE, re-INVITE, UPDATE, ACK (RFC 3261 sections 12.2.2,
+//! 14.2 and 15.1.2, RFC 3311, RFC 4028).
+
+use super::responses::is_description;
+use super::{Call, Outcome, Reinvite};
+use crate::engine::request::Asked;
+use crate::engine::{Engine, Refusal};
+use crate::id::Handle;
+use crate::limits::{ANSWER_SIZE_MAX, SDP_OWN_SIZE_MAX};
+use crate::metrics::Counter;
+use crate::packet::{Departure, Departures, Purse};
+use crate::session::dialog::{self, Names, Request as Within};
+use crate::session::negotiation::Change;
+use crate::time::Instant;
+use crate::transaction::branch::Branch;
+use crate::transaction::success::{Action, Event, State, interval_ms};
+use crate::wire::sdp;
+use crate::wire::sip::{self, ALLOW_SESSIONS, Extra, Method, Reply, Source};
+
+impl Engine {
+    /// A request whose To has a tag of ours: in the dialog of a call, or of one that is no more. At most one
+    /// departure.
+    pub(in crate::engine) fn on_inside(
+        &mut self,
+        asked: Asked<'_>,
+        branch: Branch,
+        out: &mut Departures,
+    ) {
+        let (octets, fields) = (asked.request.octets, &asked.request.fields);
+        let method = asked.request.method;
+        let handle = Handle::new(branch.index, branch.generation);
+        let names = Names {
+            call_id: fields.call_id.of(octets),
+            local_tag: fields.to_tag.of(octets),
+            remote_tag: fields.from_tag.of(octets),
+        };
+        let call = self.sessions.as_deref_mut().and_then(|all| all.calls.get_mut(handle));
+        let call = call.filter(|call| call.dialog.is_some() && call.kept.is(&names));
+        let Some(call) = call else {
+            return match method {
+                Method::Ack => self.count(Counter::DroppedAck),
+                _ => self.refuse(asked, NO_DIALOG, out),
+            };
+        };
+        let is_repeated = match method {
+            Method::Invite => call.reinvite.is_some_and(|it| it.cseq == fields.cseq),
+            Method::Update => call.updated == Some(fields.cseq),
+            _ => false,
+        };
+        if is_repeated {
+            return match method {
+                Method::Invite => self.repeat_answer(handle, asked.now, out),
+                _ => self.answer_update(handle, asked, out),
+            };
+        }
+        let Some(dialog) = &mut call.dialog else { return };
+        match dialog.on_request(method, fields.cseq) {
+            Err(dialog::Refusal::Overlapping) => {
+                let extra = Extra::RetryAfter(u32::from(self.retry_after_s(asked.fingerprint)));
+                let refusal = Refusal::new(500, "Server Internal Error");
+                self.answer(asked, refusal, extra, out);
+            }
+            Err(refusal) => {
+                let status = refusal.status();
+                let refusal = Refusal::new(status, sip::reason_phrase(status));
+                self.refuse(asked, refusal, out);
+            }
+            Ok(Within::Bye { .. }) => self.on_bye(handle, asked, out),
+            Ok(Within::Invite) => self.on_reinvite(handle, asked, out),
+            Ok(Within::Update) => {
+                call.updated = Some(fields.cseq);
+                self.answer_update(handle, asked, out);
+            }
+            Ok(Within::Ack) => {
+                self.end_reinvite(handle);
+                self.wait_for_call(handle);
+            }
+            Ok(Within::StrayAck) => self.count(Counter::DroppedAck),
+            Ok(Within::Other) => match method {
+                Method::Options => {
+                    let extra = Extra::Allow(ALLOW_SESSIONS);
+                    self.answer(asked, Refusal::new(200, "OK"), extra, out);
+                }
+                _ => self.refuse(asked, Refusal::new(405, "Method Not Allowed"), out),
+            },
+        }
+    }
+
+    /// BYE: the session is over, at any moment.
+    fn on_bye(&mut self, handle: Handle<Call>, asked: Asked<'_>, out: &mut Departures) {
+        self.count(Counter::ByesIn);
+        // Its copies are answered the same, when there is no dialog any more.
+        self.finish(asked.fingerprint, 200, None, asked.now);
+        self.answer(asked, Refusal::new(200, "OK"), Extra::None, out);
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        call.was_ended = true;
+        self.end_reinvite(handle);
+        // Whatever it says of a message is said by the ledger: it is told when the facts are taken.
+        self.end_call(handle, asked.now);
+        self.sessions_mut().is_behind = true;
+    }
+
+    /// A re-INVITE: the same again, or it is refused and all stays as it was (section 14.2).
+    fn on_reinvite(&mut self, handle: Handle<Call>, asked: Asked<'_>, out: &mut Departures) {
+        let status = self.judge_description(handle, asked);
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        if let Some(dialog) = &mut call.dialog {
+            dialog.answer_invite(status);
+        }
+        if status != 200 {
+            let refusal = Refusal::new(status, sip::reason_phrase(status));
+            return self.refuse(asked, refusal, out);
+        }
+        self.refresh_target(handle, asked);
+        let flow = self.reply_flow(asked);
+        let Some((octets, len)) = self.write_answer(handle, asked) else { return };
+        let answers = &mut self.sessions_mut().answers;
+        let Some(answer) = answers.take() else {
+            let extra = Extra::RetryAfter(u32::from(self.retry_after_s(asked.fingerprint)));
+            return self.answer(asked, Refusal::new(500, "Server Internal Error"), extra, out);
+        };
+        answers.octets_mut(answer)[..len].copy_from_slice(&octets[..len]);
+        let (t1_ms, t2_ms) = (self.setup.timers.t1_ms, self.setup.timers.t2_ms);
+        let again = asked.now.plus_ms(super::invite::ms(interval_ms(1, t1_ms, t2_ms)));
+        if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+            call.reinvite = Some(Reinvite {
+                cseq: asked.request.fields.cseq,
+                state: State::Waiting,
+                transmissions: 1,
+                sent: asked.now,
+                again,
+                flow,
+                answer,
+                len,
+            });
+        }
+        self.push_answer(handle, out);
+        self.wait_for_call(handle);
+    }
+
+    /// The answer to a re-INVITE once more: its copy came, or its ACK did not.
+    fn repeat_answer(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
+        let (t1_ms, t2_ms) = (self.setup.timers.t1_ms, self.setup.timers.t2_ms);
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        let Some(it) = &mut call.reinvite else { return };
+        it.transmissions = it.transmissions.saturating_add(1);
+        it.again = now.plus_ms(super::invite::ms(interval_ms(it.transmissions, t1_ms, t2_ms)));
+        self.push_answer(handle, out);
+        self.wait_for_call(handle);
+    }
+
+    /// No ACK has come yet, or none will (section 13.3.1.4).
+    pub(super) fn on_reinvite_due(
+        &mut self,
+        handle: Handle<Call>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let transaction_ms = self.setup.timers.transaction_ms();
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        let Some(it) = &mut call.reinvite else { return };
+        let is_over = it.sent.plus_ms(transaction_ms) <= now;
+        match it.state.on(if is_over { Event::Timeout } else { Event::Again }) {
+            Action::Retransmit => self.repeat_answer(handle, now, out),
+            Action::End => {
+                if let Some(dialog) = &mut call.dialog {
+                    dialog.give_up_ack();
+                }
+                self.end_reinvite(handle);
+                self.end_call(handle, now);
+            }
+            Action::None | Action::Confirm => self.end_reinvite(handle),
+        }
+    }
+
+    /// The answer to an INVITE in the dialog of a call is not sent again.
+    pub(super) fn end_reinvite(&mut self, handle: Handle<Call>) {
+        let sessions = self.sessions_mut();
+        let reinvite = sessions.calls.get_mut(handle).and_then(|call| call.reinvite.take());
+        if let Some(reinvite) = reinvite {
+            sessions.answers.give(reinvite.answer);
+        }
+    }
+
+    fn push_answer(&self, handle: Handle<Call>, out: &mut Departures) {
+        let Some(sessions) = self.sessions.as_deref() else { return };
+        let Some(it) = sessions.calls.get(handle).and_then(|call| call.reinvite) else { return };
+        let octets = &sessions.answers.octets(it.answer)[..it.len];
+        let departure = Departure { flow: it.flow, ..Departure::default() };
+        out.push(Purse::Evidence, departure, |slot| {
+            slot[..octets.len()].copy_from_slice(octets);
+            octets.len()
+        });
+    }
+
+    /// UPDATE: the same again keeps the session alive (RFC 4028 section 7.4), anything else is refused.
+    fn answer_update(&mut self, handle: Handle<Call>, asked: Asked<'_>, out: &mut Departures) {
+        let status = self.judge_description(handle, asked);
+        if status != 200 {
+            let refusal = Refusal::new(status, sip::reason_phrase(status));
+            return self.refuse(asked, refusal, out);
+        }
+        self.refresh_target(handle, asked);
+        let flow = self.reply_flow(asked);
+        let Some((octets, len)) = self.write_answer(handle, asked) else { return };
+        let departure = Departure { flow, ..Departure::default() };
+        out.push(Purse::Evidence, departure, |slot| {
+            slot[..len].copy_from_slice(&octets[..len]);
+            len
+        });
+    }
+
+    /// What a description in a dialog is answered with: 200 if it is the one that is agreed upon or there is
+    /// none, else 488 (RFC 3264 section 8).
+    fn judge_description(&self, handle: Handle<Call>, asked: Asked<'_>) -> u16 {
+        let (octets, fields) = (asked.request.octets, &asked.request.fields);
+        let call = self.sessions.as_deref().and_then(|all| all.calls.get(handle));
+        let Some(previous) = call.and_then(|call| call.previous) else { return 488 };
+        let body = fields.body.of(octets);
+        if body.is_empty() {
+            return 200;
+        }
+        if !is_description(fields.content_type.of(octets)) {
+            return 415;
+        }
+        match sdp::parse(body) {
+            Ok(description) if previous.change(&description) == Change::Unchanged => 200,
+            Ok(_) => 488,
+            Err(_) => 400,
+        }
+    }
+
+    /// Where the other end is from here on.
+    fn refresh_target(&mut self, handle: Handle<Call>, asked: Asked<'_>) {
+        let contact = sip::contact_uri(asked.request.octets, &asked.request.fields);
+        if let Some(call) = self.sessions_mut().calls.get_mut(handle)
+            && !contact.is_empty()
+        {
+            // Without room for it the old one stays, and leads to the same user agent or nowhere.
+            let _ = call.kept.set_target(contact.of(asked.request.octets));
+        }
+    }
+
+    /// Our 200 to a re-INVITE or an UPDATE: our description as it was, and the session timer as they want
+    /// it (RFC 4028 section 9).
+    fn write_answer(
+        &self,
+        handle: Handle<Call>,
+        asked: Asked<'_>,
+    ) -> Option<([u8; ANSWER_SIZE_MAX], usize)> {
+        let sessions = self.sessions.as_deref()?;
+        let call = sessions.calls.get(handle)?;
+        let has_offer = !asked.request.fields.body.is_empty();
+        let is_invite = asked.request.method == Method::Invite;
+        let mut sdp = [0; SDP_OWN_SIZE_MAX];
+        let offer = sdp::parse(asked.request.fields.body.of(asked.request.octets)).ok();
+        let len = if has_offer || is_invite {
+            // Without an offer there is one of ours, which their ACK answers.
+            sessions.write_description(handle, offer.as_ref(), &mut sdp)?
+        } else {
+            0
+        };
+        let mut contact = [0; super::invite::CONTACT_SIZE_MAX];
+        let contact = self.contact(call, &mut contact)?;
+        let timer = sip::session_timer(asked.request.octets).ok().and_then(|timer| timer.expires);
+        let expires = match timer {
+            // Who asks refreshes it: we end it ourselves long before.
+            Some(timer) => Extra::SessionExpires(sip::SessionExpires {
+                refresher: Some(sip::Refresher::Uac),
+                ..timer
+            }),
+            None => Extra::None,
+        };
+        let source = asked.arrival.flow.remote;
+        let reply = Reply {
+            status: 200,
+            reason: "OK",
+            source: Source { ip: source.ip, port: source.port },
+            extra: &[
+                Extra::Contact { uri: contact, parameters: b"" },
+                Extra::Allow(ALLOW_SESSIONS),
+                Extra::Supported(b"timer"),
+                if timer.is_some() { Extra::Require(b"timer") } else { Extra::None },
+                expires,
+            ],
+            content_type: if len > 0 { b"application/sdp" } else { b"" },
+            body: &[&sdp[..len]],
+            ..Reply::default()
+        };
+        let mut octets = [0; ANSWER_SIZE_MAX];
+        let len = sip::respond(asked.request, &reply, &mut octets)?;
+        Some((octets, len))
+    }
+
+    /// Tells what the INVITE of a call came to, or tries another offer.
+    pub(super) fn tell_outcome(
+        &mut self,
+        handle: Handle<Call>,
+        outcome: Outcome,
+        now: Instant,
+        out: &mut Departures,
+    ) {
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        call.outcome = None;
+        let (transfer, cema) = (call.transfer, call.cema);
+        self.end_call(handle, now);
+        let Some(transfer) = transfer else { return };
+        if outcome.has_other && cema && !self.sessions_mut().calls.is_full() {
+            if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+                call.transfer = None;
+            }
+            self.count(Counter::OffersWithoutCema);
+            if self.begin_call(transfer, false, now, Purse::Evidence, out) {
+                return;
+            }
+        }
+        self.over(transfer, outcome.evidence, now, Purse::Evidence, out);
+    }
+}
+
+impl Reinvite {
+    /// Whether the answer is to be sent again, or is waited for no longer.
+    pub(super) fn is_due(&self, now: Instant, transaction_ms: u32) -> bool {
+        self.again <= now || self.sent.plus_ms(transaction_ms) <= now
+    }
+}
+
+const NO_DIALOG: Refusal = Refusal::new(481, "Call/Transaction Does Not Exist");
