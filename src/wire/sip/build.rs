@@ -338,3 +338,6 @@ impl Writer<'_> {
         write!(self, "{address}").ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,3 +215,6 @@ fn section(octets: &[u8]) -> header::Fields<'_> {
     let end = header::start_line_end(octets);
     header::Fields::from(octets, end.map_or(octets.len(), |end| end.at.saturating_add(2)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,8 @@ pub struct Reply<'a> {
     pub status: u16,
     /// The reason phrase.
     pub reason: &'a str,
-    /// The tag of To, if the request has none there; never on 100. One made of a number is
-    /// [`super::tag`].
+    /// The tag of To, if the request has none there; never on 100, and on every other response (RFC 3261
+    /// section 8.2.6.2). One made of a number is [`super::tag`].
     pub to_tag: &'a [u8],
     /// Where the request came from.
     pub source: Source,
@@ -75,7 +75,8 @@ pub fn respond(request: &Request<'_>, reply: &Reply<'_>, to: &mut [u8]) -> Optio
     if !fields.to.is_empty() {
         writer.put(b"To: ")?;
         writer.put(fields.to.of(octets))?;
-        if fields.to_tag.is_empty() && reply.status != 100 {
+        let gives_tag = fields.to_tag.is_empty() && reply.status != 100;
+        if gives_tag && !reply.to_tag.is_empty() {
             writer.put(b";tag=")?;
             writer.put(reply.to_tag)?;
         }
