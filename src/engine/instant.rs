@@ -130,6 +130,7 @@ impl Engine {
                 to_tag: &[],
                 call_id,
                 cseq: record.im.cseq,
+                preferences: &[],
                 more: &[
                     b"Date: ",
                     identity.date,

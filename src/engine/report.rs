@@ -151,6 +151,7 @@ impl Engine {
             to_tag: &[],
             call_id,
             cseq: short.report.cseq,
+            preferences: &[],
             more: &[
                 b"In-Reply-To: ",
                 record.call_id.of(octets),

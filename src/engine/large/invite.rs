@@ -224,14 +224,14 @@ impl Engine {
         let [low, high] = sessions.desk.minted(CONTRIBUTION, name(handle)).0;
         let (conversation, contribution) = (self.conversation(call), sip::tag(low ^ high));
         let service: [&[u8]; 6] = match (peer.profile, peer.trusted) {
-            (Profile::SimpleIm, _) => [ACCEPT_SIMPLE_IM, b"", b"", b"", b"", b""],
+            (Profile::SimpleIm, _) => [&[]; 6],
             (Profile::Cpm, trusted) => [
-                ACCEPT_CPM,
                 if trusted { ASSERTED_SERVICE } else { PREFERRED_SERVICE },
                 b"Conversation-ID: ",
                 &conversation,
                 b"\r\nContribution-ID: ",
                 &contribution,
+                b"\r\n",
             ],
         };
         let parameters: &[u8] = match peer.profile {
@@ -249,14 +249,12 @@ impl Engine {
                     identity.asserted[0],
                     identity.asserted[1],
                     identity.asserted[2],
-                    b"Request-Disposition: no-fork\r\n",
                     service[0],
                     service[1],
                     service[2],
                     service[3],
                     service[4],
                     service[5],
-                    if service[3].is_empty() { b"" } else { b"\r\n" },
                     self.authorization(call.leg.authorization),
                 ],
                 extra: &[
@@ -290,6 +288,10 @@ impl Engine {
             to_tag: &[],
             call_id: call.kept.names().call_id,
             cseq: call.leg.cseq,
+            preferences: match self.peers.get(call.leg.peer).profile {
+                Profile::SimpleIm => ACCEPT_SIMPLE_IM,
+                Profile::Cpm => ACCEPT_CPM,
+            },
             more: &[],
             extra: &[],
             content_type: &[],
@@ -331,9 +333,12 @@ pub(super) fn ms(ms: u64) -> u32 {
     u32::try_from(ms).unwrap_or(u32::MAX)
 }
 
-/// Who an INVITE may reach: user agents that take Large Messages.
-const ACCEPT_SIMPLE_IM: &[u8] = b"Accept-Contact: *;+g.oma.sip-im.large-message\r\n";
-const ACCEPT_CPM: &[u8] = b"Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.largemsg\"\r\n";
+/// Who an INVITE may reach: one user agent that takes Large Messages (RFC 3841). With a fork the fastest one
+/// would say what is true of all (hazard H5).
+const ACCEPT_SIMPLE_IM: &[u8] = b"Request-Disposition: no-fork\r\n\
+    Accept-Contact: *;+g.oma.sip-im.large-message\r\n";
+const ACCEPT_CPM: &[u8] = b"Request-Disposition: no-fork\r\n\
+    Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.largemsg\"\r\n";
 const CPM_PARAMETER: &[u8] =
     b";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.largemsg\"";
 /// RFC 6050 section 4.

@@ -331,6 +331,7 @@ impl Engine {
             to_tag: names.remote_tag,
             call_id: names.call_id,
             cseq: 0,
+            preferences: &[],
             more: &[],
             extra: &[],
             content_type: &[],

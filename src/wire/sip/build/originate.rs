@@ -63,6 +63,10 @@ pub struct Originate<'a> {
     pub call_id: &'a [u8],
     /// The number in CSeq.
     pub cseq: u32,
+    /// Accept-Contact, Reject-Contact and Request-Disposition, each with its CRLF: an ACK to an error and a
+    /// CANCEL have those of their INVITE, so that a stateless proxy sends them where it has sent that
+    /// (RFC 3841 section 5).
+    pub preferences: &'a [u8],
     /// Further header fields in pieces, each with its CRLF. Never a Contact in MESSAGE (RFC 3428 section
     /// 4).
     pub more: &'a [&'a [u8]],
@@ -77,18 +81,18 @@ pub struct Originate<'a> {
 impl<'a> Originate<'a> {
     /// The ACK to a 300-699 to this INVITE (RFC 3261 section 17.1.1.3), `to` the value of To in that
     /// response, with its tag. It belongs to the transaction of the INVITE: Request-URI, Via, From,
-    /// Call-ID, Route and the number in CSeq are the same.
+    /// Call-ID, Route, preferences and the number in CSeq are the same.
     pub const fn ack(&self, to: &'a [u8]) -> Self {
         Self { method: Method::Ack, to: Party::Value(to), to_tag: &[], ..self.bare() }
     }
 
-    /// The CANCEL of this INVITE (RFC 3261 section 9.1): Request-URI, Via, From, To, Call-ID, Route and
-    /// the number in CSeq are the same, so that every hop finds the INVITE by them.
+    /// The CANCEL of this INVITE (RFC 3261 section 9.1): Request-URI, Via, From, To, Call-ID, Route,
+    /// preferences and the number in CSeq are the same, so that every hop finds the INVITE by them.
     pub const fn cancel(&self) -> Self {
         Self { method: Method::Cancel, ..self.bare() }
     }
 
-    /// Without further header fields, of which CANCEL must not have some (Require), and without a body.
+    /// Without other header fields, of which CANCEL must not have some (Require), and without a body.
     const fn bare(&self) -> Self {
         let max_forwards = MAX_FORWARDS;
         Self { max_forwards, more: &[], extra: &[], content_type: &[], body: &[], ..*self }
@@ -119,6 +123,7 @@ impl<'a> Originate<'a> {
         to.put(b"CSeq: ")?;
         to.put_number(self.cseq)?;
         to.put_field(b" ", method)?;
+        to.put(self.preferences)?;
         for line in self.more {
             to.put(line)?;
         }

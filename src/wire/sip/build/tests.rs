@@ -242,7 +242,8 @@ fn a_whole_session_is_written() {
         transport: Transport::Tcp,
         routes: Routes { values: b"<sip:p1.example;lr>,<sip:p2.example;lr>", target: b"" },
         to: Party::Uri(b"sip:bob@biloxi.com"),
-        more: &[b"Accept-Contact: *;+g.oma.sip-im;require\r\n", b"Subject: ", b"a b\r\n"],
+        preferences: b"Accept-Contact: *;+g.oma.sip-im;require\r\n",
+        more: &[b"Subject: ", b"a b\r\n"],
         extra: &[
             Extra::Contact {
                 uri: b"sip:alice@pc33.atlanta.com:5060;transport=tcp",
@@ -266,6 +267,7 @@ fn a_whole_session_is_written() {
         routes: strict,
         to_tag: b"a6c85cf",
         cseq: 314_160,
+        preferences: b"",
         more: &[],
         extra: &[timer(1_800, Some(Refresher::Uac))],
         content_type: b"",
