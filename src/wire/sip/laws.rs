@@ -20,6 +20,7 @@ pub fn reads(datagram: &[u8]) {
         Ok(Message::Request(request)) => {
             let (octets, fields) = (request.octets, &request.fields);
             spans(octets, fields);
+            dialogs(octets, fields);
             assert!(!request.method_name.is_empty());
             assert_eq!(request.method, Method::of(request.method_name.of(octets)));
             assert!(request.vias().count() <= usize::from(fields.via_count));
@@ -37,6 +38,7 @@ pub fn reads(datagram: &[u8]) {
         }
         Ok(Message::Response(response)) => {
             spans(response.octets, &response.fields);
+            dialogs(response.octets, &response.fields);
             assert!((100..=699).contains(&response.status));
             assert_eq!(response.vias().count(), usize::from(response.fields.via_count));
             assert_eq!(parse(response.octets), Ok(Message::Response(response)));
@@ -103,6 +105,28 @@ fn spans(octets: &[u8], fields: &Fields) {
     assert!(fields.cseq < 1 << 31);
 }
 
+/// What dialogs read lies in the header section, and a route set is whole or there is none.
+fn dialogs(octets: &[u8], fields: &Fields) {
+    let head = octets.get(..usize::from(fields.body.at)).unwrap_or_default();
+    let contact = contact_uri(octets, fields);
+    assert!(usize::from(contact.end()) <= head.len());
+    assert!(contact.is_empty() || fields.contact_count > 0);
+    if let Ok(routes) = record_routes(octets, fields) {
+        assert!(routes.iter().count() >= usize::from(fields.record_route_count));
+        for value in routes.iter() {
+            let uri = address_uri(value, Span::between(0, value.len()));
+            assert!(!uri.is_empty() && !value.ends_with(b" "));
+        }
+    }
+    for which in [Options::Require, Options::Supported] {
+        assert!(options(octets, which).all(|option| Class::TOKEN.has_all(option)));
+        let first = options(octets, which).next();
+        assert!(first.is_none_or(|option| has_option(octets, which, option)));
+    }
+    let timer = session_timer(octets);
+    assert!(timer.is_ok() || timer.is_err_and(|malformed| malformed.at <= head.len()));
+}
+
 fn within(inner: Span, outer: Span) {
     assert!(inner.is_empty() || inner.at >= outer.at);
     assert!(inner.is_empty() || inner.end() <= outer.end());
@@ -123,6 +147,7 @@ pub fn builds(datagram: &[u8]) {
             for status in [100, 200, 503] {
                 answers(&request, status, &mut slot);
             }
+            accepts(&request, &mut slot);
         }
         Ok(Message::Response(response)) => {
             passes_back(&response, &mut slot);
@@ -239,6 +264,49 @@ fn answers(request: &Request<'_>, status: u16, slot: &mut [u8]) {
         assert_eq!(after.retry_after, Some(7));
         assert!(after.body.is_empty());
         vias_amended(before, request.vias(), out, sent.vias());
+    }
+}
+
+/// A 2xx that makes a dialog: both ends know it by the same names, and the same way.
+fn accepts(request: &Request<'_>, slot: &mut [u8]) {
+    let expires = SessionExpires { seconds: 1_800, refresher: Some(Refresher::Uac) };
+    let reply = Reply {
+        status: 200,
+        reason: reason_phrase(200),
+        to_tag: b"ours",
+        source: SOURCE,
+        record_route: true,
+        extra: &[
+            Extra::Contact { uri: b"sip:ours.example", parameters: b"" },
+            Extra::SessionExpires(expires),
+            Extra::Require(b"timer"),
+        ],
+        content_type: b"application/sdp",
+        body: &[b"v=0", b"\r\n"],
+    };
+    let written = respond(request, &reply, slot);
+    assert!(written.is_some());
+    let out = slot.get(..written.unwrap_or_default()).unwrap_or_default();
+    let (before, fields) = (request.octets, &request.fields);
+    let head = before.len().saturating_sub(usize::from(fields.body.len));
+    let most = head.saturating_add(FORWARD_GROWTH_MAX).saturating_add(reply.content_size());
+    assert!(out.len() <= most);
+    if request.fault.is_some() || !has_room(before, fields) {
+        return;
+    }
+    let read = parse(out);
+    assert!(matches!(read, Ok(Message::Response(_))), "{read:?}");
+    if let Ok(Message::Response(sent)) = read {
+        let after = &sent.fields;
+        assert_eq!(contact_uri(out, after).of(out), b"sip:ours.example");
+        assert_eq!(session_timer(out).map(|timer| timer.expires), Ok(Some(expires)));
+        assert!(has_option(out, Options::Require, b"timer"));
+        assert_eq!(after.record_route_count, fields.record_route_count);
+        match (record_routes(before, fields), record_routes(out, after)) {
+            (Ok(there), Ok(here)) => assert!(there.iter().eq(here.iter())),
+            (there, here) => assert!(there.is_err() && here.is_err()),
+        }
+        assert_eq!(after.body.of(out), b"v=0\r\n");
     }
 }
 

@@ -561,6 +561,14 @@ const TOKENS: &[&str] = &[
     "<sip:",
     "\"\\",
     "v: SIP/2.0/UDP a\r\n",
+    "Record-Route: <sip:a;lr>\r\n",
+    "Contact: <sip:a@b>\r\n",
+    "x: 90\r\n",
+    "Session-Expires: 1800;refresher=uas\r\n",
+    ";refresher=",
+    "Min-SE: 90\r\n",
+    "Require: timer\r\n",
+    "k: timer,100rel\r\n",
 ];
 
 /// A change that a line, a peer or an enemy might make.
