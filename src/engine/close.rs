@@ -131,7 +131,8 @@ impl Engine {
                 let ours = self.call_id(id, salt, &mut text).unwrap_or_default();
                 // What a response proved before was proved under the same Call-ID.
                 let was_asked = attempt > 0
-                    || short.call_id.is_some() || matches!(evidence, Evidence::Earlier { status: 1.., .. });
+                    || short.call_id.is_some()
+                    || matches!(evidence, Evidence::Earlier { status: 1.., .. });
                 (form, Identifier::new(if was_asked { ours } else { &[] }), short.told)
             }
         };

@@ -188,10 +188,7 @@ impl Engine {
             running: Pending::new(setup.messages_max),
             memories: Directory::with_tick(setup.gateway.remembered_max, MEMORY_TICK_MS, now),
             authorizations: Pool::new(authorizations_max(&setup)),
-            sessions: setup
-                .large
-                .as_ref()
-                .map(|large| Box::new(Sessions::new(&setup, large, now))),
+            sessions: setup.large.as_ref().map(|large| Box::new(Sessions::new(&setup, large, now))),
             pager_overhead: instant::overhead(&setup),
             tcp_refused: core::iter::repeat_n(Instant::default(), setup.peers.len()).collect(),
             neighbours,

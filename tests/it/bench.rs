@@ -126,7 +126,7 @@ impl Bench {
         let servers = setup.next_servers.len();
         let mut group = Neighbours::group(usize::from(setup.worker.0) + 1, servers);
         let engine = Engine::among(group.pop().unwrap(), setup, Arc::clone(&tally), now);
-        Self { engine, out: Departures::new(), now, tally, sent: Ok(()) }
+        Self { engine, out: Departures::with_connections(64), now, tally, sent: Ok(()) }
     }
 
     /// One datagram in, everything that leaves because of it out.

@@ -20,6 +20,7 @@ mod gateway_breaker;
 mod handed;
 mod identity;
 mod io_allocations;
+mod large;
 mod load_run;
 mod msrp_allocations;
 mod pki;

@@ -39,8 +39,7 @@ impl Desk {
         count: u32,
         body_size: usize,
     ) -> Self {
-        let mut bodies: Box<[u8]> =
-            core::iter::repeat_n(0, count as usize * body_size).collect();
+        let mut bodies: Box<[u8]> = core::iter::repeat_n(0, count as usize * body_size).collect();
         bodies.fill(0xFF);
         let life = u64::from(epoch) << 16 | u64::from(node) << 8 | u64::from(worker.0);
         Self { key, life, reports: 0, bodies, body_size }
@@ -126,7 +125,8 @@ impl Host for Desk {
     fn transaction(&self, transaction_id: &[u8]) -> Option<Transaction> {
         let text: &[u8; MSRP_IDENT_SIZE_MAX] = transaction_id.try_into().ok()?;
         let mut octets = [0; PLACE + 8];
-        for (five, letters) in octets.as_chunks_mut::<5>().0.iter_mut().zip(text.as_chunks::<8>().0) {
+        for (five, letters) in octets.as_chunks_mut::<5>().0.iter_mut().zip(text.as_chunks::<8>().0)
+        {
             let mut bits = 0_u64;
             for letter in letters {
                 let value = match letter {

@@ -87,9 +87,10 @@ impl Engine {
         {
             call.kept = kept;
             call.session = Some(session);
-            let uri = sessions.calls.get(handle).and_then(|call| {
-                sessions.our_uri(call, hop.way.remote.is_v4())
-            });
+            let uri = sessions
+                .calls
+                .get(handle)
+                .and_then(|call| sessions.our_uri(call, hop.way.remote.is_v4()));
             if uri.is_some_and(|uri| sessions.endpoint.offer(session, uri.octets()))
                 && let Some(transfer) = sessions.transfers.get_mut(transfer_at)
             {
@@ -162,7 +163,8 @@ impl Engine {
         let is_reliable = self.setup.transport_of(way.socket).is_reliable();
         let retransmit =
             if is_reliable { NEVER } else { now.plus_ms(ms(timer_a_ms(count, t1_ms))) };
-        let owner = record::owner(Handle::new(handle.index, handle.generation), Errand::Request(attempt));
+        let owner =
+            record::owner(Handle::new(handle.index, handle.generation), Errand::Request(attempt));
         let departure = Departure {
             flow: way.flow(),
             len: 0,
@@ -187,7 +189,9 @@ impl Engine {
     /// An INVITE that is too long for a datagram goes over a connection, where there may be one (RFC 3261
     /// section 18.1.1).
     fn judge_invite(&mut self, handle: Handle<Call>, now: Instant) {
-        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else { return };
+        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else {
+            return;
+        };
         let leg = &call.leg;
         let (remote, peer) = (leg.way.remote, usize::from(leg.peer));
         let is_datagram = self.setup.transport_of(leg.way.socket) == Transport::Udp;
@@ -196,7 +200,8 @@ impl Engine {
         }
         let Some(socket) = self.setup.request_sockets.to(remote, Transport::Tcp) else { return };
         let size = self.with_invite(handle, |invite| invite.size());
-        if self.tcp_refused[peer] > now || size.is_none_or(|size| size <= REQUEST_DATAGRAM_SIZE_MAX) {
+        if self.tcp_refused[peer] > now || size.is_none_or(|size| size <= REQUEST_DATAGRAM_SIZE_MAX)
+        {
             return;
         }
         if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
@@ -257,10 +262,7 @@ impl Engine {
                     service[5],
                     self.authorization(call.leg.authorization),
                 ],
-                extra: &[
-                    Extra::Contact { uri: contact, parameters },
-                    Extra::Allow(ALLOW_SESSIONS),
-                ],
+                extra: &[Extra::Contact { uri: contact, parameters }, Extra::Allow(ALLOW_SESSIONS)],
                 content_type: b"application/sdp",
                 body: &[&sdp[..len]],
                 ..self.outside(call, &self.branch_of_call(handle, call.leg.attempt))

@@ -71,11 +71,6 @@ impl Links {
         size_of_val(&*self.links) + 2 * self.places.len() + 32 * self.links.len()
     }
 
-    /// How many there are, or are wished for.
-    pub(super) const fn len(&self) -> usize {
-        self.links.len() - self.free.len()
-    }
-
     /// One of them.
     pub(super) fn get(&mut self, place: u16) -> &mut Link {
         &mut self.links[usize::from(place)]

@@ -53,8 +53,7 @@ impl Sessions {
     pub(super) fn our_uri(&self, call: &Call, is_v4: bool) -> Option<OurUri> {
         let session_id: [u8; SESSION_ID_SIZE] = self.desk.session_id(call.session?);
         let mut uri = OurUri { octets: [0; MSRP_URI_SIZE_MAX], len: 0 };
-        for piece in
-            [&b"msrp://"[..], self.authority(is_v4).as_bytes(), b"/", &session_id, b";tcp"]
+        for piece in [&b"msrp://"[..], self.authority(is_v4).as_bytes(), b"/", &session_id, b";tcp"]
         {
             let next = uri.len + piece.len();
             uri.octets.get_mut(uri.len..next)?.copy_from_slice(piece);
@@ -152,8 +151,8 @@ impl Engine {
             sends: true,
             receives: false,
         };
-        let agreed =
-            negotiation::judge(&description, &ours, false, 0).map_err(negotiation::Refusal::means)?;
+        let agreed = negotiation::judge(&description, &ours, false, 0)
+            .map_err(negotiation::Refusal::means)?;
         let content = order[usize::from(agreed.content)];
         let size = self.compose(transfer_at, content).ok_or(NOT_USABLE)?;
         if agreed.max_size.is_some_and(|max| size as u64 > max) {
@@ -224,11 +223,7 @@ impl Engine {
     }
 
     /// Where to connect to, and from where. A name that nobody has resolved at the start leads nowhere.
-    fn msrp_target(
-        &self,
-        agreed: &Agreement,
-        answer: &[u8],
-    ) -> Option<(Endpoint, SocketId)> {
+    fn msrp_target(&self, agreed: &Agreement, answer: &[u8]) -> Option<(Endpoint, SocketId)> {
         let target = &agreed.target;
         let remote = match target.ip {
             Some(ip) => Endpoint { ip, port: target.port },
@@ -252,9 +247,10 @@ impl Engine {
         let mut sessions = self.sessions.take()?;
         let to = sessions.desk.body_mut(handle.index);
         let wraps = (content == AS_CPIM).then_some(named);
-        let len = self.records.get(record_at).and_then(|record| {
-            self.write_content(record_at, record, wraps, to)
-        });
+        let len = self
+            .records
+            .get(record_at)
+            .and_then(|record| self.write_content(record_at, record, wraps, to));
         self.sessions = Some(sessions);
         len
     }

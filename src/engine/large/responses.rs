@@ -31,13 +31,15 @@ impl Engine {
     ) {
         let handle = Handle::new(branch.index, branch.generation);
         let method = response.fields.cseq_method;
-        let leg = self.sessions.as_deref().and_then(|all| all.calls.get(handle)).and_then(|call| {
-            match (method, &call.inside) {
+        let leg =
+            self.sessions.as_deref().and_then(|all| all.calls.get(handle)).and_then(|call| match (
+                method,
+                &call.inside,
+            ) {
                 (Method::Invite, _) => Some(call.leg),
                 (_, Some(inside)) if inside.method == method => Some(inside.leg),
                 (_, Some(_) | None) => None,
-            }
-        });
+            });
         let Some(leg) = leg else {
             let is_final = response.status >= 200;
             return self.count(match is_final {
@@ -47,7 +49,8 @@ impl Engine {
         };
         // What comes for an attempt that is over is acknowledged, no more.
         let is_present = leg.attempt == branch.attempt;
-        let expected = Leg { cseq: if is_present { leg.cseq } else { response.fields.cseq }, ..leg };
+        let expected =
+            Leg { cseq: if is_present { leg.cseq } else { response.fields.cseq }, ..leg };
         if let Some(drop) = self.mismatch(&expected, (method, true), response, arrival, peer) {
             return self.count(drop);
         }
@@ -251,7 +254,8 @@ impl Engine {
                 return self.wait_for_call(beside);
             }
         }
-        let Some(kept) = self.sessions_mut().calls.get(handle).and_then(|call| kept_of(call, last.response))
+        let Some(kept) =
+            self.sessions_mut().calls.get(handle).and_then(|call| kept_of(call, last.response))
         else {
             return;
         };
@@ -267,7 +271,9 @@ impl Engine {
 
     /// The ACK of the 2xx that made the dialog of a call.
     pub(super) fn acknowledge(&self, handle: Handle<Call>, out: &mut Departures) {
-        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else { return };
+        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else {
+            return;
+        };
         self.push_ack(handle, &call.kept, (call.leg, call.leg.cseq), out);
     }
 
@@ -297,7 +303,9 @@ impl Engine {
         last: Last<'_>,
         out: &mut Departures,
     ) {
-        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else { return };
+        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else {
+            return;
+        };
         let flow = Way { remote, ..call.leg.way }.flow();
         let branch = self.branch_of_call(handle, attempt);
         let fields = &last.response.fields;
@@ -305,7 +313,8 @@ impl Engine {
         let ack = outside.ack(fields.to.of(last.response.octets));
         self.count(Counter::AcksOut);
         out.push(Purse::Evidence, Departure { flow, ..Departure::default() }, |slot| {
-            sip::originate(&ack, slot).unwrap_or_else(|| unreachable!("it is shorter than its response"))
+            sip::originate(&ack, slot)
+                .unwrap_or_else(|| unreachable!("it is shorter than its response"))
         });
     }
 
@@ -347,7 +356,12 @@ impl Engine {
     }
 
     /// CANCEL, which has the branch of its INVITE.
-    pub(super) fn begin_cancel(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
+    pub(super) fn begin_cancel(
+        &mut self,
+        handle: Handle<Call>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
         call.cancelled = Some(now);
         let leg = Leg {
@@ -404,7 +418,9 @@ impl Engine {
         out: &mut Departures,
     ) {
         let timers = self.setup.timers;
-        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else { return };
+        let Some(call) = self.sessions.as_deref().and_then(|all| all.calls.get(handle)) else {
+            return;
+        };
         let Some(inside) = call.inside else { return };
         let branch = self.branch_of_call(handle, inside.leg.attempt);
         let request = match inside.method {
@@ -415,12 +431,8 @@ impl Engine {
                 ..self.within(&call.kept, inside.leg.way, &branch)
             },
         };
-        let departure = Departure {
-            flow: inside.leg.way.flow(),
-            len: 0,
-            after: JournalSeq::NOW,
-            owner: None,
-        };
+        let departure =
+            Departure { flow: inside.leg.way.flow(), len: 0, after: JournalSeq::NOW, owner: None };
         out.push(Purse::Evidence, departure, |slot| {
             sip::originate(&request, slot).unwrap_or_else(|| unreachable!("a dialog fits a slot"))
         });

@@ -203,9 +203,9 @@ impl Engine {
     ) {
         let handle = Handle::new(branch.index, branch.generation);
         let call = self.sessions.as_deref_mut().and_then(|all| all.calls.get_mut(handle));
-        let Some(call) = call.filter(|it| {
-            it.leg.attempt == branch.attempt && it.leg.way.remote == remote
-        }) else {
+        let Some(call) =
+            call.filter(|it| it.leg.attempt == branch.attempt && it.leg.way.remote == remote)
+        else {
             return self.count(Counter::IcmpForeign);
         };
         let (peer, is_ending) = (call.leg.peer, call.is_ending);
@@ -260,10 +260,11 @@ impl Engine {
     /// When something is to be done for a call if nothing arrives.
     pub(super) fn wait_for_call(&mut self, handle: Handle<Call>) {
         let timers = self.setup.timers;
-        let transports = self.sessions.as_deref().and_then(|all| all.calls.get(handle)).map(|call| {
-            let is_reliable = self.setup.transport_of(call.leg.way.socket).is_reliable();
-            call.due(timers, is_reliable, self.sessions.as_deref())
-        });
+        let transports =
+            self.sessions.as_deref().and_then(|all| all.calls.get(handle)).map(|call| {
+                let is_reliable = self.setup.transport_of(call.leg.way.socket).is_reliable();
+                call.due(timers, is_reliable, self.sessions.as_deref())
+            });
         let Some(due) = transports else { return };
         let sessions = self.sessions_mut();
         if due == NEVER {
@@ -374,4 +375,3 @@ impl Call {
         due
     }
 }
-

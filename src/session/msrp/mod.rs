@@ -51,7 +51,8 @@ pub use self::sessions::{Acceptance, Keep, Reports, Session, SessionId};
 use self::writing::Open;
 pub use self::writing::WRITE_SIZE_MIN;
 use crate::limits::{
-    MSRP_ANSWER_SIZE_MAX, MSRP_ANSWERS_SIZE, MSRP_CHUNKS_MAX, MSRP_ENDS_MAX, MSRP_IDENT_SIZE_MAX, MSRP_UNBOUND_MS,
+    MSRP_ANSWER_SIZE_MAX, MSRP_ANSWERS_SIZE, MSRP_CHUNKS_MAX, MSRP_ENDS_MAX, MSRP_IDENT_SIZE_MAX,
+    MSRP_UNBOUND_MS,
 };
 use crate::store::{Octets, Slab};
 use crate::time::{Instant, Wheel};
