@@ -40,16 +40,15 @@ impl Engine {
         };
         PeerTally::add(&self.peer_tally(peer).requests_in);
         let request = asked.request;
-        let call = match request.method {
-            Method::Message => None,
-            _ => self.call_tag(request.fields.to_tag.of(request.octets)),
-        };
+        let to_tag = request.fields.to_tag.of(request.octets);
+        let is_message = request.method == Method::Message;
+        let call = if is_message { None } else { self.call_tag(to_tag) };
         if request.method == Method::Ack && call.is_none() {
             return self.count(Counter::DroppedAck);
         }
         // What was accepted or refused is known before anything is held against this copy of it: an
         // error for a damaged copy would be a report about a message that may be delivered.
-        if (request.method == Method::Message || call.is_some())
+        if (is_message || call.is_some())
             && let Some(entry) = self.known(asked.fingerprint, asked.since)
         {
             return self.on_retransmission(asked, entry, out);

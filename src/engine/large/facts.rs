@@ -46,7 +46,10 @@ impl Engine {
                 }
             }
             Fact::Lost { session } => self.on_session_lost(session, now),
-            Fact::Unbound { connection } => self.close_link(connection, out),
+            Fact::Unbound { connection } => {
+                self.count(Counter::MsrpUnbound);
+                self.close_link(connection, out);
+            }
             Fact::Begun { sending, chunk } => self.on_begun(sending, chunk),
             Fact::Gave { sending, octets, .. } => {
                 if let Some((_, transfer)) = self.transfer_of(sending)

@@ -37,21 +37,17 @@ impl Engine {
         let call = self.sessions.as_deref_mut().and_then(|all| all.calls.get_mut(handle));
         let call = call.filter(|call| call.dialog.is_some() && call.kept.is(&names));
         let Some(call) = call else {
-            return match method {
-                Method::Ack => self.count(Counter::DroppedAck),
-                _ => self.refuse(asked, NO_DIALOG, out),
-            };
+            if method == Method::Ack {
+                return self.count(Counter::DroppedAck);
+            }
+            return self.refuse(asked, NO_DIALOG, out);
         };
-        let is_repeated = match method {
-            Method::Invite => call.reinvite.is_some_and(|it| it.cseq == fields.cseq),
-            Method::Update => call.updated == Some(fields.cseq),
-            _ => false,
-        };
-        if is_repeated {
-            return match method {
-                Method::Invite => self.repeat_answer(handle, asked.now, out),
-                _ => self.answer_update(handle, asked, out),
-            };
+        let answered = call.reinvite.map(|it| it.cseq);
+        if method == Method::Invite && answered == Some(fields.cseq) {
+            return self.repeat_answer(handle, asked.now, out);
+        }
+        if method == Method::Update && call.updated == Some(fields.cseq) {
+            return self.answer_update(handle, asked, out);
         }
         let Some(dialog) = &mut call.dialog else { return };
         match dialog.on_request(method, fields.cseq) {
@@ -76,13 +72,13 @@ impl Engine {
                 self.wait_for_call(handle);
             }
             Ok(Within::StrayAck) => self.count(Counter::DroppedAck),
-            Ok(Within::Other) => match method {
-                Method::Options => {
-                    let extra = Extra::Allow(ALLOW_SESSIONS);
-                    self.answer(asked, Refusal::new(200, "OK"), extra, out);
-                }
-                _ => self.refuse(asked, Refusal::new(405, "Method Not Allowed"), out),
-            },
+            Ok(Within::Other) if method == Method::Options => {
+                let extra = Extra::Allow(ALLOW_SESSIONS);
+                self.answer(asked, Refusal::new(200, "OK"), extra, out);
+            }
+            Ok(Within::Other) => {
+                self.refuse(asked, Refusal::new(405, "Method Not Allowed"), out);
+            }
         }
     }
 

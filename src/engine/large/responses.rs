@@ -423,13 +423,14 @@ impl Engine {
         };
         let Some(inside) = call.inside else { return };
         let branch = self.branch_of_call(handle, inside.leg.attempt);
-        let request = match inside.method {
-            Method::Cancel => self.outside(call, &branch).cancel(),
-            _ => Originate {
+        let request = if inside.method == Method::Cancel {
+            self.outside(call, &branch).cancel()
+        } else {
+            Originate {
                 method: inside.method,
                 cseq: inside.leg.cseq,
                 ..self.within(&call.kept, inside.leg.way, &branch)
-            },
+            }
         };
         let departure =
             Departure { flow: inside.leg.way.flow(), len: 0, after: JournalSeq::NOW, owner: None };

@@ -33,6 +33,7 @@ impl Engine {
             return 0;
         }
         self.catch_up(now, out);
+        self.show_counts();
         let mut expired = 0;
         while expired < limit
             && let Some(index) = self.sessions_mut().wheel.expire(now)
@@ -51,6 +52,20 @@ impl Engine {
             expired += 1;
         }
         expired
+    }
+
+    /// Shows what the sessions have counted.
+    fn show_counts(&self) {
+        let Some(sessions) = self.sessions.as_deref() else { return };
+        let counts = sessions.endpoint.counts();
+        let stray = counts.stray_responses + counts.stray_reports + counts.foreign_reports;
+        for (counter, count) in [
+            (Counter::MsrpStray, stray),
+            (Counter::MsrpForeign, counts.homeless),
+            (Counter::MsrpMalformed, counts.malformed),
+        ] {
+            self.tally.counters.set(counter, count);
+        }
     }
 
     /// A moment before which [`Engine::on_large_tick`] has nothing to do.
