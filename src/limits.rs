@@ -226,6 +226,14 @@ pub const MSRP_PATH_SIZE_MAX: usize = 1_024;
 /// Octets of the URI that we give to a session.
 pub const MSRP_URI_SIZE_MAX: usize = 256;
 
+/// Octets of the host in it: the longest that leaves room for scheme, port, transport and a session-id of
+/// [`MSRP_SESSION_ID_SIZE_MAX`].
+pub const MSRP_HOST_SIZE_MAX: usize =
+    MSRP_URI_SIZE_MAX - MSRP_SESSION_ID_SIZE_MAX - "msrp://:65535/;tcp".len();
+
+/// Octets of a session-id of ours: 128 bits that nobody can guess and a place, written in letters.
+pub const MSRP_SESSION_ID_SIZE_MAX: usize = 64;
+
 /// Octets of a Content-Type that is kept with a message.
 pub const MSRP_CONTENT_TYPE_SIZE_MAX: usize = 128;
 
@@ -353,6 +361,42 @@ pub const DIALOG_SIZE: usize = 2_048;
 
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;
+
+/// Sessions of Large Messages at once where nothing else is said: what a hundred messages a second need
+/// that take ten seconds each, as an INVITE that rings may.
+pub const LARGE_SESSIONS: u32 = 1_024;
+
+/// Sessions of one process at most: all that the ports of sixteen addresses could carry.
+pub const LARGE_SESSIONS_MAX: u32 = 1 << 20;
+
+/// Octets of a Large Message where nothing else is said: what one short message becomes, 160 characters of
+/// three octets in UTF-8 with the head of CPIM around them, and several times that.
+pub const LARGE_MESSAGE_SIZE: u32 = 4_096;
+
+/// Octets that a Large Message may have at least: less is what a MESSAGE carries.
+pub const LARGE_MESSAGE_SIZE_MIN: u32 = 1_024;
+
+/// Octets that it may have at most, of which each session holds as many: 255 parts of 153 characters of
+/// two octets are 78 030 in UTF-8, and what is more than a mebibyte is a file.
+pub const LARGE_MESSAGE_SIZE_MAX: u32 = 1 << 20;
+
+/// How long a final response to the INVITE of a Large Message is waited for where nothing else is said, in
+/// milliseconds: a client that answers by itself does so at once, and `sync_deadline` leaves time for the
+/// message and its reports.
+pub const LARGE_INVITE_WAIT_MS: u32 = 10_000;
+
+/// The same at least, in milliseconds: one retransmission with the timers of RFC 3261.
+pub const LARGE_INVITE_WAIT_MS_MIN: u32 = 500;
+
+/// How long REPORTs are waited for where nothing else is said, in milliseconds (RFC 4975 section 7.1.1 gives
+/// two minutes for instant messages).
+pub const LARGE_REPORT_WAIT_MS: u32 = 120_000;
+
+/// The same at least, in milliseconds: a REPORT comes through a relay and from a client that thinks.
+pub const LARGE_REPORT_WAIT_MS_MIN: u32 = 1_000;
+
+/// The same at most, in milliseconds: a client that never reports holds its session for so long.
+pub const LARGE_REPORT_WAIT_MS_MAX: u32 = 600_000;
 
 /// Octets of one session description: several times what clients with audio, video and their
 /// candidates send, and still a body that one message of a stream holds.

@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::{ConfigArguments, Exit, Terminal, counted, finish, read_text, tell};
 use crate::config::{
-    Blame, Config, Diagnosis, Effective, Examination, Machine, Severity, Sources, SystemNames,
-    examine, origin_name, render_effective,
+    Blame, Config, Diagnosis, Effective, Examination, Large, Machine, Severity, Sources,
+    SystemNames, examine, origin_name, render_effective,
 };
 use crate::limits::REMEMBERED_SIZE;
 
@@ -155,9 +155,11 @@ fn described(config: &Config) -> String {
         None => "no state directory: a new secret at each start".to_owned(),
     };
     let remembered = usize::try_from(config.gateway.remembered_max).unwrap_or(usize::MAX);
+    let large = config.large.as_ref();
+    let large = large.map_or_else(String::new, |large| sessions(large, config.workers.count()));
     format!(
         "{}, {} ({sms} SMS side, {im} IM side), {} open and {} finished at {}/s, {} remembered \
-         ({} MiB); {}{each}; {state}",
+         ({} MiB); {}{each}{large}; {state}",
         counted(config.listeners.len(), "listener"),
         counted(config.peers.len(), "peer"),
         config.capacity.open,
@@ -166,6 +168,18 @@ fn described(config: &Config) -> String {
         config.gateway.remembered_max,
         (remembered * REMEMBERED_SIZE) >> 20,
         counted(config.workers.count(), "worker"),
+    )
+}
+
+/// Where MSRP is listened for, and for how much.
+fn sessions(large: &Large, workers: usize) -> String {
+    let places: Vec<String> = large.listeners.iter().map(ToString::to_string).collect();
+    let each = if workers > 1 { ", each worker at that port and its number" } else { "" };
+    format!(
+        "; MSRP at {}{each}, {} of up to {} octets",
+        places.join(" and "),
+        counted(usize::try_from(large.sessions).unwrap_or(usize::MAX), "session"),
+        large.message_size,
     )
 }
 

@@ -20,8 +20,8 @@ use crate::delivery::mapping::{
     Event, Leg, On, Origin, Row, TABLE, msrp_meaning, registered, row_of_event, row_of_invite,
     row_of_msrp, row_of_status,
 };
-use crate::delivery::{Mapping, Verdict};
-use crate::oam::verdicts::role_name;
+use crate::delivery::{Mapping, MsrpRole, Verdict};
+use crate::oam::verdicts::{msrp_role_name, role_name};
 
 /// What `roger explain` takes.
 #[derive(Args, Debug)]
@@ -62,6 +62,7 @@ enum What {
 struct Reader<'a> {
     name: &'a str,
     role: &'static str,
+    msrp: Option<MsrpRole>,
     speaks: bool,
     ack_accepted: bool,
     mapping: &'a Mapping,
@@ -133,6 +134,7 @@ fn reader<'a>(config: &'a Config, name: &str) -> Result<Reader<'a>, String> {
     Ok(Reader {
         name: &peer.name,
         role: role_name(peer.role),
+        msrp: peer.msrp,
         speaks: peer.role.speaks_for_the_recipient(),
         ack_accepted: peer.ack_accepted,
         mapping: &peer.mapping,
@@ -252,6 +254,26 @@ impl Reader<'_> {
     fn success(&self) -> Verdict {
         if self.speaks { Verdict::Delivered } else { Verdict::Accepted }
     }
+
+    /// Who answers what is asked about.
+    fn who(&self, what: What) -> String {
+        let of_msrp = match what {
+            What::Msrp(_) => true,
+            What::Event(event) => event.leg() == Leg::Msrp,
+            What::Table
+            | What::Status(_)
+            | What::Invite(_)
+            | What::RpCause(_)
+            | What::TpFcs(_)
+            | What::TpStatus(_) => false,
+        };
+        let name = self.name;
+        match self.msrp {
+            _ if !of_msrp => format!("peer {name}, role {}", self.role),
+            Some(role) => format!("peer {name}, msrp {}", msrp_role_name(role)),
+            None => format!("peer {name}, which takes no Large Messages (no msrp)"),
+        }
+    }
 }
 
 /// One row as it takes effect, with who says so.
@@ -271,7 +293,11 @@ fn found(what: What, reader: Option<&Reader<'_>>) -> Option<Found> {
             Some(Found { row: effective.row, origin: Some(effective.origin) })
         }
         (What::Invite(status), None) => Some(Found { row: *row_of_invite(status)?, origin: None }),
-        (What::Msrp(status), _) => Some(Found { row: *row_of_msrp(status), origin: None }),
+        (What::Msrp(status), Some(reader)) => {
+            let effective = reader.mapping.effective_msrp(status);
+            Some(Found { row: effective.row, origin: Some(effective.origin) })
+        }
+        (What::Msrp(status), None) => Some(Found { row: *row_of_msrp(status), origin: None }),
         (What::Status(status), None) => Some(Found { row: *row_of_status(status)?, origin: None }),
         (What::Event(event), _) => Some(Found { row: *row_of_event(event), origin: None }),
         (What::Table | What::RpCause(_) | What::TpFcs(_) | What::TpStatus(_), _) => None,

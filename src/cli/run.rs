@@ -15,13 +15,14 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::cli::check::{diagnoses, verdict};
 use crate::cli::{ConfigArguments, Exit, Terminal, counted, plain, read_text, tell};
 use crate::config::{
-    Config, Listener, Machine, OnLoss, Polling, Sources, SystemNames, Workers, cpu_set, examine,
+    Config, Listener, Machine, MsrpListener, OnLoss, Polling, Sources, SystemNames, Workers,
+    cpu_set, examine,
 };
 use crate::engine::Serving;
 use crate::oam::drain::{Drain, End, Step};
 use crate::oam::socket::Server;
 use crate::oam::status::duration;
-use crate::oam::verdicts::{self, Context, Writer, role_name};
+use crate::oam::verdicts::{self, Context, Writer, msrp_role_name, role_name};
 use crate::oam::{self, IdentityError, Loss, Service, StartError, Stopped};
 use crate::packet::Transport;
 
@@ -352,11 +353,14 @@ fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> 
     for (index, address) in service.addresses().iter().enumerate() {
         lines.push(format!("  socket    {address}{}", uses(config, service, index, *address)));
     }
+    lines.extend(msrp(config, service));
     for peer in &config.peers {
         let places: Vec<String> = peer.places.iter().map(ToString::to_string).collect();
         let mut words = Vec::from([peer.side.name()]);
         words.extend(peer.side.is_im().then(|| role_name(peer.role)));
         words.extend(peer.trusted.then_some("trusted"));
+        let msrp = peer.msrp.map(|role| format!("msrp {}", msrp_role_name(role)));
+        words.extend(msrp.as_deref());
         let (words, places) = (words.join(", "), places.join(", "));
         lines.push(format!("  peer      {} ({words}): {places}", peer.name));
     }
@@ -385,6 +389,12 @@ fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> 
         capacity.connections_per_source,
         service.connections_size() >> 20,
     ));
+    if let Some(large) = &config.large {
+        lines.push(format!(
+            "  large     {} sessions of up to {} octets, {} connections of MSRP a worker",
+            large.sessions, large.message_size, large.connections,
+        ));
+    }
     lines.push(match &config.state_directory {
         Some(path) => format!("  state     {}", path.display()),
         None => "  state     none: a new secret at each start".to_owned(),
@@ -402,6 +412,26 @@ fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> 
             .to_owned(),
     );
     lines.join("\n")
+}
+
+/// Where MSRP is listened for: a line for each listener of the configuration.
+fn msrp(config: &Config, service: &Service) -> Vec<String> {
+    let listeners = config.large.iter().flat_map(|large| &large.listeners).enumerate();
+    let line = |(index, listener): (usize, &MsrpListener)| {
+        let all = service.msrp_addresses().iter();
+        let bound: Vec<String> =
+            all.filter_map(|one| one.get(index)).map(ToString::to_string).collect();
+        let (Some(first), Some(last)) = (bound.first(), bound.last()) else { return None };
+        let places = match (bound.len(), listener.address.port()) {
+            (1, _) => first.clone(),
+            (_, 0) => bound.join(", "),
+            (_, _) => format!("{first} to {last}, one a worker"),
+        };
+        let advertise = listener.advertise.as_ref();
+        let name = advertise.map_or_else(String::new, |advertise| format!(", as {advertise}"));
+        Some(format!("  msrp      {places}{name}"))
+    };
+    listeners.filter_map(line).collect()
 }
 
 fn headline(config: &Config, service: &Service) -> String {

@@ -26,6 +26,8 @@ pub struct Share {
     pub finished_max: u32,
     /// Short messages that are remembered.
     pub remembered_max: u32,
+    /// Sessions of Large Messages at once.
+    pub sessions_max: u32,
 }
 
 impl Share {
@@ -35,6 +37,7 @@ impl Share {
             messages_large_max: share(whole.messages_large_max, workers),
             finished_max: share(whole.finished_max, workers),
             remembered_max: share(whole.remembered_max, workers),
+            sessions_max: share(whole.sessions_max, workers),
         }
     }
 
@@ -57,13 +60,17 @@ impl fmt::Display for Share {
             f,
             "{} open, {} of them large, {} finished, {} remembered",
             self.messages_max, self.messages_large_max, self.finished_max, self.remembered_max,
-        )
+        )?;
+        match self.sessions_max {
+            0 => Ok(()),
+            sessions => write!(f, ", {sessions} sessions"),
+        }
     }
 }
 
 /// The part of one of `workers` in `whole`: of so many throws into so many equal boxes, what falls
 /// into one has the mean `whole / workers` and the variance of the binomial distribution.
-fn share(whole: u32, workers: usize) -> u32 {
+pub(super) fn share(whole: u32, workers: usize) -> u32 {
     let (all, n) = (u64::from(whole), workers.max(1) as u64);
     if n == 1 {
         return whole;
@@ -88,6 +95,7 @@ impl Config {
             messages_large_max: self.capacity.open_large,
             finished_max: self.finished_max(),
             remembered_max: self.gateway.remembered_max,
+            sessions_max: self.large.as_ref().map_or(0, |large| large.sessions),
         };
         Share::of(whole, self.workers.count())
     }
@@ -101,6 +109,22 @@ fn finished(rate: u32, t1_ms: u32) -> u64 {
 fn memory(whole: Share, workers: usize) -> u64 {
     let parcels = u64::try_from(handover::memory(workers)).unwrap_or(u64::MAX);
     Share::of(whole, workers).memory() * workers as u64 + parcels
+}
+
+/// Octets that Large Messages take in all workers, about.
+fn large_memory(draft: &Draft, workers: usize) -> u64 {
+    /// A dialog, its session, and what is counted of its message.
+    const SESSION_SIZE: u64 = 16 << 10;
+    /// A head that has not come whole, and responses that wait.
+    const CONNECTION_SIZE: u64 = 32 << 10;
+    if draft.msrp.is_empty() {
+        return 0;
+    }
+    let large = &draft.large;
+    let sessions = u64::from(share(large.sessions.value.0, workers));
+    let each = sessions * (SESSION_SIZE + u64::from(large.message_size.value.0))
+        + u64::from(large.connections.value.0) * CONNECTION_SIZE;
+    each * workers as u64
 }
 
 /// Whether it fits, and this machine too.
@@ -133,9 +157,15 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft, workers: usize, machine:
         messages_large_max: large.value.0,
         finished_max: finished,
         remembered_max: peering::remembered_max(rate.value.0),
+        sessions_max: 0,
     };
     if workers > 1 {
         let each = Share::of(whole, workers);
+        if !draft.msrp.is_empty() {
+            let sessions = share(draft.large.sessions.value.0, workers);
+            let room = format!("each worker has room for {sessions}");
+            remark(reader, "[large]", 0, "sessions", &room);
+        }
         for (key, finished, room) in [
             ("rate", " finished", each.finished_max),
             ("open", "", each.messages_max),
@@ -145,7 +175,8 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft, workers: usize, machine:
             remark(reader, "[capacity]", 0, key, &room);
         }
     }
-    let needed = memory(whole, workers);
+    let sessions = large_memory(draft, workers);
+    let needed = memory(whole, workers) + sessions;
     if machine.memory > 0 && needed > machine.memory / 4 * 3 {
         let among = if workers == 1 { String::new() } else { format!(", among {workers} workers") };
         reader.report(
@@ -160,8 +191,13 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft, workers: usize, machine:
             )
             .because(format!(
                 "{} open messages, {} of them large, and {finished} finished ones (rate * 64*T1)\
-                 {among}",
-                open.value.0, large.value.0,
+                 {among}{}",
+                open.value.0,
+                large.value.0,
+                match sessions {
+                    0 => String::new(),
+                    octets => format!("; sessions and connections of MSRP, {} MiB", octets >> 20),
+                },
             )),
         );
     }
@@ -212,6 +248,7 @@ mod tests {
             messages_large_max: 1_024,
             finished_max: 320_000,
             remembered_max: 1_500_000,
+            sessions_max: 0,
         };
         let one = memory(whole, 1);
         assert_eq!(one, 65_536 * 2_560 + 1_024 * 9_000 + 320_000 * 32 + 1_500_000 * 32);

@@ -12,7 +12,11 @@
 #![expect(clippy::disallowed_macros, reason = "cold code: runs before the first packet")]
 
 mod capacity;
+mod choices;
 mod diagnosis;
+mod large;
+mod meanings;
+mod msrp;
 mod peering;
 mod places;
 mod reader;
@@ -28,6 +32,7 @@ mod workers;
 
 pub use self::capacity::Share;
 pub use self::diagnosis::{Blame, Diagnosis, Origin, Severity};
+pub use self::large::{Large, MsrpListener};
 pub use self::reader::{ENVIRONMENT_PREFIX, Effective, Override, overrides_from_environment};
 pub use self::surroundings::{Machine, Names, SystemNames};
 
@@ -36,8 +41,8 @@ pub(crate) use self::value::{cpu_set, nearest};
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::delivery::{Mapping, Role};
-use crate::engine::{Content, Credentials, Gateway, Recipient};
+use crate::delivery::{Mapping, MsrpRole, Role};
+use crate::engine::{Content, Credentials, Gateway, Profile, Recipient};
 use crate::packet::Transport;
 use crate::tls::Files;
 
@@ -51,7 +56,7 @@ pub struct Config {
     pub state_directory: Option<PathBuf>,
     /// The workers, where they run and how they wait for packets.
     pub workers: Workers,
-    /// Where we listen.
+    /// Where we listen for SIP.
     pub listeners: Vec<Listener>,
     /// Where our own requests leave from.
     pub requests: Requests,
@@ -61,6 +66,8 @@ pub struct Config {
     pub outbound_proxies: Vec<usize>,
     /// How short messages become instant messages.
     pub gateway: Gateway,
+    /// How Large Messages are sent; `None` where nothing listens for MSRP.
+    pub large: Option<Large>,
     /// How long things take.
     pub timers: Timers,
     /// How much fits.
@@ -248,6 +255,10 @@ pub struct Peer {
     pub recipient: Recipient,
     /// The Route of our reports to it, as a header field value.
     pub route: Option<String>,
+    /// Who its MSRP sessions are with; `None`: it takes no Large Messages.
+    pub msrp: Option<MsrpRole>,
+    /// Which service our sessions with it belong to.
+    pub profile: Profile,
     /// What an instant message to it holds.
     pub content: Content,
     /// Whether a 202 from it is reported as RP-ACK where nobody asked for a status report.

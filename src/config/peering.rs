@@ -12,7 +12,7 @@ use crate::config::sections::{Draft, DraftPeer};
 use crate::config::terms::CREDENTIAL_SIZE_MAX;
 use crate::config::value::Millis;
 use crate::config::{Sources, origin_name};
-use crate::delivery::mapping::Origin as Said;
+use crate::delivery::mapping::{Leg, Origin as Said};
 use crate::delivery::{Mapping, Role, Verdict};
 use crate::engine::{Credentials, Gateway};
 use crate::limits::{REMEMBERED_MAX, REMEMBERED_MIN, REMEMBERED_SECONDS, REMEMBERED_SIZE};
@@ -29,8 +29,12 @@ pub(super) fn mapping(reader: &mut Reader, draft: &DraftPeer, sources: Sources<'
     for one in &map.value.items {
         let at = Origin::File(one.at.clone());
         let said = Said::Configuration(origin_name(&at, sources).into());
-        let (status, letter) = (one.status, one.verdict.letter());
-        match mapping.set(status, one.verdict, said) {
+        let letter = one.verdict.letter();
+        let status = match one.leg {
+            Leg::Message => one.status.to_string(),
+            leg @ (Leg::Invite | Leg::Msrp) => format!("{} {}", leg.name(), one.status),
+        };
+        match mapping.set_on(one.leg, one.status, one.verdict, said) {
             Err(refusal) => reader.report(
                 Diagnosis::error(
                     format!("{status} cannot mean {letter}, {}", one.verdict.word()),
@@ -40,25 +44,41 @@ pub(super) fn mapping(reader: &mut Reader, draft: &DraftPeer, sources: Sources<'
                 .because(refusal.reason()),
             ),
             Ok(())
-                if matches!(status, 408 | 487 | 504)
+                if may_race(one.leg, one.status)
                     && matches!(one.verdict, Verdict::Permanent | Verdict::Temporary) =>
             {
+                let reason = match one.leg {
+                    Leg::Message | Leg::Invite => {
+                        "it can race with a success that is under way (RFC 4320), so that a\n\
+                         failure may be reported although the message is there, or it is sent twice"
+                    }
+                    Leg::Msrp => {
+                        "somebody on the way has waited in vain, as a time-out of our own (RFC 4975\n\
+                         section 10.4), so that a failure may be reported although the message is there"
+                    }
+                };
                 reader.report(
                     Diagnosis::warning(
                         format!("{status} is taken for certain here"),
                         at,
                         "the client may have the message all the same",
                     )
-                    .because(
-                        "it can race with a success that is under way (RFC 4320), so that a\n\
-                         failure may be reported although the message is there, or it is sent twice",
-                    ),
+                    .because(reason),
                 );
             }
             Ok(()) => {}
         }
     }
     mapping
+}
+
+/// Whether a status may come although the message is there. Of an INVITE nothing has left.
+const fn may_race(leg: Leg, status: u16) -> bool {
+    match leg {
+        Leg::Message => matches!(status, 408 | 487 | 504),
+        Leg::Invite => false,
+        Leg::Msrp => status == 408,
+    }
 }
 
 /// What a peer says beside its addresses.
@@ -209,9 +229,7 @@ pub(super) fn gateway(reader: &mut Reader, draft: &Draft) -> Option<Gateway> {
 
 /// What nobody wrote may be longer than a deadline that somebody did: the deadline then comes first.
 fn uri_wait(reader: &mut Reader, draft: &Draft) {
-    let (wait, all) = (&draft.gateway.uri_wait, &draft.timers.sync_deadline);
-    let of_peers = draft.peers.iter().filter_map(|peer| peer.sync_deadline.as_ref());
-    let shortest = of_peers.min_by_key(|deadline| deadline.value).unwrap_or(all);
+    let (wait, shortest) = (&draft.gateway.uri_wait, draft.shortest_deadline());
     if wait.value < shortest.value || wait.is_default() || !shortest.sound {
         return;
     }

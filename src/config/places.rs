@@ -5,6 +5,7 @@ use core::ops::Range;
 use std::collections::BTreeMap;
 
 use crate::config::diagnosis::{Diagnosis, Origin};
+use crate::config::msrp;
 use crate::config::reader::{Reader, Setting, place};
 use crate::config::relations::remark;
 use crate::config::sections::Draft;
@@ -182,13 +183,17 @@ pub(super) fn nobody_is_us(
     places: &[Vec<PlaceAt>],
     machine: &Machine,
 ) {
-    for listener in &draft.listeners {
+    let workers = draft.workers.count();
+    let sip = draft.listeners.iter().map(|listener| (listener, 1));
+    for (listener, workers) in sip.chain(draft.msrp.iter().map(|listener| (listener, workers))) {
         let Some(bound) = &listener.address else { continue };
+        let ports = msrp::ports(bound.value, workers);
         let is_us = |address: &SocketAddr| {
             let wild = bound.value.ip().is_unspecified()
                 && bound.value.is_ipv4() == address.is_ipv4()
                 && (address.ip().is_loopback() || (machine.owns)(address.ip()));
-            address.port() == bound.value.port() && (wild || address.ip() == bound.value.ip())
+            ports.as_ref().is_some_and(|ports| ports.contains(&address.port()))
+                && (wild || address.ip() == bound.value.ip())
         };
         let advertised = listener.advertise.as_ref().map(|advertise| &advertise.value);
         for place in places.iter().flatten() {

@@ -7,7 +7,8 @@
 
 use core::ops::Range;
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::config::diagnosis::{Diagnosis, Origin};
 use crate::config::value::{Complaint, Raw, Value, nearest};
@@ -223,7 +224,17 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Whether the file has this key.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(key))
+        self.lookup(key).is_some()
+    }
+
+    /// The place of a key and its value. One with a dot in it is the key of an inner table.
+    fn lookup(&self, key: &str) -> Option<(Range<usize>, &'t Spanned<DeValue<'t>>)> {
+        let (key, inner) = key.split_once('.').map_or((key, None), |(key, one)| (key, Some(one)));
+        let (mut key, mut value) = self.table?.get_key_value(key)?;
+        if let Some(inner) = inner {
+            (key, value) = value.get_ref().as_table()?.get_key_value(inner)?;
+        }
+        Some((key.span(), value))
     }
 
     /// The value of `key`, if anybody set it.
@@ -300,11 +311,9 @@ impl<'r, 't> Section<'r, 't> {
     pub(super) fn misplaced(&mut self, keys: &[&'static str], is_about: &str) {
         for &key in keys {
             self.known.push(key);
-            let Some((at, _)) = self.table.and_then(|table| table.get_key_value(key)) else {
-                continue;
-            };
+            let Some((at, _)) = self.lookup(key) else { continue };
             let message = format!("`{key}` has no effect on this side");
-            let diagnosis = Diagnosis::error(message, Origin::File(at.span()), "not here");
+            let diagnosis = Diagnosis::error(message, Origin::File(at), "not here");
             self.reader.report(diagnosis.because(format!("it {is_about}")));
         }
     }
@@ -323,9 +332,10 @@ impl<'r, 't> Section<'r, 't> {
     /// `None`: nobody set it; `Some(None)`: somebody did, wrongly, and it was reported.
     fn find<T: Value>(&mut self, key: &'static str) -> Option<Option<Setting<T>>> {
         self.known.push(key);
-        let in_file = self.table.and_then(|table| table.get(key));
-        let from_file = in_file
-            .map(|value| self.understand(&Raw::of(value.get_ref()), Origin::File(value.span())));
+        let in_file = self.lookup(key);
+        let from_file = in_file.map(|(_, value)| {
+            self.understand(&Raw::of(value.get_ref()), Origin::File(value.span()))
+        });
         let path = self.path.as_ref().map(|path| format!("{path}{key}"));
         match path.and_then(|path| self.reader.take_override(&path)) {
             Some(one) => Some(self.understand(&Raw::Loose(&one.text), one.origin)),
@@ -359,31 +369,47 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Reports the keys that nobody asked for.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(mut self) {
         let Some(table) = self.table else { return };
-        for key in table.keys() {
+        for (key, value) in table {
             let name: &str = key.get_ref();
             if self.known.contains(&name) {
                 continue;
             }
-            let place = match self.header.as_str() {
-                "" => "outside the sections".to_owned(),
-                header => format!("in {header}"),
+            let prefix = format!("{name}.");
+            let inner = value.get_ref().as_table();
+            let inner = inner.filter(|_| self.known.iter().any(|one| one.starts_with(&prefix)));
+            let Some(inner) = inner else {
+                self.unknown(name, key.span());
+                continue;
             };
-            let mut diagnosis = Diagnosis::error(
-                format!("there is no `{}` {place}", name.escape_default()),
-                Origin::File(key.span()),
-                "unknown",
-            );
-            match nearest(name, self.known.iter().copied()) {
-                Some(known) => diagnosis = diagnosis.suggest(format!("did you mean `{known}`?")),
-                None => {
-                    let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
-                    diagnosis = diagnosis.suggest(format!("known here: {}", known.join(", ")));
+            for key in inner.keys() {
+                let name = format!("{prefix}{}", key.get_ref());
+                if !self.known.contains(&name.as_str()) {
+                    self.unknown(&name, key.span());
                 }
             }
-            self.reader.report(diagnosis);
         }
+    }
+
+    fn unknown(&mut self, name: &str, at: Range<usize>) {
+        let place = match self.header.as_str() {
+            "" => "outside the sections".to_owned(),
+            header => format!("in {header}"),
+        };
+        let mut diagnosis = Diagnosis::error(
+            format!("there is no `{}` {place}", name.escape_default()),
+            Origin::File(at),
+            "unknown",
+        );
+        match nearest(name, self.known.iter().copied()) {
+            Some(known) => diagnosis = diagnosis.suggest(format!("did you mean `{known}`?")),
+            None => {
+                let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
+                diagnosis = diagnosis.suggest(format!("known here: {}", known.join(", ")));
+            }
+        }
+        self.reader.report(diagnosis);
     }
 }
 

@@ -9,11 +9,11 @@ use crate::config::sections::{Draft, DraftListener, DraftPeer};
 use crate::config::surroundings::Names;
 use crate::config::value::{Millis, nearest};
 use crate::config::{
-    Capacity, Config, Listener, Peer, PeerSide, Sources, Timers, capacity, peering, places,
-    sockets, tls, transports, workers,
+    Capacity, Config, Listener, Peer, PeerSide, Sources, Timers, capacity, large, msrp, peering,
+    places, sockets, tls, transports, workers,
 };
 use crate::delivery::{Mapping, Role};
-use crate::engine::{Content, Credentials, Recipient};
+use crate::engine::{Content, Credentials, Profile, Recipient};
 use crate::limits::PEERS_MAX;
 
 /// Judges the draft as a whole.
@@ -27,6 +27,7 @@ pub(super) fn settle(
     let workers = workers::judge(reader, &draft.workers, machine);
     state_directory(reader, draft);
     sockets::listeners(reader, draft, machine);
+    msrp::listeners(reader, draft, workers.count(), machine);
     let requests = sockets::requests(reader, draft, workers.count());
     timers(reader, draft);
     capacity::judge(reader, draft, workers.count(), machine);
@@ -39,6 +40,7 @@ pub(super) fn settle(
     let tls = tls::judge(reader, draft);
     let outbound_proxies = outbound_proxies(reader, draft);
     let gateway = peering::gateway(reader, draft);
+    let large = large::judge(reader, draft);
     let terms: Vec<Terms> =
         draft.peers.iter().map(|peer| Terms::of(reader, draft, peer, sources)).collect();
     Some(Config {
@@ -50,6 +52,7 @@ pub(super) fn settle(
         peers: draft.peers.iter().zip(places).zip(terms).map(peer).collect::<Option<_>>()?,
         outbound_proxies,
         gateway: gateway?,
+        large,
         timers: Timers {
             t1_ms: draft.timers.t1.value.0,
             t2_ms: draft.timers.t2.value.0,
@@ -107,6 +110,8 @@ fn peer(((draft, places), terms): ((&DraftPeer, Vec<PlaceAt>), Terms)) -> Option
         sync_deadline_ms: draft.sync_deadline.as_ref().map(|deadline| deadline.value.0),
         recipient: draft.recipient.as_ref().map_or(Recipient::CalledParty, |one| one.value),
         route: draft.route.as_ref().map(|route| route.value.header_field_value()),
+        msrp: draft.msrp.as_ref().map(|role| role.value),
+        profile: draft.profile.as_ref().map_or(Profile::SimpleIm, |profile| profile.value),
         content: draft.content.as_ref().map_or(Content::Text, |content| content.value),
         ack_accepted: value(&draft.ack_accepted),
         credentials: terms.credentials,

@@ -4,20 +4,26 @@ use std::path::PathBuf;
 
 use toml::de::DeTable;
 
+use crate::config::choices::Listened;
 use crate::config::diagnosis::{Diagnosis, Origin};
+use crate::config::large::{self, DraftLarge};
+use crate::config::meanings::Meanings;
 use crate::config::reader::{Effective, Reader, Section, Setting};
 use crate::config::relations;
 use crate::config::surroundings::{Names, STATE_DIRECTORY};
-use crate::config::terms::{Domain, FilePath, Meanings, RouteUri, TlsName, Username};
+use crate::config::terms::{Domain, FilePath, RouteUri, TlsName, Username};
 use crate::config::value::{Count, Millis, Name, Several};
 use crate::config::workers::{self, DraftWorkers};
 use crate::config::{Config, HostPort, Machine, PeerSide, PortRange, Sources, Strangers};
-use crate::delivery::{Preset, Role};
-use crate::engine::{Content, Recipient};
+use crate::delivery::{MsrpRole, Preset, Role};
+use crate::engine::{Content, Profile, Recipient};
+use crate::limits;
 use crate::packet::Transport;
 
-/// What a connection's place in the table of its worker can be.
-pub(super) const CONNECTIONS_MAX: u32 = 65_535;
+/// [`limits::CONNECTIONS_MAX`] as a number that can be written.
+pub(super) const CONNECTIONS_MAX: u32 = 60_000;
+
+const _: () = assert!(CONNECTIONS_MAX == limits::CONNECTIONS_MAX as u32);
 
 /// Everything that was read, each with its place; `None` where it was missing or not understood.
 #[derive(Debug)]
@@ -25,12 +31,16 @@ pub(super) struct Draft {
     pub(super) node: Setting<Count<0, 255>>,
     pub(super) state_directory: Option<Setting<FilePath>>,
     pub(super) workers: DraftWorkers,
+    /// Where SIP is listened for.
     pub(super) listeners: Vec<DraftListener>,
+    /// Where MSRP is.
+    pub(super) msrp: Vec<DraftListener>,
     pub(super) single_port: Setting<bool>,
     pub(super) ports: Option<Setting<PortRange>>,
     pub(super) peers: Vec<DraftPeer>,
     pub(super) outbound_proxies: Setting<Several<Name>>,
     pub(super) gateway: DraftGateway,
+    pub(super) large: DraftLarge,
     pub(super) timers: DraftTimers,
     pub(super) rate: Setting<Count<1, 10_000_000>>,
     pub(super) open: Setting<Count<1, 16_000_000>>,
@@ -45,11 +55,13 @@ pub(super) struct Draft {
 #[derive(Debug)]
 pub(super) struct DraftListener {
     pub(super) at: Origin,
+    /// Which section `[[listen]]` it is.
+    pub(super) number: usize,
     pub(super) address: Option<Setting<core::net::SocketAddr>>,
     pub(super) advertise: Option<Setting<HostPort>>,
     /// Whether `advertise` was written at all, rightly or wrongly.
     pub(super) advertises: bool,
-    pub(super) transports: Setting<Several<Transport>>,
+    pub(super) transports: Setting<Several<Listened>>,
 }
 
 #[derive(Debug)]
@@ -67,6 +79,10 @@ pub(super) struct DraftPeer {
     pub(super) recipient: Option<Setting<Recipient>>,
     pub(super) route: Option<Setting<RouteUri>>,
     /// From here on: settings of the IM side.
+    pub(super) msrp: Option<Setting<MsrpRole>>,
+    /// Whether it was written at all, rightly or wrongly.
+    pub(super) has_msrp: bool,
+    pub(super) profile: Option<Setting<Profile>>,
     pub(super) content: Option<Setting<Content>>,
     pub(super) ack_accepted: Option<Setting<bool>>,
     pub(super) preset: Option<Setting<Option<Preset>>>,
@@ -110,6 +126,31 @@ pub(super) struct DraftTimers {
     pub(super) drain_timeout: Setting<Millis>,
 }
 
+impl Draft {
+    /// The shortest deadline that a message may have.
+    pub(super) fn shortest_deadline(&self) -> &Setting<Millis> {
+        shortest_deadline(&self.peers, &self.timers)
+    }
+}
+
+fn shortest_deadline<'d>(peers: &'d [DraftPeer], timers: &'d DraftTimers) -> &'d Setting<Millis> {
+    let of_peers = peers.iter().filter_map(|peer| peer.sync_deadline.as_ref());
+    of_peers.min_by_key(|deadline| deadline.value).unwrap_or(&timers.sync_deadline)
+}
+
+impl DraftListener {
+    /// Whether it is for MSRP and for nothing else.
+    fn is_for_msrp(&self) -> bool {
+        let items = &self.transports.value.items;
+        self.names_msrp() && items.iter().all(|(item, _)| *item == Listened::Msrp)
+    }
+
+    /// Whether MSRP is listened for, whatever stands beside it.
+    pub(super) fn names_msrp(&self) -> bool {
+        self.transports.value.items.iter().any(|(item, _)| *item == Listened::Msrp)
+    }
+}
+
 /// Reads the whole file.
 pub(super) fn read(
     sources: Sources<'_>,
@@ -142,11 +183,10 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     let workers = workers::read(root.inner("workers"), machine);
 
     let found = root.list("listen");
-    let listeners: Vec<DraftListener> = found
-        .into_iter()
-        .enumerate()
-        .map(|(number, table)| listener(Section::element(root.reader, "listen", number, table)))
-        .collect();
+    let found = found.into_iter().enumerate().map(|(number, table)| {
+        listener(Section::element(root.reader, "listen", number, table), number)
+    });
+    let (msrp, listeners): (Vec<_>, Vec<_>) = found.partition(DraftListener::is_for_msrp);
 
     let mut requests = root.inner("requests");
     let ports = requests.read_optional("ports");
@@ -159,7 +199,7 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     let timers = timers(root.inner("timers"));
     let shown_timers = root.reader.effective.split_off(shown);
     let found = root.list("peer");
-    let peers = found
+    let peers: Vec<DraftPeer> = found
         .into_iter()
         .enumerate()
         .map(|(number, table)| {
@@ -173,6 +213,8 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     route.finish();
 
     let gateway = gateway(root.inner("gateway"), &listeners);
+    let deadline = shortest_deadline(&peers, &timers).value;
+    let large = large::read(root.inner("large"), workers.count(), deadline, !msrp.is_empty());
     root.reader.effective.extend(shown_timers);
 
     let mut capacity = root.inner("capacity");
@@ -201,11 +243,13 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
         state_directory,
         workers,
         listeners,
+        msrp,
         single_port,
         ports,
         peers,
         outbound_proxies,
         gateway,
+        large,
         timers,
         rate,
         open,
@@ -248,7 +292,7 @@ fn tls(mut section: Section<'_, '_>) -> DraftTls {
     DraftTls { at, certificate, key, ca, client_ca, sound }
 }
 
-fn listener(mut section: Section<'_, '_>) -> DraftListener {
+fn listener(mut section: Section<'_, '_>, number: usize) -> DraftListener {
     let at = section.origin();
     let address = section.require(
         "address",
@@ -258,10 +302,10 @@ fn listener(mut section: Section<'_, '_>) -> DraftListener {
     let advertises = section.has("advertise");
     let advertise = section.read_optional("advertise");
     // RFC 3261 section 18.2.1: who listens for one of them listens for the other at the same port.
-    let both = Several::of([Transport::Udp, Transport::Tcp]);
+    let both = Several::of([Transport::Udp, Transport::Tcp].map(Listened::Sip));
     let transports = section.read("transports", both);
     section.finish();
-    DraftListener { at, address, advertise, advertises, transports }
+    DraftListener { at, number, address, advertise, advertises, transports }
 }
 
 fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
@@ -308,6 +352,9 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         sync_deadline: None,
         recipient: None,
         route: None,
+        msrp: None,
+        has_msrp: section.has("msrp"),
+        profile: None,
         content: None,
         ack_accepted: None,
         preset: None,
@@ -339,13 +386,22 @@ fn terms(section: &mut Section<'_, '_>, draft: &mut DraftPeer, sync_deadline: Mi
         section.misplaced(&["sync_deadline", "recipient", "route"], what);
     }
     if is_im {
-        draft.content = Some(section.read("content", Content::Text));
+        draft.msrp = section.read_optional("msrp");
+        let profile = section.read("im.profile", Profile::SimpleIm);
+        let is_cpm = profile.value == Profile::Cpm;
+        let content = if is_cpm { Content::Cpim } else { Content::Text };
+        let content = section.read("content", content);
+        if is_cpm && content.is_default() {
+            section.remark("as CPM has it");
+        }
+        (draft.profile, draft.content) = (Some(profile), Some(content));
         draft.ack_accepted = Some(section.read("ack_accepted", false));
         draft.preset = Some(section.read("preset", None));
         draft.map = section.read_optional("map");
     } else {
         let what = "is about messages that go to a peer of the IM side";
-        section.misplaced(&["content", "ack_accepted", "preset", "map"], what);
+        let keys = ["msrp", "im.profile", "content", "ack_accepted", "preset", "map"];
+        section.misplaced(&keys, what);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use crate::config::choices::Listened;
 use crate::config::diagnosis::{Diagnosis, Origin};
 use crate::config::reader::{Reader, Setting};
 use crate::config::sections::{Draft, DraftListener};
@@ -13,10 +14,14 @@ pub(super) fn listeners(reader: &mut Reader, draft: &Draft, machine: &Machine) {
     /// Two more are kept for own requests: IPv4 and IPv6.
     const LISTENERS_MAX: usize = SOCKETS_MAX - 2;
     if draft.listeners.is_empty() {
-        reader.report(
-            Diagnosis::error("there is nothing to listen on", Origin::Default, "")
-                .suggest("add a section [[listen]] with address = \"192.0.2.1:5060\""),
-        );
+        let mut diagnosis = Diagnosis::error("there is nothing to listen on", Origin::Default, "")
+            .suggest("add a section [[listen]] with address = \"192.0.2.1:5060\"");
+        if !draft.msrp.is_empty() {
+            "nothing listens for SIP".clone_into(&mut diagnosis.message);
+            diagnosis =
+                diagnosis.because("every message comes over SIP, and so does every session");
+        }
+        reader.report(diagnosis);
     }
     if let Some(one) = draft.listeners.get(LISTENERS_MAX) {
         reader.report(Diagnosis::error(
@@ -39,16 +44,42 @@ pub(super) fn listeners(reader: &mut Reader, draft: &Draft, machine: &Machine) {
                 .beside(&other.origin, "the first time"),
             );
         }
-        listener_address(reader, one, address, machine);
+        listener_address(reader, one, address, machine, Named::InVia);
     }
 }
 
-fn listener_address(
+/// Where others find the name of a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Named {
+    /// In the Via of requests.
+    InVia,
+    /// In MSRP URIs.
+    InUris,
+}
+
+impl Named {
+    /// What names it, why it must name one, and the usual port.
+    const fn words(self) -> (&'static str, &'static str, u16) {
+        match self {
+            Self::InVia => {
+                ("our Via", "must name one address or host where responses find us", 5_060)
+            }
+            Self::InUris => {
+                ("our MSRP URIs", "must name one address or host where clients find us", 2_855)
+            }
+        }
+    }
+}
+
+/// Judges the address of a listener and what is advertised for it.
+pub(super) fn listener_address(
     reader: &mut Reader,
     one: &DraftListener,
     address: &Setting<SocketAddr>,
     machine: &Machine,
+    named: Named,
 ) {
+    let (bearer, purpose, port) = named.words();
     let ip = address.value.ip();
     let at = address.origin.clone();
     if ip.to_canonical() != ip {
@@ -67,8 +98,8 @@ fn listener_address(
                     at,
                     "stands for every address of this machine",
                 )
-                .because("our Via must name one address or host where responses find us")
-                .suggest("advertise = \"roger.example.net:5060\", as peers reach it"),
+                .because(format!("{bearer} {purpose}"))
+                .suggest(format!("advertise = \"roger.example.net:{port}\", as peers reach it")),
             );
         }
     } else if !(machine.owns)(ip) {
@@ -84,7 +115,7 @@ fn listener_address(
                 address.origin.clone(),
                 "peers cannot know which",
             )
-            .suggest("write a port, usually 5060"),
+            .suggest(format!("write a port, usually {port}")),
         );
     }
     if let Some(advertise) = &one.advertise
@@ -92,18 +123,25 @@ fn listener_address(
     {
         reader.report(
             Diagnosis::error(
-                "no response can find this",
+                match named {
+                    Named::InVia => "no response can find this",
+                    Named::InUris => "no client can find this",
+                },
                 advertise.origin.clone(),
                 "must be an address or a host of ours",
             )
-            .because("it is what our Via says"),
+            .because(match named {
+                Named::InVia => "it is what our Via says",
+                Named::InUris => "it is what our MSRP URIs say",
+            }),
         );
     }
 }
 
-/// What is listened for, each once.
+/// How SIP is listened for, each once.
 pub(super) fn transports(draft: &DraftListener) -> Vec<Transport> {
-    let named = |one: &Transport| draft.transports.value.items.iter().any(|(item, _)| item == one);
+    let items = &draft.transports.value.items;
+    let named = |one: &Transport| items.iter().any(|(item, _)| *item == Listened::Sip(*one));
     [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().filter(named).collect()
 }
 

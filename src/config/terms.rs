@@ -1,105 +1,12 @@
-//! Values that are on terms with a peer: what its statuses mean, its Route, what we show it.
+//! Values that are on terms with a peer: its Route, what we show it.
 
 use core::net::Ipv6Addr;
-use core::ops::Range;
 use std::path::PathBuf;
 
 use crate::config::HostPort;
-use crate::config::value::{Complaint, Raw, Value, is_host, one_of, quoted};
-use crate::delivery::Verdict;
+use crate::config::value::{Complaint, Raw, Value, is_host, quoted};
 use crate::tls;
 use crate::wire::sip::uri::{self, Scheme};
-
-/// What some statuses of a peer mean: `404 = "T"`.
-#[derive(Clone, Debug)]
-pub(super) struct Meanings {
-    pub(super) items: Vec<Meaning>,
-    complaints: Vec<Complaint>,
-}
-
-/// What one status means, and where that stands.
-#[derive(Clone, Debug)]
-pub(super) struct Meaning {
-    pub(super) status: u16,
-    pub(super) verdict: Verdict,
-    /// The place of the verdict.
-    pub(super) at: Range<usize>,
-}
-
-impl Meanings {
-    fn take(&mut self, key: &str, key_at: Range<usize>, raw: &Raw<'_>, at: Range<usize>) {
-        let verdict =
-            verdict(raw).map_err(|complaint| Complaint { at: Some(at.clone()), ..complaint });
-        let status = status(key).map_err(|complaint| Complaint { at: Some(key_at), ..complaint });
-        match (status, verdict) {
-            (Ok(status), Ok(verdict)) => self.items.push(Meaning { status, verdict, at }),
-            (status, verdict) => {
-                self.complaints.extend(status.err().into_iter().chain(verdict.err()))
-            }
-        }
-    }
-}
-
-fn status(key: &str) -> Result<u16, Complaint> {
-    let digits = key.len() == 3 && key.bytes().all(|octet| octet.is_ascii_digit());
-    match digits.then(|| key.parse::<u16>().ok()).flatten() {
-        Some(status @ 200..=699) => Ok(status),
-        Some(status @ 100..=199) => {
-            Err(Complaint::new(format!("{status} is not final"), "must be 200 to 699")
-                .because("a provisional response proves nothing: the final one comes later"))
-        }
-        Some(_) | None => Err(Complaint::new(
-            format!("`{}` is not a status code", key.escape_default()),
-            "must be 200 to 699",
-        )),
-    }
-}
-
-fn verdict(raw: &Raw<'_>) -> Result<Verdict, Complaint> {
-    let letters: Vec<String> = Verdict::ALL.map(|verdict| verdict.letter().to_string()).into();
-    let listed = one_of(letters.iter().map(String::as_str));
-    let text = raw.text(&listed)?;
-    Verdict::of_letter(text).ok_or_else(|| {
-        let complaint =
-            Complaint::new(format!("`{}` is not {listed}", text.escape_default()), "not a verdict");
-        match Verdict::of_letter(&text.trim().to_ascii_uppercase())
-            .or_else(|| Verdict::ALL.into_iter().find(|one| one.word().eq_ignore_ascii_case(text)))
-        {
-            Some(verdict) => complaint.suggest(format!("write \"{}\"", verdict.letter())),
-            None => complaint.because(
-                "D delivered, P permanent: refused for good, T temporary: certainly not delivered,\n\
-                 U unknown, A accepted by an intermediary",
-            ),
-        }
-    })
-}
-
-impl Value for Meanings {
-    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
-        let Raw::Table(entries) = raw else {
-            return Err(Complaint::unexpected(
-                raw,
-                "a section such as [peer.map] with 404 = \"T\"",
-            ));
-        };
-        let mut meanings = Self { items: Vec::new(), complaints: Vec::new() };
-        for (key, key_at, value, at) in entries {
-            meanings.take(key, key_at.clone(), value, at.clone());
-        }
-        meanings.items.sort_by_key(|one| one.status);
-        Ok(meanings)
-    }
-
-    fn to_toml(&self) -> String {
-        let entry = |one: &Meaning| format!("{} = \"{}\"", one.status, one.verdict.letter());
-        let entries: Vec<String> = self.items.iter().map(entry).collect();
-        format!("{{ {} }}", entries.join(", "))
-    }
-
-    fn complaints(&mut self) -> Vec<Complaint> {
-        std::mem::take(&mut self.complaints)
-    }
-}
 
 /// A SIP URI that becomes a Route.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -12,7 +12,7 @@ use crate::packet::Transport;
 
 /// Judges what listeners and peers say about it.
 pub(super) fn judge(reader: &mut Reader, draft: &Draft, places: &[Vec<PlaceAt>]) {
-    for listener in &draft.listeners {
+    for listener in draft.listeners.iter().chain(&draft.msrp) {
         listened_for(reader, listener);
     }
     for (peer, places) in draft.peers.iter().zip(places) {
@@ -38,7 +38,19 @@ fn listened_for(reader: &mut Reader, listener: &DraftListener) {
         return;
     }
     let named = transports(listener);
-    if named.is_empty() {
+    let items = &setting.value.items;
+    let has_msrp = listener.names_msrp();
+    if has_msrp && !named.is_empty() {
+        reader.report(
+            Diagnosis::error(
+                "MSRP needs an address of its own",
+                setting.origin.clone(),
+                "`msrp` beside a transport of SIP",
+            )
+            .because("what arrives at one port is SIP or MSRP")
+            .suggest("add a section [[listen]] with transports = [\"msrp\"], usually at port 2855"),
+        );
+    } else if named.is_empty() && !has_msrp {
         reader.report(
             Diagnosis::error(
                 "a listener needs a transport",
@@ -47,8 +59,8 @@ fn listened_for(reader: &mut Reader, listener: &DraftListener) {
             )
             .suggest("transports = [\"udp\", \"tcp\"]"),
         );
-    } else if named.len() < setting.value.items.len() {
-        let again = setting.value.items.last().and_then(|(_, at)| at.as_ref());
+    } else if named.len() + usize::from(has_msrp) < items.len() {
+        let again = items.last().and_then(|(_, at)| at.as_ref());
         reader.report(Diagnosis::error(
             "a transport is listed twice",
             place(again, &setting.origin),

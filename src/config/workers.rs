@@ -31,7 +31,8 @@ impl DraftWorkers {
         either(&self.count, &self.cpus)
     }
 
-    fn count(&self) -> usize {
+    /// How many there are to be.
+    pub(super) fn count(&self) -> usize {
         usize::try_from(self.count.value.0).unwrap_or(WORKERS_MAX)
     }
 }

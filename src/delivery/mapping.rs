@@ -19,6 +19,7 @@ mod codes;
 mod compiled;
 mod event;
 mod rows;
+mod sessions;
 #[cfg(test)]
 mod tests;
 
@@ -98,7 +99,7 @@ impl On {
 }
 
 /// A part of the way that an instant message takes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Leg {
     /// The MESSAGE of pager mode.
     Message,

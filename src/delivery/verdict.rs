@@ -52,13 +52,16 @@ impl Verdict {
         }
     }
 
-    /// The verdict that `evidence` proves, where final responses mean what `mapping` says. What MSRP
-    /// proves depends on no peer's mapping: the role of its hop has been looked at before there is
+    /// The verdict that `evidence` proves, where statuses mean what `mapping` says. What 200s and REPORTs of
+    /// MSRP prove depends on no peer's mapping: the role of its hop has been looked at before there is
     /// evidence ([`crate::delivery::Ledger`]).
     pub fn from_evidence(evidence: Evidence, mapping: &Mapping) -> Self {
         match (evidence, Row::of(evidence)) {
             (Evidence::Final(response), _) => mapping.verdict(response),
             (Evidence::Invite(response), _) => mapping.invite(response),
+            (Evidence::MsrpResponse(status) | Evidence::MsrpReport(status), _) => {
+                mapping.msrp(status)
+            }
             (Evidence::Earlier { verdict, .. }, _) => verdict,
             (_, Some(row)) => row.verdict,
             // Only a status can have no row.

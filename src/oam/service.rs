@@ -13,7 +13,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::config::{self, Config};
 use crate::delivery::Account;
-use crate::engine::{Common, Footprint, Neighbours, Serving};
+use crate::engine::{Common, Footprint, Neighbours, Serving, Setup};
 use crate::handover;
 use crate::io::{Choice, Kind, Polling, now, raise_files, steer};
 use crate::limits::{ACCOUNTS_WAITING_MAX, TLS_HANDSHAKES_MAX};
@@ -21,7 +21,7 @@ use crate::metrics::{Counter, Tally, Total};
 use crate::oam::clock::TimeOfDay;
 use crate::oam::encryption::Encryption;
 use crate::oam::identity::{Identity, IdentityError};
-use crate::oam::setup::{Own, next_servers, setup};
+use crate::oam::setup::{Own, large, next_servers, setup};
 use crate::oam::sockets::{Bound, bound, rules};
 use crate::oam::status::{PeerState, Snapshot, WorkerState, counters};
 use crate::oam::supervisor::{Charge, Loss, Supervisor};
@@ -40,6 +40,7 @@ pub struct Service {
     accounts: Option<Arc<ArrayQueue<Account>>>,
     listening: Box<[SocketAddr]>,
     requests: Box<[SocketAddr]>,
+    msrp: Box<[Box<[SocketAddr]>]>,
     started: TimeOfDay,
     serving: Arc<AtomicU8>,
     lost_after_ms: u32,
@@ -138,12 +139,15 @@ impl Service {
         // First of all: where listeners are shared, a second process must not even bind them.
         let directory = config.state_directory.as_deref();
         let identity = Identity::open(directory).map_err(StartError::Identity)?;
+        let of_msrp = config.large.as_ref().map_or(0, |large| large.connections);
+        let msrp = u64::from(of_msrp) * count as u64;
         let connections = u64::from(config.capacity.connections) * count as u64;
         let encrypted = match config.tls {
             Some(_) => 2 * connections + u64::from(TLS_HANDSHAKES_MAX),
             None => 0,
         };
-        let wanted = connections + encrypted + count as u64 * FILES_PER_WORKER + FILES_BESIDE;
+        let wanted =
+            connections + msrp + encrypted + count as u64 * FILES_PER_WORKER + FILES_BESIDE;
         match raise_files(wanted) {
             Ok(allowed) if allowed >= wanted => {}
             Ok(allowed) => return Err(StartError::FewFiles { wanted, allowed }),
@@ -156,6 +160,8 @@ impl Service {
         let doors = bound.iter().map(Bound::doors).collect::<io::Result<Vec<_>>>();
         let doors = doors.map_err(StartError::Steering)?;
         let (listening, requests) = (addresses(&bound, false), addresses(&bound, true));
+        let msrp = bound.iter().map(|one| one.msrp().iter().map(|local| local.address).collect());
+        let msrp = msrp.collect();
         // The last two are those of the supervisor and of TLS.
         let total = Total::of((0..count + 2).map(|_| Arc::new(Tally::new(config.peers.len()))));
         let waiting = ACCOUNTS_WAITING_MAX * count;
@@ -196,6 +202,7 @@ impl Service {
             accounts,
             listening,
             requests,
+            msrp,
             started,
             serving,
             lost_after_ms: config.workers.lost_after_ms,
@@ -218,6 +225,11 @@ impl Service {
     /// Where own requests leave from.
     pub fn request_addresses(&self) -> &[SocketAddr] {
         &self.requests
+    }
+
+    /// Where each worker listens for MSRP, in the order of the configuration.
+    pub fn msrp_addresses(&self) -> &[Box<[SocketAddr]>] {
+        &self.msrp
     }
 
     /// What is counted, by all workers together; each worker's own tally is in it, in their order, and
@@ -399,15 +411,11 @@ impl Beginning<'_> {
         let mut workers = Vec::with_capacity(bound.len());
         for (index, (neighbours, bound)) in neighbours.into_iter().zip(bound).enumerate() {
             let rules = rules(config, neighbours.own());
+            let large = large(config, bound.msrp(), bound.locals().count());
+            let setup =
+                setup(config, neighbours.own(), bound.locals(), &own, identity, accounts.is_some());
             let plan = Plan {
-                setup: setup(
-                    config,
-                    neighbours.own(),
-                    bound.locals(),
-                    &own,
-                    identity,
-                    accounts.is_some(),
-                ),
+                setup: Setup { large, ..setup },
                 neighbours,
                 sockets: bound.sockets(rules),
                 driver: choice(config.workers.driver),

@@ -32,6 +32,15 @@ impl Local {
     }
 }
 
+/// A socket on which one worker listens for MSRP.
+#[derive(Clone, Debug)]
+pub(super) struct MsrpLocal {
+    /// Where it is bound.
+    pub(super) address: SocketAddr,
+    /// What MSRP URIs that lead to it say.
+    pub(super) authority: HostPort,
+}
+
 /// What means this process in a Route, a Request-URI or a Via, whichever worker sees it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Own {
@@ -113,6 +122,32 @@ pub(super) fn setup<'a>(
     }
 }
 
+/// How Large Messages are sent, over the MSRP sockets of a worker, of which the first has the number
+/// `first`; `None` where nothing listens for MSRP.
+pub(super) fn large(config: &Config, msrp: &[MsrpLocal], first: usize) -> Option<engine::Large> {
+    let large = config.large.as_ref()?;
+    let of = |v4: bool| {
+        let mut numbered = (first..).zip(msrp);
+        let (number, local) = numbered.find(|(_, local)| local.address.is_ipv4() == v4)?;
+        Some((SocketId(u8::try_from(number).ok()?), local.authority.to_string()))
+    };
+    let (v4, v6) = (of(true), of(false));
+    let socket = |one: &Option<(SocketId, String)>| one.as_ref().map(|(socket, _)| *socket);
+    let sockets = Families { v4: socket(&v4), v6: socket(&v6) };
+    let authority =
+        |one: Option<(SocketId, String)>| one.map_or_else(Box::default, |(_, text)| text.into());
+    Some(engine::Large {
+        sessions_max: config.per_worker().sessions_max,
+        message_size: large.message_size,
+        connections_max: large.connections,
+        sockets,
+        authority_v4: authority(v4),
+        authority_v6: authority(v6),
+        invite_wait_ms: large.invite_wait_ms,
+        report_wait_ms: large.report_wait_ms,
+    })
+}
+
 /// The outbound proxies in the order in which they are tried.
 pub(super) fn next_servers(config: &Config) -> impl Iterator<Item = Endpoint> {
     config
@@ -135,6 +170,8 @@ fn peer(peer: &crate::config::Peer, config: &Config) -> engine::Peer {
         report_route: peer.route.as_deref().unwrap_or_default().into(),
         ack_accepted: peer.ack_accepted,
         content: peer.content,
+        msrp: peer.msrp,
+        profile: peer.profile,
         credentials: peer.credentials.clone(),
         transport: peer.transport,
         addresses: addresses.map(|&address| Endpoint::from(address)).collect(),

@@ -3,7 +3,7 @@
 //! Every worker has the same list in the same order, so that a socket has one number everywhere:
 //! first the listeners for datagrams, which the workers share by SO_REUSEPORT, then sockets of its own
 //! for its requests, where they do not leave from the listeners, then the listeners for connections,
-//! which are shared alike.
+//! which are shared alike, and last those for MSRP, at ports of its own.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -16,7 +16,7 @@ use crate::id::WorkerId;
 use crate::io::{Carrier, SocketSpec, Sockets, StreamSocket, Waker, bind, bind_in, listen};
 use crate::limits::{SOCKET_BUFFER_SIZE, STREAM_IDLE_MS};
 use crate::oam::service::StartError;
-use crate::oam::setup::Local;
+use crate::oam::setup::{Local, MsrpLocal};
 use crate::packet::{Endpoint, SocketId, Transport};
 use crate::session::stream::Rules;
 use crate::tls::Entrance;
@@ -32,6 +32,7 @@ pub(super) struct Bound {
     listening: Vec<Local>,
     own: Vec<Local>,
     connecting: Vec<Local>,
+    msrp: Vec<MsrpLocal>,
 }
 
 /// What TLS is carried through: listeners of no worker, and what connects its thread with each.
@@ -129,6 +130,11 @@ pub(super) fn bound(
     if let Some(carriers) = &mut carriers {
         carriers.number(&all);
     }
+    for listener in config.large.iter().flat_map(|large| &large.listeners) {
+        for (worker, bound) in (0..).zip(&mut all) {
+            bound.accept_msrp(listener, worker)?;
+        }
+    }
     Ok((all, carriers))
 }
 
@@ -139,9 +145,10 @@ pub(super) fn rules(config: &Config, worker: WorkerId) -> Rules {
         places.flat_map(|place| &place.addresses).map(|at| Endpoint::from(*at).ip).collect();
     known.sort_unstable();
     known.dedup();
+    let of_msrp = config.large.as_ref().map_or(0, |large| large.connections);
     Rules {
         worker,
-        connections_max: config.capacity.connections,
+        connections_max: config.capacity.connections.saturating_add(of_msrp),
         per_source_max: config.capacity.connections_per_source,
         known: known.into(),
         strangers: config.strangers == Strangers::Forbid,
@@ -251,6 +258,11 @@ impl Bound {
         self.listening.iter().chain(&self.own).chain(&self.connecting)
     }
 
+    /// The sockets of MSRP, numbered behind all others.
+    pub(super) fn msrp(&self) -> &[MsrpLocal] {
+        &self.msrp
+    }
+
     /// Where each listener of the configuration was bound.
     pub(super) fn places(&self) -> &[SocketAddr] {
         &self.places
@@ -298,6 +310,22 @@ impl Bound {
         let address = at(listener.local_addr(), configured.address)?;
         self.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
         self.connect_from(Transport::Tcp, address, configured);
+        Ok(())
+    }
+
+    /// Listens for MSRP where this worker is to.
+    fn accept_msrp(
+        &mut self,
+        configured: &config::MsrpListener,
+        worker: u8,
+    ) -> Result<(), StartError> {
+        let wanted = configured.address_of(worker);
+        let listener = patiently(|| listen(wanted, false));
+        let listener = listener.map_err(|error| StartError::Bind(wanted, error))?;
+        let address = at(listener.local_addr(), wanted)?;
+        self.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
+        let authority = configured.authority_of(worker, address);
+        self.msrp.push(MsrpLocal { address, authority });
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use crate::delivery::Account;
 use crate::oam::verdicts::line::write_line;
 
 pub use self::line::Context;
-pub(crate) use self::line::role_name;
+pub(crate) use self::line::{msrp_role_name, role_name};
 
 /// How many octets are written at once when many lines wait.
 const BATCH_SIZE: usize = 1 << 16;

@@ -37,7 +37,7 @@ fn udp_and_tcp_are_listened_for_unless_it_is_said_otherwise() {
     );
     the_only_error(
         &listener("transports = [\"udp\", \"tpc\"]"),
-        "`tpc` is not `udp`, `tcp` or `tls`",
+        "`tpc` is not `udp`, `tcp`, `tls` or `msrp`",
         3,
         22,
     );
@@ -121,11 +121,14 @@ fn connections_are_counted_per_worker_and_per_source() {
     let capacity = |more: &str| config(&with(&format!("[capacity]\n{more}\n"))).capacity;
     let of = |more: &str| (capacity(more).connections, capacity(more).connections_per_source);
     assert_eq!(of(""), (1_024, 1_024));
-    assert_eq!(of("connections = 65535"), (65_535, 65_535));
+    assert_eq!(of("connections = 60000"), (60_000, 60_000));
     assert_eq!(of("connections = 10\nconnections_per_source = 3"), (10, 3));
     let wrong = with("[capacity]\nconnections = 3\nconnections_per_source = 4\n");
     let message = "connections_per_source counts some of the connections, so it cannot be more";
     the_only_error(&wrong, message, 14, 26);
     let none = with("[capacity]\nconnections = 0\n");
-    the_only_error(&none, "this number must lie between 1 and 65535", 13, 15);
+    the_only_error(&none, "this number must lie between 1 and 60000", 13, 15);
+    // What a worker could not have must not pass for right.
+    let many = with("[capacity]\nconnections = 60001\n");
+    the_only_error(&many, "this number must lie between 1 and 60000", 13, 15);
 }

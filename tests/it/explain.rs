@@ -67,8 +67,17 @@ side = "im"
 role = "gateway"
 address = "127.0.0.1:5080"
 preset = "kamailio"
+msrp = "relay"
 [peer.map]
 404 = "T"
+[peer.map.invite]
+486 = "P"
+404 = "P"
+[peer.map.msrp]
+413 = "T"
+[[listen]]
+address = "127.0.0.1:2855"
+transports = ["msrp"]
 "#;
 
 #[test]
@@ -114,8 +123,19 @@ fn every_kind_of_page_is_as_it_was_read() {
 fn a_peer_is_read_as_its_configuration_says() {
     let file = Configuration::new(TWO_PEERS);
     let mut text = String::new();
-    let asked: [&[&str]; 6] =
-        [&["404"], &["477"], &["200"], &["timer-f"], &["invite", "477"], &["msrp", "403"]];
+    let asked: [&[&str]; 11] = [
+        &["404"],
+        &["477"],
+        &["200"],
+        &["timer-f"],
+        &["invite", "477"],
+        &["invite", "486"],
+        &["invite", "404"],
+        &["msrp", "200"],
+        &["msrp", "403"],
+        &["msrp", "413"],
+        &["connection-lost"],
+    ];
     for what in asked {
         let (code, output, error) = file.explain(what, &["--peer", "sbc"]);
         assert_eq!((code, error.as_str()), (0, ""));
@@ -128,8 +148,20 @@ fn a_peer_is_read_as_its_configuration_says() {
     assert_eq!(line(1)[..2], ["404", "T"]);
     assert_eq!(line(2)[..2], ["477", "T"]);
     assert_eq!(line(4)[..3], ["other", "2xx", "A"]);
-    assert!(table.lines().nth(1).unwrap().ends_with("roger.toml:14"));
+    assert!(table.lines().nth(1).unwrap().ends_with("roger.toml:15"));
     assert!(table.lines().nth(2).unwrap().ends_with("preset kamailio"));
+    let own = |leg: &str| -> Vec<&str> {
+        let lines = table.lines().skip_while(|line| !line.starts_with(leg)).skip(1);
+        lines.take_while(|line| line.contains("roger.toml") || line.contains("preset")).collect()
+    };
+    let of = |leg: &str| -> Vec<(&str, char)> {
+        let cells = own(leg).into_iter().map(|line| line.split_whitespace());
+        cells
+            .map(|mut cells| (cells.next().unwrap(), cells.next().unwrap().chars().next().unwrap()))
+            .collect()
+    };
+    assert_eq!(of("INVITE"), [("404", 'P'), ("477", 'T'), ("478", 'T'), ("486", 'P')]);
+    assert_eq!(of("MSRP"), [("413", 'T')]);
     let accepting =
         Configuration::new(&TWO_PEERS.replace("[peer.map]", "ack_accepted = true\n[peer.map]"));
     let (_, text, _) = accepting.explain(&["202"], &["--peer", "sbc"]);
@@ -178,5 +210,5 @@ fn programs_get_the_same() {
     let file = Configuration::new(TWO_PEERS);
     let (_, output, _) = file.explain(&["404"], &["--peer", "sbc", "--json"]);
     let row: serde_json::Value = serde_json::from_str(&output).unwrap();
-    assert_eq!((&row["verdict"], &row["origin"]), (&"T".into(), &"roger.toml:14".into()));
+    assert_eq!((&row["verdict"], &row["origin"]), (&"T".into(), &"roger.toml:15".into()));
 }

@@ -7,6 +7,7 @@
 mod bench;
 mod breaker;
 mod config_check;
+mod config_large;
 mod config_peer;
 mod config_tls;
 mod config_transports;

@@ -1,11 +1,11 @@
 //! The page about one status, event or code.
 
 use super::{Found, Reader, What, found, label, table, title};
-use crate::delivery::Verdict;
 use crate::delivery::mapping::{
     Event, Leg, Origin, Row, SmError, TABLE, TpStatus, Way, fcs_name, msrp_meaning, registered,
-    row_of_invite, row_of_status, rp_cause_name, rp_cause_way, tp_status_name,
+    row_of_invite, row_of_msrp, row_of_status, rp_cause_name, rp_cause_way, tp_status_name,
 };
+use crate::delivery::{MsrpRole, Verdict};
 
 /// Columns of what is printed.
 const WIDTH: usize = 79;
@@ -63,8 +63,16 @@ fn row_lines(
         lines.push(("", words.to_owned()));
     }
     if what == What::Msrp(200) {
-        let words = "D delivered once every octet has it, the last chunk too, from the recipient's \
-                     own user agent (all-acknowledged)";
+        let words = match reader.and_then(|reader| reader.msrp) {
+            None | Some(MsrpRole::Endpoint) => {
+                "D delivered once every octet has it, the last chunk too, from the recipient's own \
+                 user agent (all-acknowledged)"
+            }
+            Some(MsrpRole::Relay | MsrpRole::B2bua | MsrpRole::ImServer) => {
+                "D delivered only when REPORTs of success cover every octet (all-reported), as this \
+                 peer is not the recipient's own user agent"
+            }
+        };
         lines.push(("", words.to_owned()));
     }
     if !row.tries.is_empty() {
@@ -206,19 +214,17 @@ fn origin(what: What, found: &Found, reader: Option<&Reader<'_>>) -> String {
     let row = match what {
         What::Status(status) => row_of_status(status),
         What::Invite(status) => row_of_invite(status),
-        What::Table
-        | What::Msrp(_)
-        | What::Event(_)
-        | What::RpCause(_)
-        | What::TpFcs(_)
-        | What::TpStatus(_) => None,
+        What::Msrp(status) => Some(row_of_msrp(status)),
+        What::Table | What::Event(_) | What::RpCause(_) | What::TpFcs(_) | What::TpStatus(_) => {
+            None
+        }
     };
     if *origin != Origin::Standard
         && let Some(row) = row
     {
         text.push_str(&format!("; the standards say {}", row.verdict.letter()));
     }
-    format!("{text}; peer {}, role {}", reader.name, reader.role)
+    format!("{text}; {}", reader.who(what))
 }
 
 pub(super) fn code_lines(what: What) -> Vec<(&'static str, String)> {

@@ -8,8 +8,8 @@ pub(super) fn table(reader: Option<&Reader<'_>>) -> String {
     let head = |what: &str| {
         [what, "V", "RP/FCS", "TP-ST", "SMPP", "SM", "ext", "source"].map(str::to_owned)
     };
-    let said = |leg| if leg == Leg::Msrp { Vec::new() } else { said(leg, reader) };
-    let own = said(Leg::Message).len();
+    let said = |leg| said(leg, reader);
+    let own: usize = Leg::ALL.into_iter().map(|leg| said(leg).len()).sum();
     let mut lines = Vec::new();
     for leg in Leg::ALL {
         if leg != Leg::Message {
@@ -31,10 +31,13 @@ pub(super) fn table(reader: Option<&Reader<'_>>) -> String {
 
 /// What a peer's configuration and preset say about single statuses.
 fn said(leg: Leg, reader: Option<&Reader<'_>>) -> Vec<[String; 8]> {
-    let what =
-        |status| if leg == Leg::Invite { What::Invite(status) } else { What::Status(status) };
+    let what = |status| match leg {
+        Leg::Message => What::Status(status),
+        Leg::Invite => What::Invite(status),
+        Leg::Msrp => What::Msrp(status),
+    };
     let mut lines = Vec::new();
-    for status in 200..700 {
+    for status in 200..if leg == Leg::Msrp { 1_000 } else { 700 } {
         let Some(found) = found(what(status), reader) else { continue };
         if let Some(origin) = found.origin.filter(|origin| *origin != Origin::Standard) {
             let [_, rest @ ..] = cells(&found.row);

@@ -4,7 +4,8 @@ use core::fmt;
 
 use crate::delivery::evidence::{Asked, Final, Role};
 use crate::delivery::mapping::rows::{FIRST, STATUSES, is_cause_of_ours};
-use crate::delivery::mapping::{Exception, Row, row_of_invite, row_of_status};
+use crate::delivery::mapping::sessions::Said;
+use crate::delivery::mapping::{Exception, Leg, Row, row_of_invite, row_of_status};
 use crate::delivery::{Evidence, Verdict};
 
 /// What the RP layer is told (TS 24.011 section 7.3).
@@ -36,6 +37,8 @@ pub struct Mapping {
     role: Role,
     /// What is not as the standards say, and who said so. Never looked at for a message.
     origins: Vec<(u16, Origin)>,
+    /// What is said of the INVITE and of the session of a Large Message.
+    pub(super) large: Vec<Said>,
 }
 
 /// Who says what a status means.
@@ -101,6 +104,14 @@ pub enum Refusal {
     NotAccepted,
     /// A 2xx does not say that a message was not delivered.
     NotFailed,
+    /// A 2xx to an INVITE opens the session in which everything else is decided.
+    Opens,
+    /// Before there is a session no octet has left, so that every failure is certain.
+    Certain,
+    /// All responses and REPORTs of a session together decide what its 200s prove.
+    Covered,
+    /// The message is sent once more because of this status.
+    SentAgain,
 }
 
 impl Refusal {
@@ -122,6 +133,19 @@ impl Refusal {
             Self::NotAccepted => "an error response says that nobody took responsibility",
             Self::NotFailed => {
                 "a 2xx says that somebody has the message, so that sending it again may double it"
+            }
+            Self::Opens => "a 2xx to an INVITE opens a session, and what happens there decides",
+            Self::Certain => {
+                "no octet of a message leaves before there is a session, so that whatever else\n\
+                 answers an INVITE says for certain that it was not delivered"
+            }
+            Self::Covered => {
+                "one 200 says that one hop has one chunk: only all of them, or REPORTs of success,\n\
+                 prove anything about a message (RFC 4975 section 5.3)"
+            }
+            Self::SentAgain => {
+                "the chunk was not taken, and because that is certain the message is sent once\n\
+                 more on a new session"
             }
         }
     }
@@ -152,7 +176,7 @@ impl Mapping {
                 *entry = Entry { verdict: by_role(row.verdict, role), exception: row.exception };
             }
         }
-        Self { entries, role, origins: Vec::new() }
+        Self { entries, role, origins: Vec::new(), large: Vec::new() }
     }
 
     /// What a final response proves. What no final status is proves nothing.
@@ -166,6 +190,9 @@ impl Mapping {
     /// because no octet of the message leaves before a session is there. What is set for a status of
     /// this peer holds here too, as far as it is certain.
     pub fn invite(&self, response: Final) -> Verdict {
+        if let Some(said) = self.said(Leg::Invite, response.status) {
+            return said.verdict;
+        }
         let Some(row) = row_of_invite(response.status) else { return Verdict::Temporary };
         if self.is_set(response.status)
             && let set @ (Verdict::Permanent | Verdict::Temporary) = self.verdict(response)
@@ -239,6 +266,9 @@ impl Mapping {
     /// status is.
     pub fn effective_invite(&self, status: u16) -> Option<Effective> {
         let row = row_of_invite(status)?;
+        if let Some(said) = self.said(Leg::Invite, status) {
+            return Some(said.effective(row));
+        }
         let said = self.origins.iter().find(|(other, _)| *other == status);
         let asked = Asked::Once;
         let verdict = self.invite(Final { status, role: self.role, retry_after: false, asked });

@@ -13,7 +13,8 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use crate::delivery::{
-    Account, Answer, Asked, Evidence, Final, Form, Identifier, Report, Role, RpResult, Verdict,
+    Account, Answer, Asked, Evidence, Final, Form, Identifier, MsrpRole, Report, Role, RpResult,
+    Verdict,
 };
 use crate::oam::clock::TimeOfDay;
 use crate::packet::SendError;
@@ -205,6 +206,16 @@ pub(crate) const fn role_name(role: Role) -> &'static str {
         Role::Endpoint => "endpoint",
         Role::ImServer => "im_server",
         Role::Gateway => "gateway",
+    }
+}
+
+/// Who a peer of MSRP is, as the configuration says it.
+pub(crate) const fn msrp_role_name(role: MsrpRole) -> &'static str {
+    match role {
+        MsrpRole::Endpoint => "endpoint",
+        MsrpRole::Relay => "relay",
+        MsrpRole::B2bua => "b2bua",
+        MsrpRole::ImServer => "im_server",
     }
 }
 

@@ -1,0 +1,327 @@
+//! Large Messages: how many sessions and connections, how large, how long they wait, and what peers say
+//! about them.
+
+use core::net::SocketAddr;
+
+use crate::config::HostPort;
+use crate::config::capacity::share;
+use crate::config::diagnosis::Diagnosis;
+use crate::config::reader::{Reader, Section, Setting};
+use crate::config::relations::{either, remark};
+use crate::config::sections::{CONNECTIONS_MAX, Draft, DraftListener, DraftPeer};
+use crate::config::value::{Count, Millis};
+use crate::delivery::{MsrpRole, Role};
+use crate::engine::{Content, Profile};
+use crate::limits::{
+    LARGE_INVITE_WAIT_MS, LARGE_INVITE_WAIT_MS_MIN, LARGE_MESSAGE_SIZE, LARGE_MESSAGE_SIZE_MAX,
+    LARGE_MESSAGE_SIZE_MIN, LARGE_REPORT_WAIT_MS, LARGE_REPORT_WAIT_MS_MAX,
+    LARGE_REPORT_WAIT_MS_MIN, LARGE_SESSIONS, LARGE_SESSIONS_MAX,
+};
+
+/// How Large Messages are sent (RFC 4975).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Large {
+    /// Where MSRP is listened for: one address of each family at most.
+    pub listeners: Vec<MsrpListener>,
+    /// Sessions at once, in all workers together.
+    pub sessions: u32,
+    /// Octets of a message at most.
+    pub message_size: u32,
+    /// Connections of MSRP of each worker.
+    pub connections: u16,
+    /// How long a final response to INVITE is waited for, in milliseconds.
+    pub invite_wait_ms: u32,
+    /// How long REPORTs are waited for, in milliseconds.
+    pub report_wait_ms: u32,
+}
+
+/// One address where we listen for MSRP, each worker at a port of its own: that of the address and its own
+/// number.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MsrpListener {
+    /// Where the first worker listens. With port 0 each worker has any port.
+    pub address: SocketAddr,
+    /// What MSRP URIs of the first worker say instead of it.
+    pub advertise: Option<HostPort>,
+}
+
+impl MsrpListener {
+    /// Where a worker is to listen.
+    pub const fn address_of(&self, worker: u8) -> SocketAddr {
+        let mut address = self.address;
+        if address.port() != 0 {
+            address.set_port(address.port().saturating_add(worker as u16));
+        }
+        address
+    }
+
+    /// Host and port in the MSRP URIs of a worker that listens at `bound` (RFC 4975 section 6): what is
+    /// advertised for it, where its port is not left to chance.
+    pub fn authority_of(&self, worker: u8, bound: SocketAddr) -> HostPort {
+        let Some(HostPort { host, port }) = &self.advertise else {
+            return HostPort { host: bound.ip().to_string(), port: bound.port() };
+        };
+        let port = match self.address.port() {
+            0 => bound.port(),
+            _ => port.saturating_add(u16::from(worker)),
+        };
+        HostPort { host: host.clone(), port }
+    }
+}
+
+impl core::fmt::Display for MsrpListener {
+    /// Where the first worker listens, and under which name, where that is another one.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.address)?;
+        self.advertise.as_ref().map_or(Ok(()), |advertise| write!(f, " as {advertise}"))
+    }
+}
+
+/// The section `[large]` as it was read.
+#[derive(Debug)]
+pub(super) struct DraftLarge {
+    pub(super) sessions: Setting<Count<1, LARGE_SESSIONS_MAX>>,
+    pub(super) message_size: Setting<Count<LARGE_MESSAGE_SIZE_MIN, LARGE_MESSAGE_SIZE_MAX>>,
+    pub(super) connections: Setting<Count<1, CONNECTIONS_MAX>>,
+    invite_wait: Setting<Millis>,
+    report_wait: Setting<Millis>,
+}
+
+/// Reads `[large]`, where so many workers share it, and messages have no more than this deadline.
+pub(super) fn read(
+    mut section: Section<'_, '_>,
+    workers: usize,
+    deadline: Millis,
+    is_served: bool,
+) -> DraftLarge {
+    let sessions = section.read("sessions", Count(LARGE_SESSIONS));
+    if !is_served {
+        section.remark("takes effect where something listens for MSRP");
+    }
+    let message_size = section.read("message_size", Count(LARGE_MESSAGE_SIZE));
+    // Each session may have a connection of its own, and none needs more.
+    let as_many = share(sessions.value.0, workers).clamp(1, CONNECTIONS_MAX);
+    let connections = section.read("connections", Count(as_many));
+    section.remark(if connections.is_default() {
+        "of each worker; as many as its sessions"
+    } else {
+        "of each worker"
+    });
+    // The message itself and its reports need the rest of the time.
+    let half = (deadline.0 / 2).max(LARGE_INVITE_WAIT_MS_MIN);
+    let invite_wait = section.read("invite_wait", Millis(LARGE_INVITE_WAIT_MS.min(half)));
+    if invite_wait.is_default() && invite_wait.value.0 < LARGE_INVITE_WAIT_MS {
+        section.remark("half of the shortest sync_deadline");
+    }
+    let draft = DraftLarge {
+        sessions,
+        message_size,
+        connections,
+        invite_wait,
+        report_wait: section.read("report_wait", Millis(LARGE_REPORT_WAIT_MS)),
+    };
+    section.finish();
+    draft
+}
+
+/// Judges what is said about Large Messages anywhere; `None` where nothing listens for MSRP.
+pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
+    for peer in &draft.peers {
+        terms(reader, peer);
+    }
+    waits(reader, draft);
+    if draft.msrp.is_empty() {
+        unserved(reader, draft);
+        return None;
+    }
+    served(reader, draft);
+    let (large, all) = (&draft.large, &draft.connections);
+    if large.connections.sound
+        && all.sound
+        && all.value.0.saturating_add(large.connections.value.0) > CONNECTIONS_MAX
+    {
+        let both = all.value.0.saturating_add(large.connections.value.0);
+        reader.report(
+            Diagnosis::error(
+                format!(
+                    "a worker can have {CONNECTIONS_MAX} connections, those of MSRP among them"
+                ),
+                either(&large.connections, all),
+                format!("{both} with the others"),
+            )
+            .beside(&all.origin, "the others"),
+        );
+    }
+    let size = &large.message_size;
+    if size.sound && draft.gateway.pager_max.value.0 >= size.value.0 {
+        reader.report(
+            Diagnosis::error(
+                "message_size must be more than pager_max",
+                either(size, &draft.gateway.pager_max),
+                format!("{} <= {}", size.value.0, draft.gateway.pager_max.value.0),
+            )
+            .because("what fits a MESSAGE needs no session, and what does not would never fit one"),
+        );
+    }
+    Some(Large {
+        listeners: draft.msrp.iter().map(listener).collect::<Option<_>>()?,
+        sessions: large.sessions.value.0,
+        message_size: size.value.0,
+        connections: u16::try_from(large.connections.value.0).ok()?,
+        invite_wait_ms: large.invite_wait.value.0,
+        report_wait_ms: large.report_wait.value.0,
+    })
+}
+
+fn listener(draft: &DraftListener) -> Option<MsrpListener> {
+    let advertise = draft.advertise.as_ref().map(|advertise| advertise.value.clone());
+    Some(MsrpListener { address: draft.address.as_ref()?.value, advertise })
+}
+
+/// What a peer says of itself.
+fn terms(reader: &mut Reader, peer: &DraftPeer) {
+    let cpm = peer.profile.as_ref().filter(|profile| profile.value == Profile::Cpm);
+    if let (Some(cpm), Some(content)) = (cpm, &peer.content)
+        && content.value == Content::Text
+    {
+        reader.report(
+            Diagnosis::error(
+                "the content of CPM is in CPIM",
+                content.origin.clone(),
+                "must be \"cpim\" here, or left out",
+            )
+            .beside(&cpm.origin, "its profile")
+            .because("a CPM client finds sender, date and Message-ID in the head of CPIM only"),
+        );
+    }
+    if let Some(cpm) = cpm
+        && !peer.has_msrp
+    {
+        reader.report(
+            Diagnosis::warning(
+                "the profile of sessions has no effect without sessions",
+                cpm.origin.clone(),
+                "this peer has no `msrp`",
+            )
+            .because("it takes no Large Messages; that content is CPIM for it holds all the same")
+            .suggest("msrp = \"endpoint\", \"relay\", \"b2bua\" or \"im_server\""),
+        );
+    }
+    let (Some(role), Some(msrp)) = (&peer.role, &peer.msrp) else { return };
+    if msrp.value == MsrpRole::Endpoint && matches!(role.value, Role::ImServer | Role::Gateway) {
+        reader.report(
+            Diagnosis::warning(
+                "this peer answers for the recipient over SIP, and is the recipient over MSRP",
+                msrp.origin.clone(),
+                "its 200s prove delivery",
+            )
+            .beside(&role.origin, "its 200 to a MESSAGE does not")
+            .because(
+                "who answers an INVITE in the place of the recipient has the session as well, and\n\
+                 \"delivered\" would be said of what the recipient may never get",
+            )
+            .suggest("msrp = \"im_server\", unless it passes INVITE on to the recipient"),
+        );
+    }
+}
+
+/// The bounds of what is waited for. What nobody wrote may be longer than a deadline that somebody did: the
+/// deadline then comes first.
+fn waits(reader: &mut Reader, draft: &Draft) {
+    let (invite, report) = (&draft.large.invite_wait, &draft.large.report_wait);
+    let deadline = draft.shortest_deadline();
+    if invite.value.0 < LARGE_INVITE_WAIT_MS_MIN {
+        let least = Millis(LARGE_INVITE_WAIT_MS_MIN);
+        reader.report(
+            Diagnosis::error(
+                format!("invite_wait must be {least} at least"),
+                invite.origin.clone(),
+                "too short",
+            )
+            .because("an INVITE that is cancelled before it can be answered reaches nobody"),
+        );
+    } else if invite.value >= deadline.value && !invite.is_default() && deadline.sound {
+        reader.report(
+            Diagnosis::error(
+                "invite_wait must be shorter than every sync_deadline",
+                invite.origin.clone(),
+                format!("{} >= {}", invite.value, deadline.value),
+            )
+            .beside(&deadline.origin, "this one")
+            .because("waiting counts against the deadline, which would always come first"),
+        );
+    }
+    let (least, most) = (Millis(LARGE_REPORT_WAIT_MS_MIN), Millis(LARGE_REPORT_WAIT_MS_MAX));
+    if !(least..=most).contains(&report.value) {
+        reader.report(
+            Diagnosis::error(
+                format!("report_wait must lie between {least} and {most}"),
+                report.origin.clone(),
+                "out of range",
+            )
+            .because(
+                "REPORTs come through relays (RFC 4975 section 7.1.1 gives two minutes), and for so\n\
+                 long a client that never sends one holds its session",
+            ),
+        );
+    }
+}
+
+/// Peers that nothing listens for.
+fn unserved(reader: &mut Reader, draft: &Draft) {
+    // What was not understood may be the listener that is meant, and so may one that is told to be wrong.
+    let may_be_meant = |one: &DraftListener| !one.transports.sound || one.names_msrp();
+    if draft.listeners.is_empty() || draft.listeners.iter().any(may_be_meant) {
+        return;
+    }
+    for peer in &draft.peers {
+        let Some(role) = &peer.msrp else { continue };
+        reader.report(
+            Diagnosis::error(
+                "Large Messages to this peer have no MSRP to go over",
+                role.origin.clone(),
+                "nothing listens for MSRP",
+            )
+            .because("clients connect to us or we to them, and both have the port of a listener")
+            .suggest(
+                "add a section [[listen]] with address = \"192.0.2.1:2855\" and\n\
+                 transports = [\"msrp\"]",
+            ),
+        );
+        return;
+    }
+}
+
+/// Roles are demanded, never guessed (R1).
+fn served(reader: &mut Reader, draft: &Draft) {
+    // A peer whose side or role was not understood may be the one that is missing.
+    let takes = |peer: &DraftPeer| peer.has_msrp || peer.side.is_none();
+    if let Some(listener) = draft.msrp.first()
+        && !draft.peers.iter().any(takes)
+    {
+        reader.report(
+            Diagnosis::error(
+                "nobody takes Large Messages",
+                listener.transports.origin.clone(),
+                "no peer of the IM side has an `msrp`",
+            )
+            .because(
+                "what 200 to the last chunk proves depends on who says it: the recipient\n\
+                 (`endpoint`), or somebody on the way (`relay`, `b2bua`, `im_server`), of whom only\n\
+                 REPORTs prove delivery",
+            )
+            .suggest("add msrp = \"endpoint\", \"relay\", \"b2bua\" or \"im_server\" to a peer"),
+        );
+    }
+    for (number, peer) in draft.peers.iter().enumerate() {
+        if let Some(role) = &peer.msrp {
+            let proof = match role.value {
+                MsrpRole::Endpoint => "200 to every chunk proves delivery, and so do REPORTs",
+                MsrpRole::Relay | MsrpRole::B2bua | MsrpRole::ImServer => {
+                    "only REPORTs of success prove delivery"
+                }
+            };
+            remark(reader, "[[peer]]", number, "msrp", proof);
+        }
+    }
+}
