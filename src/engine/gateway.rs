@@ -227,6 +227,9 @@ impl Engine {
                 return self.conclude(handle, earlier(memory), now, Purse::Work, out);
             }
         }
+        if self.sessions.is_some() && self.begin_in_session(handle, now, out) {
+            return;
+        }
         if mode == Mode::Large {
             return self.begin_large(handle, now, Purse::Work, out);
         }

@@ -68,6 +68,8 @@ pub enum Counter {
     TlsCut,
     /// Short messages that began to be sent in a session (RFC 4975).
     LargeMessages,
+    /// Of these, messages sent in a session that was there.
+    LargeInSession,
     /// Of these, messages that were too large for a MESSAGE (413 or 513).
     PagerToLarge,
     /// Messages sent once more in a second session, since nobody knew what became of the first.
@@ -325,7 +327,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 156] = [
+    pub const ALL: [Self; 157] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -358,6 +360,7 @@ impl Counter {
         Self::TlsRefused,
         Self::TlsCut,
         Self::LargeMessages,
+        Self::LargeInSession,
         Self::PagerToLarge,
         Self::LargeAgain,
         Self::LargeNoRoom,
@@ -532,6 +535,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "tls_refused",
     "tls_cut",
     "large_messages",
+    "large_in_session",
     "pager_to_large",
     "large_again",
     "large_no_room",

@@ -140,11 +140,13 @@ pub(super) fn large(config: &Config, msrp: &[MsrpLocal], first: usize) -> Option
         sessions_max: config.per_worker().sessions_max,
         message_size: large.message_size,
         connections_max: large.connections,
+        places_max: config.capacity.connections.saturating_add(large.connections),
         sockets,
         authority_v4: authority(v4),
         authority_v6: authority(v6),
         invite_wait_ms: large.invite_wait_ms,
         report_wait_ms: large.report_wait_ms,
+        session_idle_ms: 0,
     })
 }
 

@@ -590,3 +590,56 @@ fn without_room_for_another_session_nothing_is_sent() {
     assert_eq!(bench.count(Counter::LargeNoRoom), 1);
     assert!(bench.give(SBC, "\r\n\r\n").is_empty());
 }
+
+#[test]
+fn a_session_that_stays_takes_the_next_message_of_the_same_two() {
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    if let Some(large) = &mut setup.large {
+        large.session_idle_ms = 10_000;
+    }
+    let mut bench = Bench::with(setup);
+    let line = Line::new(0);
+    let (_, send) = sent(&mut bench, &Short::new(1, "the first of them"), &line);
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    taken(&mut bench, only(&left, "MESSAGE"));
+    assert!(line.says(&mut bench, &report(&send, "1-17/17", 200)).is_empty());
+    assert!(later(&mut bench, 5_000).is_empty(), "no BYE");
+    // However short it is, it goes into the session that is there.
+    let second = Short::new(2, "b");
+    assert!(submit(&mut bench, &second).is_empty(), "no request");
+    let next = line.taken(&mut bench);
+    assert!(next.contains("\r\n\r\nb\r\n-------"), "{next}");
+    assert_ne!(value(&next, "Message-ID"), value(&send, "Message-ID"));
+    assert_eq!(value(&next, "To-Path"), PHONE);
+    let left = line.says(&mut bench, &response(&next, "200 OK"));
+    assert_eq!(told(&left), ack(2));
+    taken(&mut bench, only(&left, "MESSAGE"));
+    // One to somebody else does not.
+    let mut other = Short::new(3, "to somebody else, at some length");
+    other.recipient = "sip:+15550000009@im.example;user=phone".to_owned();
+    invited(&mut bench, &other);
+    // Its death falls back to a session of its own, with the same Message-ID.
+    assert!(submit(&mut bench, &Short::new(4, "and the last one")).is_empty());
+    let last = line.taken(&mut bench);
+    let left = line.lost(&mut bench);
+    let invite = only(&left, "INVITE").clone();
+    let again = sent_after(&mut bench, &invite, &Line::new(1));
+    assert_eq!(value(&again, "Message-ID"), value(&last, "Message-ID"));
+    assert_eq!(bench.count(Counter::LargeInSession), 2);
+}
+
+#[test]
+fn a_session_that_nobody_uses_is_ended() {
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    if let Some(large) = &mut setup.large {
+        large.session_idle_ms = 10_000;
+    }
+    let mut bench = Bench::with(setup);
+    let line = Line::new(0);
+    let (_, send) = sent(&mut bench, &Short::new(1, "the only one of them"), &line);
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    taken(&mut bench, only(&left, "MESSAGE"));
+    let left = later(&mut bench, 10_100);
+    assert!(bench.give(IM, &answer_ok(only(&left, "BYE"))).is_empty());
+    invited(&mut bench, &Short::new(2, "and another one of them"));
+}

@@ -66,6 +66,8 @@ impl Engine {
             updated: None,
             previous: None,
             role: Role::Active,
+            terms: super::Terms::NONE,
+            between: self.between(record_at)?,
             was_ended: false,
             is_ending: false,
             outcome: None,

@@ -17,6 +17,7 @@
 //! decides. What comes after the deadline is remembered (hazards H59 and H60).
 
 mod facts;
+mod idle;
 mod ids;
 mod inside;
 mod invite;
@@ -39,7 +40,7 @@ use crate::packet::Flow;
 use crate::session::dialog::{Dialog, Kept};
 use crate::session::msrp::{self, Endpoint, SendingId, SessionId};
 use crate::session::negotiation::{Previous, Role};
-use crate::store::{Buffer, Pool, Slab};
+use crate::store::{Buffer, Directory, Fingerprint, Pool, Slab};
 use crate::time::{Instant, Wheel};
 use crate::transaction::{invite_client, success};
 use crate::wire::sip::Method;
@@ -57,6 +58,8 @@ pub(super) struct Sessions {
     endpoint: Endpoint,
     desk: Desk,
     links: Links,
+    /// Sessions that wait for another message, by who speaks to whom in them.
+    idle: Directory,
     /// Facts wait until there is room for what follows from them.
     is_behind: bool,
 }
@@ -89,6 +92,8 @@ enum Wait {
     Sending,
     /// REPORTs about what was sent.
     Reports,
+    /// The next message, for a while.
+    Idle,
 }
 
 /// A request of ours in a dialog, or about its INVITE: at most one is out.
@@ -121,6 +126,21 @@ struct Outcome {
     has_other: bool,
 }
 
+/// What was agreed upon for the messages of a session.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    /// Which of the forms of content they have.
+    content: u8,
+    /// URIs in the path to the other end.
+    uris: u8,
+    /// Octets of a message at most, if the other end has said so.
+    size_max: Option<u64>,
+}
+
+impl Terms {
+    const NONE: Self = Self { content: 0, uris: 0, size_max: None };
+}
+
 /// Tags of a forked INVITE that are known apart: more are acknowledged, and not ended.
 const FORKS_MAX: usize = 4;
 
@@ -151,6 +171,10 @@ pub(super) struct Call {
     /// Their description, once it is agreed upon, and our part in connecting.
     previous: Option<Previous>,
     role: Role,
+    /// What was agreed upon for messages, once it was.
+    terms: Terms,
+    /// Who speaks to whom in it.
+    between: Fingerprint,
     /// Whether a BYE of theirs has ended it.
     was_ended: bool,
     /// It is of no more use: what is left to do is to end it.
@@ -187,6 +211,8 @@ impl Call {
             updated: None,
             previous: None,
             role: Role::Active,
+            terms: Terms::NONE,
+            between: self.between,
             was_ended: false,
             is_ending: true,
             outcome: None,
@@ -201,6 +227,9 @@ impl Call {
 
 /// Of so many calls, one may have an INVITE in its dialog that waits for the ACK of its answer.
 const ANSWERS_SHARE: u32 = 16;
+
+/// What the time is counted in for which a session waits for another message, in milliseconds.
+const IDLE_TICK_MS: u32 = 1_024;
 
 /// Calls for each transfer that there may be: the one that it is in, and those that end.
 const CALLS_PER_TRANSFER: u32 = 2;
@@ -229,6 +258,7 @@ impl Sessions {
             endpoint: Endpoint::new(rules, now),
             desk: Desk::new(life, transfers, large.message_size as usize),
             links: Links::new(large.connections_max, large.places_max),
+            idle: Directory::with_tick(calls, IDLE_TICK_MS, now),
             is_behind: false,
         }
     }
@@ -243,6 +273,7 @@ impl Sessions {
             + self.endpoint.size()
             + self.desk.size()
             + self.links.size()
+            + self.idle.size()
     }
 
     /// Dialogs that are there or are being set up or ended.

@@ -2,7 +2,7 @@
 
 use super::facts::name;
 use super::ids::SESSION_ID_SIZE;
-use super::{Call, Sessions, Transfer, Wait};
+use super::{Call, Sessions, Terms, Transfer, Wait};
 use crate::delivery::coverage::Ledger;
 use crate::delivery::{Evidence, MsrpRole};
 use crate::engine::instant::TEXT;
@@ -176,6 +176,7 @@ impl Engine {
         if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
             call.previous = Some(Previous::of(&description));
             call.role = agreed.role;
+            call.terms = Terms { content, uris: agreed.path_count, size_max: agreed.max_size };
             call.wait = Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS)));
         }
         self.wait_for_call(handle);
@@ -188,7 +189,7 @@ impl Engine {
     }
 
     /// Gives the message to the session of a call, which sends it when it has a connection.
-    fn send_in_session(
+    pub(super) fn send_in_session(
         &mut self,
         handle: Handle<Call>,
         transfer_at: Handle<Transfer>,
@@ -235,7 +236,7 @@ impl Engine {
     }
 
     /// Writes the body of a message in one of its forms. How many octets it has.
-    fn compose(&mut self, handle: Handle<Transfer>, content: u8) -> Option<usize> {
+    pub(super) fn compose(&mut self, handle: Handle<Transfer>, content: u8) -> Option<usize> {
         let record_at = self.sessions.as_deref()?.transfers.get(handle)?.record?;
         let record = self.records.get(record_at)?;
         let message_id = self.message_id(handle)?;

@@ -27,7 +27,22 @@ impl Engine {
         purse: Purse,
         out: &mut Departures,
     ) {
-        let sessions = self.sessions_mut();
+        let has_room = self.sessions_mut().has_room();
+        let handle = if has_room { self.begin_transfer(record) } else { None };
+        let Some(handle) = handle else {
+            self.shorts[record.index as usize].stage = Stage::Large;
+            self.count(Counter::LargeNoRoom);
+            return self.end_unsent(record, Evidence::NeverSent, now, purse, out);
+        };
+        self.count(Counter::LargeMessages);
+        if self.begin_call(handle, true, now, purse, out) {
+            return self.wait(record);
+        }
+        self.over(handle, Evidence::NeverSent, now, purse, out);
+    }
+
+    /// Takes a place for a message that is to be sent in a session.
+    pub(super) fn begin_transfer(&mut self, record: Handle<Record>) -> Option<Handle<Transfer>> {
         let transfer = Transfer {
             record: Some(record),
             ledger: None,
@@ -38,22 +53,11 @@ impl Engine {
             told: None,
             is_second: false,
         };
-        let handle = match sessions.has_room() {
-            true => sessions.transfers.insert(transfer).ok(),
-            false => None,
-        };
+        let handle = self.sessions_mut().transfers.insert(transfer).ok();
         let short = &mut self.shorts[record.index as usize];
         short.stage = Stage::Large;
         short.transfer = handle;
-        let Some(handle) = handle else {
-            self.count(Counter::LargeNoRoom);
-            return self.end_unsent(record, Evidence::NeverSent, now, purse, out);
-        };
-        self.count(Counter::LargeMessages);
-        if self.begin_call(handle, true, now, purse, out) {
-            return self.wait(record);
-        }
-        self.over(handle, Evidence::NeverSent, now, purse, out);
+        handle
     }
 
     /// Looks at what the ledger of a transfer says, after something was observed.
@@ -157,6 +161,7 @@ impl Engine {
         let Some(transfer) = sessions.transfers.get_mut(handle) else { return };
         transfer.told = Some(verdict);
         if evidence == Evidence::Acknowledged
+            && sessions.setup.session_idle_ms == 0
             && let Some(call) = call
             && let Some(it) = sessions.calls.get_mut(call)
         {
@@ -174,7 +179,9 @@ impl Engine {
         if let Some(sending) = transfer.sending {
             sessions.endpoint.forget(sending);
         }
-        if let Some(call) = transfer.call {
+        let Some(call) = transfer.call else { return };
+        let is_delivered = transfer.told == Some(Verdict::Delivered);
+        if !(is_delivered && self.leave_idle(call, now)) {
             self.release_call(call, now);
         }
     }
@@ -198,6 +205,7 @@ impl Engine {
             Wait::Connection => Observation::NeverConnected,
             Wait::Reports => Observation::Waited,
             Wait::Sending => return,
+            Wait::Idle => return self.end_call(handle, now),
         };
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
