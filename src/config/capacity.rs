@@ -111,8 +111,8 @@ fn memory(whole: Share, workers: usize) -> u64 {
     Share::of(whole, workers).memory() * workers as u64 + parcels
 }
 
-/// Octets that Large Messages take in all workers, about.
-fn large_memory(draft: &Draft, workers: usize) -> u64 {
+/// Octets that Large Messages take in all workers, about. Says what each of them has room for.
+fn large_memory(reader: &mut Reader, draft: &Draft, workers: usize) -> u64 {
     /// A dialog, its session, and what is counted of its message.
     const SESSION_SIZE: u64 = 16 << 10;
     /// A head that has not come whole, and responses that wait.
@@ -121,8 +121,12 @@ fn large_memory(draft: &Draft, workers: usize) -> u64 {
         return 0;
     }
     let large = &draft.large;
-    let sessions = u64::from(share(large.sessions.value.0, workers));
-    let each = sessions * (SESSION_SIZE + u64::from(large.message_size.value.0))
+    let sessions = share(large.sessions.value.0, workers);
+    if workers > 1 {
+        let room = format!("each worker has room for {sessions}");
+        remark(reader, "[large]", 0, "sessions", &room);
+    }
+    let each = u64::from(sessions) * (SESSION_SIZE + u64::from(large.message_size.value.0))
         + u64::from(large.connections.value.0) * CONNECTION_SIZE;
     each * workers as u64
 }
@@ -161,11 +165,6 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft, workers: usize, machine:
     };
     if workers > 1 {
         let each = Share::of(whole, workers);
-        if !draft.msrp.is_empty() {
-            let sessions = share(draft.large.sessions.value.0, workers);
-            let room = format!("each worker has room for {sessions}");
-            remark(reader, "[large]", 0, "sessions", &room);
-        }
         for (key, finished, room) in [
             ("rate", " finished", each.finished_max),
             ("open", "", each.messages_max),
@@ -175,7 +174,7 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft, workers: usize, machine:
             remark(reader, "[capacity]", 0, key, &room);
         }
     }
-    let sessions = large_memory(draft, workers);
+    let sessions = large_memory(reader, draft, workers);
     let needed = memory(whole, workers) + sessions;
     if machine.memory > 0 && needed > machine.memory / 4 * 3 {
         let among = if workers == 1 { String::new() } else { format!(", among {workers} workers") };

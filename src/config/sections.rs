@@ -182,11 +182,7 @@ fn draft<'t>(reader: &mut Reader, document: &'t DeTable<'t>, machine: &Machine) 
     let state_directory = state_directory(&mut root, machine);
     let workers = workers::read(root.inner("workers"), machine);
 
-    let found = root.list("listen");
-    let found = found.into_iter().enumerate().map(|(number, table)| {
-        listener(Section::element(root.reader, "listen", number, table), number)
-    });
-    let (msrp, listeners): (Vec<_>, Vec<_>) = found.partition(DraftListener::is_for_msrp);
+    let (msrp, listeners) = listeners(&mut root);
 
     let mut requests = root.inner("requests");
     let ports = requests.read_optional("ports");
@@ -290,6 +286,14 @@ fn tls(mut section: Section<'_, '_>) -> DraftTls {
     let (ca, client_ca) = (read("ca"), read("client_ca"));
     section.finish();
     DraftTls { at, certificate, key, ca, client_ca, sound }
+}
+
+/// Those for MSRP, and all others.
+fn listeners(root: &mut Section<'_, '_>) -> (Vec<DraftListener>, Vec<DraftListener>) {
+    let found = root.list("listen").into_iter().enumerate().map(|(number, table)| {
+        listener(Section::element(root.reader, "listen", number, table), number)
+    });
+    found.partition(DraftListener::is_for_msrp)
 }
 
 fn listener(mut section: Section<'_, '_>, number: usize) -> DraftListener {

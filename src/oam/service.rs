@@ -139,15 +139,7 @@ impl Service {
         // First of all: where listeners are shared, a second process must not even bind them.
         let directory = config.state_directory.as_deref();
         let identity = Identity::open(directory).map_err(StartError::Identity)?;
-        let of_msrp = config.large.as_ref().map_or(0, |large| large.connections);
-        let msrp = u64::from(of_msrp) * count as u64;
-        let connections = u64::from(config.capacity.connections) * count as u64;
-        let encrypted = match config.tls {
-            Some(_) => 2 * connections + u64::from(TLS_HANDSHAKES_MAX),
-            None => 0,
-        };
-        let wanted =
-            connections + msrp + encrypted + count as u64 * FILES_PER_WORKER + FILES_BESIDE;
+        let wanted = files_wanted(config);
         match raise_files(wanted) {
             Ok(allowed) if allowed >= wanted => {}
             Ok(allowed) => return Err(StartError::FewFiles { wanted, allowed }),
@@ -435,6 +427,19 @@ impl Beginning<'_> {
         }
         Ok((workers, common))
     }
+}
+
+/// How many files the process may need at the same time.
+fn files_wanted(config: &Config) -> u64 {
+    let workers = config.workers.count() as u64;
+    let of_msrp = config.large.as_ref().map_or(0, |large| large.connections);
+    let connections = u64::from(config.capacity.connections) * workers;
+    let encrypted = match config.tls {
+        Some(_) => 2 * connections + u64::from(TLS_HANDSHAKES_MAX),
+        None => 0,
+    };
+    let msrp = u64::from(of_msrp) * workers;
+    connections + encrypted + msrp + workers * FILES_PER_WORKER + FILES_BESIDE
 }
 
 /// Ends workers, and waits for those that are not lost.

@@ -202,7 +202,7 @@ fn hosts(place: &crate::config::Place) -> impl Iterator<Item = engine::Host> {
 mod tests {
     use super::*;
     use crate::config::{Machine, Names, Sources, examine};
-    use crate::delivery::{Asked, Final};
+    use crate::delivery::{Asked, Final, MsrpRole};
     use crate::store::HashKey;
 
     struct Hosts;
@@ -256,11 +256,16 @@ mod tests {
         Local { transport: Transport::Udp, address: address.parse().unwrap(), advertise, requests }
     }
 
-    fn built(locals: &[Local]) -> Setup {
+    fn configured(text: &str) -> Config {
         let machine =
             Machine { cpus: Vec::new(), memory: 0, owns: |_| true, state_directory: None };
-        let sources = Sources { name: "x", text: TEXT, overrides: &[], machine: &machine };
-        let config = examine(sources, &mut Hosts).config.unwrap();
+        let sources = Sources { name: "x", text, overrides: &[], machine: &machine };
+        let examination = examine(sources, &mut Hosts);
+        examination.config.unwrap_or_else(|| panic!("{:#?}", examination.diagnoses))
+    }
+
+    fn built(locals: &[Local]) -> Setup {
+        let config = configured(TEXT);
         let identity = Identity::unlocked(HashKey([1, 2]), 7);
         setup(&config, WorkerId(0), locals.iter(), &Own::of(locals.iter()), &identity, true)
     }
@@ -327,6 +332,41 @@ mod tests {
         let expected = ["192.0.2.1:5060", "192.0.2.1:5070", "192.0.2.99:5061"].map(endpoint);
         assert_eq!(*own.own_endpoints, expected);
         assert!(own.own_hosts.is_empty());
+    }
+
+    fn local_of_msrp(address: &str, authority: &str) -> MsrpLocal {
+        let (host, port) = authority.rsplit_once(':').unwrap();
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let authority = HostPort { host, port: port.parse().unwrap() };
+        MsrpLocal { address: address.parse().unwrap(), authority }
+    }
+
+    #[test]
+    fn large_messages_have_the_sockets_behind_all_others() {
+        let more = "[[listen]]\naddress = \"127.0.0.1:2855\"\ntransports = \"msrp\"\n\
+                    [large]\nsessions = 9\nmessage_size = 5000\nconnections = 3\n\
+                    invite_wait = \"2s\"\nreport_wait = \"7s\"\n";
+        let role = "preset = \"kamailio\"\nmsrp = \"b2bua\"\nim.profile = \"cpm\"";
+        let text = TEXT.replace("preset = \"kamailio\"", role) + more;
+        let config = configured(&text);
+        let both = [
+            local_of_msrp("[::1]:2855", "[2001:db8::1]:7000"),
+            local_of_msrp("127.0.0.1:2855", "msrp.example.net:7000"),
+        ];
+        let large = large(&config, &both, 4).unwrap();
+        let (v4, v6) = (Some(SocketId(5)), Some(SocketId(4)));
+        assert_eq!(large.sockets, Families { v4, v6 });
+        assert_eq!(&*large.authority_v4, "msrp.example.net:7000");
+        assert_eq!(&*large.authority_v6, "[2001:db8::1]:7000");
+        assert_eq!((large.sessions_max, large.message_size, large.connections_max), (9, 5_000, 3));
+        assert_eq!((large.invite_wait_ms, large.report_wait_ms), (2_000, 7_000));
+        let one = super::large(&config, &both[1..], 4).unwrap();
+        assert_eq!(one.sockets, Families { v4: Some(SocketId(4)), v6: None });
+        assert!(one.authority_v6.is_empty());
+        let im = peer(&config.peers[1], &config);
+        assert_eq!((im.msrp, im.profile), (Some(MsrpRole::B2bua), engine::Profile::Cpm));
+        assert_eq!(peer(&config.peers[0], &config).msrp, None);
+        assert!(super::large(&configured(TEXT), &[], 4).is_none());
     }
 
     #[test]

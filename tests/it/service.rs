@@ -1,6 +1,6 @@
 //! A service on real sockets: both address families, and ports of its own for its requests.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use roger::config::Config;
@@ -13,8 +13,8 @@ fn socket(address: &str) -> UdpSocket {
     socket
 }
 
-fn config(sms: SocketAddr, im: SocketAddr, listen: &str, more: &str) -> Config {
-    let text = format!(
+fn text(sms: SocketAddr, im: SocketAddr, listen: &str, more: &str) -> String {
+    format!(
         "[workers]\ncpus = \"any\"\npolling = \"wait\"\n\
          [[listen]]\naddress = \"{listen}\"\n\
          [[listen]]\naddress = \"[::1]:0\"\nadvertise = \"localhost:5099\"\n\
@@ -22,8 +22,11 @@ fn config(sms: SocketAddr, im: SocketAddr, listen: &str, more: &str) -> Config {
          [[peer]]\nname = \"im\"\nside = \"im\"\nrole = \"im_server\"\naddress = \"{im}\"\n\
          [route]\noutbound_proxies = \"im\"\n\
          [capacity]\nrate = 100\nopen = 64\nopen_large = 4\n{more}"
-    );
-    Config::parse(&text, "test").unwrap()
+    )
+}
+
+fn config(sms: SocketAddr, im: SocketAddr, listen: &str, more: &str) -> Config {
+    Config::parse(&text(sms, im, listen, more), "test").unwrap()
 }
 
 /// Sends a MESSAGE from the SMS side; returns what the IM side gets, and from where.
@@ -89,4 +92,53 @@ fn a_port_that_is_taken_is_named() {
     let error = Service::start(&config, false).unwrap_err();
     assert!(matches!(error, StartError::Bind(at, _) if at == address));
     assert!(error.to_string().starts_with(&format!("cannot listen on {address}: ")));
+}
+
+#[test]
+fn each_worker_listens_for_msrp_at_a_port_of_its_own() {
+    let (sms, im) = (socket("127.0.0.1:0"), socket("[::1]:0"));
+    // Two ports in a row that nobody has.
+    let (first, second) = loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let next = port.checked_add(1).map(|port| TcpListener::bind(("127.0.0.1", port)));
+        if let Some(Ok(second)) = next {
+            break (first, second);
+        }
+    };
+    let (at, next) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+    let more = format!(
+        "[[listen]]\naddress = \"{at}\"\nadvertise = \"localhost:7000\"\ntransports = \"msrp\"\n\
+         [[listen]]\naddress = \"[::1]:0\"\ntransports = \"msrp\"\n"
+    );
+    let addresses = (sms.local_addr().unwrap(), im.local_addr().unwrap());
+    let text_of = |more: &str| {
+        let role = "role = \"im_server\"\nmsrp = \"im_server\"";
+        let text = text(addresses.0, addresses.1, "127.0.0.1:0", more);
+        let workers = "[workers]\ncount = 2\n";
+        text.replace("role = \"im_server\"", role).replace("[workers]\n", workers)
+    };
+    let config = Config::parse(&text_of(&more), "test").unwrap();
+    let taken = Service::start(&config, false).unwrap_err();
+    assert!(matches!(taken, StartError::Bind(of, _) if of == at), "{taken}");
+    // It is the port of the second worker that is named where that one is taken.
+    drop(first);
+    let taken = Service::start(&config, false).unwrap_err();
+    assert!(matches!(taken, StartError::Bind(of, _) if of == next), "{taken}");
+    drop(second);
+    let service = Service::start(&config, false).unwrap();
+    let [one, other] = service.msrp_addresses() else { panic!("two workers") };
+    let ([v4, v6], [v4_of_other, v6_of_other]) = (&**one, &**other) else {
+        panic!("two listeners")
+    };
+    assert_eq!((*v4, *v4_of_other), (at, next));
+    assert!(v6.port() != 0 && v6.port() != v6_of_other.port());
+    // Nothing of SIP has moved, and each of them is listened on.
+    assert_eq!(service.addresses().len(), 2);
+    for address in [v4, v6, v4_of_other, v6_of_other] {
+        TcpStream::connect(address).unwrap();
+    }
+    let (_, from) = relayed(&sms, &im, &service);
+    assert!(service.addresses().contains(&from));
+    assert_eq!(service.stop().abandoned, 1);
 }

@@ -31,7 +31,8 @@ impl Mapping {
 
     /// What a response to a SEND with this status proves, or a REPORT with it.
     pub fn msrp(&self, status: u16) -> Verdict {
-        self.said(Leg::Msrp, status).map_or(row_of_msrp(status).verdict, |said| said.verdict)
+        self.said(Leg::Msrp, status)
+            .map_or_else(|| row_of_msrp(status).verdict, |said| said.verdict)
     }
 
     /// Says what a status on one leg of the way means, other than the standards: as [`Mapping::set`] where

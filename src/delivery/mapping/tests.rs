@@ -302,6 +302,89 @@ fn what_is_set_for_a_peer_holds_for_its_invites_as_far_as_it_is_certain() {
 }
 
 #[test]
+fn what_is_set_for_invites_holds_for_them_alone_and_first() {
+    let at = |place: &str| Origin::Configuration(place.into());
+    let mut mapping = Mapping::of(Role::Proxy);
+    mapping.set(404, Verdict::Temporary, at("x:1")).unwrap();
+    mapping.set_on(Leg::Invite, 404, Verdict::Permanent, at("x:2")).unwrap();
+    mapping.set_on(Leg::Invite, 486, Verdict::Permanent, at("x:3")).unwrap();
+    mapping.set_on(Leg::Msrp, 413, Verdict::Permanent, at("x:4")).unwrap();
+    mapping.set_on(Leg::Msrp, 413, Verdict::Temporary, at("x:5")).unwrap();
+    for (status, message, invite, msrp) in
+        [(404, 'T', 'P', 'P'), (486, 'T', 'P', 'P'), (413, 'P', 'P', 'T'), (403, 'P', 'P', 'P')]
+    {
+        let letters = [
+            mapping.verdict(of(status, Role::Proxy)),
+            mapping.invite(of(status, Role::Proxy)),
+            mapping.msrp(status),
+        ];
+        assert_eq!(letters.map(Verdict::letter), [message, invite, msrp], "{status}");
+    }
+    // It then means that with a Retry-After and with credentials too.
+    let later = Final { retry_after: true, ..of(404, Role::Proxy) };
+    assert_eq!(mapping.invite(later), Verdict::Permanent);
+    for (effective, letter, origin) in [
+        (mapping.effective_invite(404).unwrap(), 'P', "x:2"),
+        (mapping.effective_msrp(413), 'T', "x:5"),
+        (mapping.effective_msrp(404), 'P', "standard"),
+    ] {
+        assert_eq!(
+            (effective.row.verdict.letter(), &*effective.origin.to_string()),
+            (letter, origin)
+        );
+        assert_eq!(effective.row.exception, Exception::Never);
+    }
+    for evidence in [Evidence::MsrpResponse(413), Evidence::MsrpReport(413)] {
+        assert_eq!(Verdict::from_evidence(evidence, &mapping), Verdict::Temporary);
+    }
+}
+
+#[test]
+fn nothing_can_be_set_of_a_session_that_would_make_a_report_false() {
+    for status in 0..=1_000 {
+        for verdict in Verdict::ALL {
+            let success = (200..300).contains(&status);
+            let set = |leg| {
+                let mut mapping = Mapping::of(Role::Endpoint);
+                let found = mapping.set_on(leg, status, verdict, Origin::Standard);
+                let now = match leg {
+                    Leg::Invite => mapping.invite(of(status, Role::Endpoint)),
+                    Leg::Message | Leg::Msrp => mapping.msrp(status),
+                };
+                (found, now)
+            };
+            let expected = match (status, verdict.letter()) {
+                (0..200 | 700.., _) => Err(Refusal::NotFinal),
+                _ if success => Err(Refusal::Opens),
+                (_, 'D') => Err(Refusal::NotDelivered),
+                (_, 'U' | 'A') => Err(Refusal::Certain),
+                _ => Ok(()),
+            };
+            let (found, now) = set(Leg::Invite);
+            assert_eq!(found, expected, "INVITE {status} {verdict:?}");
+            assert_eq!(
+                now.letter(),
+                if found.is_ok() {
+                    verdict.letter()
+                } else {
+                    Mapping::of(Role::Endpoint).invite(of(status, Role::Endpoint)).letter()
+                }
+            );
+            let expected = match (status, verdict.letter()) {
+                _ if success => Err(Refusal::Covered),
+                (_, 'D') => Err(Refusal::NotDelivered),
+                (_, 'A') => Err(Refusal::NotAccepted),
+                (481 | 506, 'U') => Err(Refusal::SentAgain),
+                _ => Ok(()),
+            };
+            let (found, now) = set(Leg::Msrp);
+            assert_eq!(found, expected, "MSRP {status} {verdict:?}");
+            assert_eq!(now == verdict, found.is_ok() || row_of_msrp(status).verdict == verdict);
+        }
+    }
+}
+
+#[test]
 fn the_verdict_column_of_msrp_is_that_of_its_standard() {
     let mapping = Mapping::of(Role::Gateway);
     for status in 0..=1_000 {
