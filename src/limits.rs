@@ -398,6 +398,9 @@ pub const LARGE_REPORT_WAIT_MS_MIN: u32 = 1_000;
 /// The same at most, in milliseconds: a client that never reports holds its session for so long.
 pub const LARGE_REPORT_WAIT_MS_MAX: u32 = 600_000;
 
+/// How long a session stays for further messages at most, in milliseconds: each takes a place of its own.
+pub const LARGE_SESSION_IDLE_MS_MAX: u32 = 3_600_000;
+
 /// Octets of one session description: several times what clients with audio, video and their
 /// candidates send, and still a body that one message of a stream holds.
 pub const SDP_SIZE_MAX: usize = 16_384;

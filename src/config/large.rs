@@ -15,7 +15,7 @@ use crate::engine::{Content, Profile};
 use crate::limits::{
     LARGE_INVITE_WAIT_MS, LARGE_INVITE_WAIT_MS_MIN, LARGE_MESSAGE_SIZE, LARGE_MESSAGE_SIZE_MAX,
     LARGE_MESSAGE_SIZE_MIN, LARGE_REPORT_WAIT_MS, LARGE_REPORT_WAIT_MS_MAX,
-    LARGE_REPORT_WAIT_MS_MIN, LARGE_SESSIONS, LARGE_SESSIONS_MAX,
+    LARGE_REPORT_WAIT_MS_MIN, LARGE_SESSION_IDLE_MS_MAX, LARGE_SESSIONS, LARGE_SESSIONS_MAX,
 };
 
 /// How Large Messages are sent (RFC 4975).
@@ -33,6 +33,8 @@ pub struct Large {
     pub invite_wait_ms: u32,
     /// How long REPORTs are waited for, in milliseconds.
     pub report_wait_ms: u32,
+    /// How long a session stays for further messages of the same two, in milliseconds; 0: it does not.
+    pub session_idle_ms: u32,
 }
 
 /// One address where we listen for MSRP, each worker at a port of its own: that of the address and its own
@@ -85,6 +87,7 @@ pub(super) struct DraftLarge {
     pub(super) connections: Setting<Count<1, CONNECTIONS_MAX>>,
     invite_wait: Setting<Millis>,
     report_wait: Setting<Millis>,
+    session_idle: Setting<Millis>,
 }
 
 /// Reads `[large]`, where so many workers share it, and messages have no more than this deadline.
@@ -119,6 +122,7 @@ pub(super) fn read(
         connections,
         invite_wait,
         report_wait: section.read("report_wait", Millis(LARGE_REPORT_WAIT_MS)),
+        session_idle: section.read("session_idle", Millis(0)),
     };
     section.finish();
     draft
@@ -130,6 +134,7 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
         terms(reader, peer);
     }
     waits(reader, draft);
+    stays(reader, draft);
     if draft.msrp.is_empty() {
         unserved(reader, draft);
         return None;
@@ -170,6 +175,7 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
         connections: u16::try_from(large.connections.value.0).ok()?,
         invite_wait_ms: large.invite_wait.value.0,
         report_wait_ms: large.report_wait.value.0,
+        session_idle_ms: large.session_idle.value.0,
     })
 }
 
@@ -262,6 +268,24 @@ fn waits(reader: &mut Reader, draft: &Draft) {
             .because(
                 "REPORTs come through relays (RFC 4975 section 7.1.1 gives two minutes), and for so\n\
                  long a client that never sends one holds its session",
+            ),
+        );
+    }
+}
+
+/// The bound of how long a session stays.
+fn stays(reader: &mut Reader, draft: &Draft) {
+    let idle = &draft.large.session_idle;
+    let most = Millis(LARGE_SESSION_IDLE_MS_MAX);
+    if idle.value > most {
+        reader.report(
+            Diagnosis::error(
+                format!("session_idle must not be longer than {most}"),
+                idle.origin.clone(),
+                "too long",
+            )
+            .because(
+                "a session that waits for another message takes the place of one for somebody else",
             ),
         );
     }

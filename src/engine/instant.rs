@@ -3,15 +3,15 @@
 
 use crate::delivery::{Answer, Asked, Evidence, Final, Mark, Memory, Verdict};
 use crate::engine::back::carried;
-use crate::engine::memory::key_of_call_id;
+use crate::engine::memory::{key_of_call_id, put_hex};
 use crate::engine::record::{self, Errand, Record, Towards};
 use crate::engine::report::closed;
 use crate::engine::response::Last;
 use crate::engine::short::Stage;
-use crate::engine::{Content, Engine, Setup};
+use crate::engine::{Content, Engine, Profile, Setup};
 use crate::id::Handle;
 use crate::interwork::{address, content};
-use crate::limits::{SERVER_AVOIDED_MAX_S, SIP_URI_SIZE_MAX};
+use crate::limits::{MSRP_IDENT_SIZE_MAX, SERVER_AVOIDED_MAX_S, SIP_URI_SIZE_MAX};
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departure, Departures, JournalSeq, Purse};
 use crate::time::Instant;
@@ -86,18 +86,59 @@ impl Engine {
         then: impl FnOnce(&Originate<'_>) -> R,
     ) -> Option<R> {
         let octets = self.stored_octets(handle, record);
-        match self.peers.get(record.im.peer).content {
-            Content::Text => self.composed(handle, record, (TEXT, &[]), then),
-            Content::Cpim => {
-                let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
-                let mut head = [0; CPIM_SIZE_MAX];
-                let recipient = record.uri.of(octets);
-                let head = self.with_originator(handle, record, |from| {
-                    wrapped(&deliver, from, (recipient, &[]), &mut head)
-                })??;
-                self.composed(handle, record, (CPIM, head), then)
-            }
+        let peer = self.peers.get(record.im.peer);
+        if peer.content == Content::Text {
+            return self.composed(handle, record, (TEXT, &[]), then);
         }
+        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
+        let mut head = [0; CPIM_SIZE_MAX];
+        let message_id = self.message_id(handle);
+        let message_id: &[u8] = if peer.profile == Profile::Cpm { &message_id } else { &[] };
+        let wrapped_for = (record.uri.of(octets), message_id);
+        let len = self.with_originator(handle, record, |from| {
+            wrapped(&deliver, from, wrapped_for, &mut head).map(<[u8]>::len)
+        })??;
+        self.composed(handle, record, (CPIM, head.get(..len)?), then)
+    }
+
+    /// The Message-ID of a short message: the same for all attempts and both modes, so that who has it
+    /// knows it again (RFC 4975 section 7.1.1, RFC 5438 section 6.3).
+    pub(super) fn message_id(&self, handle: Handle<Record>) -> [u8; MSRP_IDENT_SIZE_MAX] {
+        let short = &self.shorts[handle.index as usize];
+        let [low, high] = short.key.0;
+        let words = [MESSAGE_ID | u64::from(short.salt), low, high];
+        let [low, high] = self.setup.key.of_words(&words).0;
+        let mut text = [0; MSRP_IDENT_SIZE_MAX];
+        put_hex(u128::from(high) << 64 | u128::from(low), &mut text);
+        text
+    }
+
+    /// The service that a request belongs to, beside whom it may reach (R12): where it is CPM, that with
+    /// the conversation and the message in it.
+    pub(super) fn with_service<R>(
+        &self,
+        handle: Handle<Record>,
+        peer: u8,
+        service: &[u8],
+        then: impl FnOnce([&[u8]; 7]) -> R,
+    ) -> R {
+        let peer = self.peers.get(peer);
+        if peer.profile == Profile::SimpleIm {
+            return then([&[]; 7]);
+        }
+        let name: &[u8] =
+            if peer.trusted { b"P-Asserted-Service: " } else { b"P-Preferred-Service: " };
+        let [conversation, _] = self.between(handle).unwrap_or_default().0;
+        let contribution = self.message_id(handle);
+        then([
+            name,
+            service,
+            b"\r\nConversation-ID: ",
+            &sip::tag(conversation),
+            b"\r\nContribution-ID: ",
+            &contribution,
+            b"\r\n",
+        ])
     }
 
     fn composed<R>(
@@ -115,7 +156,12 @@ impl Engine {
         let mut text = [0; UserData::TEXT_SIZE_MAX];
         let len = deliver_in(short.rp.of(octets))?.user_data.text(&mut text)?;
         let text = text.get(..len)?;
-        self.with_identity(handle, record, |identity| {
+        let peer = record.im.peer;
+        let preferences = match self.peers.get(peer).profile {
+            Profile::SimpleIm => ACCEPT_SIMPLE_IM,
+            Profile::Cpm => ACCEPT_CPM,
+        };
+        let of_identity = |identity: Identity<'_>, service: [&[u8]; 7]| {
             then(&Originate {
                 method: Method::Message,
                 uri: recipient,
@@ -130,7 +176,7 @@ impl Engine {
                 to_tag: &[],
                 call_id,
                 cseq: record.im.cseq,
-                preferences: &[],
+                preferences,
                 more: &[
                     b"Date: ",
                     identity.date,
@@ -138,15 +184,22 @@ impl Engine {
                     identity.asserted[0],
                     identity.asserted[1],
                     identity.asserted[2],
-                    // One device is enough: with a fork the fastest one would say what is true of all
-                    // (hazard H5).
-                    b"Request-Disposition: no-fork\r\nAccept-Contact: *;+g.oma.sip-im\r\n",
+                    service[0],
+                    service[1],
+                    service[2],
+                    service[3],
+                    service[4],
+                    service[5],
+                    service[6],
                     self.authorization(record.im.authorization),
                 ],
                 extra: &[],
                 content_type,
                 body: &[head, text],
             })
+        };
+        self.with_identity(handle, record, |identity| {
+            self.with_service(handle, peer, CPM_PAGER, |service| of_identity(identity, service))
         })
     }
 
@@ -484,6 +537,19 @@ impl Engine {
         record.im.client == State::Terminated
     }
 }
+
+/// Whom a MESSAGE may reach (RFC 3841). One device is enough: with a fork the fastest one would say what is
+/// true of all (hazard H5).
+const ACCEPT_SIMPLE_IM: &[u8] =
+    b"Request-Disposition: no-fork\r\nAccept-Contact: *;+g.oma.sip-im\r\n";
+const ACCEPT_CPM: &[u8] = b"Request-Disposition: no-fork\r\n\
+    Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.msg\"\r\n";
+const CPM_PAGER: &[u8] = b"urn:urn-7:3gpp-service.ims.icsi.oma.cpm.msg";
+
+/// Sets a Message-ID apart from every other use of the same key.
+const MESSAGE_ID: u64 = 0x3E55_0000 << 32;
+
+const _: () = assert!(MSRP_IDENT_SIZE_MAX == 32, "128 bits in hexadecimal digits");
 
 /// What a request says of where it comes from.
 pub(super) struct Identity<'a> {

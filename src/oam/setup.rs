@@ -146,7 +146,7 @@ pub(super) fn large(config: &Config, msrp: &[MsrpLocal], first: usize) -> Option
         authority_v6: authority(v6),
         invite_wait_ms: large.invite_wait_ms,
         report_wait_ms: large.report_wait_ms,
-        session_idle_ms: 0,
+        session_idle_ms: large.session_idle_ms,
     })
 }
 

@@ -65,11 +65,18 @@ fn without_a_listener_for_msrp_there_are_no_large_messages() {
     let served = config(&large(""));
     assert_eq!(served.listeners.len(), 1);
     assert_eq!(served.peers[1].msrp, Some(MsrpRole::Endpoint));
-    let Large { listeners, sessions, message_size, connections, invite_wait_ms, report_wait_ms } =
-        served.large.unwrap();
+    let Large {
+        listeners,
+        sessions,
+        message_size,
+        connections,
+        invite_wait_ms,
+        report_wait_ms,
+        session_idle_ms,
+    } = served.large.unwrap();
     assert_eq!(listeners[0].address, "127.0.0.1:2855".parse::<SocketAddr>().unwrap());
     assert_eq!((sessions, message_size, connections), (1_024, 4_096, 1_024));
-    assert_eq!((invite_wait_ms, report_wait_ms), (10_000, 120_000));
+    assert_eq!((invite_wait_ms, report_wait_ms, session_idle_ms), (10_000, 120_000, 0));
 }
 
 #[test]
@@ -276,6 +283,10 @@ fn large_has_its_bounds() {
         the_only_error(&text, "report_wait must lie between 1s and 10min", 17, 15);
     }
     config(&of("report_wait = \"10min\""));
+    let text = of("session_idle = \"2h\"");
+    the_only_error(&text, "session_idle must not be longer than 1h", 17, 16);
+    let set = config(&of("session_idle = \"1min\"")).large.expect("Large Messages");
+    assert_eq!(set.session_idle_ms, 60_000);
     let unserved = with("[large]\nsessions = 10\n");
     assert_eq!(config(&unserved).large, None);
     let words = "takes effect where something listens for MSRP";

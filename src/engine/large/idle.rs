@@ -104,7 +104,7 @@ fn named_short(sessions: &super::Sessions, short: u64) -> Option<Handle<Call>> {
 
 impl Engine {
     /// Who speaks to whom in a short message, under the key of this process.
-    pub(super) fn between(&self, record: Handle<Record>) -> Option<Fingerprint> {
+    pub(in crate::engine) fn between(&self, record: Handle<Record>) -> Option<Fingerprint> {
         let known = self.records.get(record)?;
         let mut hasher = self.setup.key.hasher();
         hasher.word(BETWEEN);

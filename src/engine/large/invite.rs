@@ -7,7 +7,7 @@
 use super::facts::name;
 use super::{Call, Transfer};
 use crate::engine::back::carried;
-use crate::engine::instant::CALL_ID_SIZE_MAX;
+use crate::engine::instant::{CALL_ID_SIZE_MAX, Identity};
 use crate::engine::record::{self, CALL_TAG, Errand, Leg, NEVER, Record, Towards};
 use crate::engine::route::{Hop, Way};
 use crate::engine::{Engine, Profile};
@@ -228,27 +228,13 @@ impl Engine {
         let mut contact = [0; CONTACT_SIZE_MAX];
         let contact = self.contact(call, &mut contact)?;
         let peer = self.peers.get(record.im.peer);
-        let [low, high] = sessions.desk.minted(CONTRIBUTION, name(handle)).0;
-        let (conversation, contribution) = (self.conversation(call), sip::tag(low ^ high));
-        let service: [&[u8]; 6] = match (peer.profile, peer.trusted) {
-            (Profile::SimpleIm, _) => [&[]; 6],
-            (Profile::Cpm, trusted) => [
-                if trusted { ASSERTED_SERVICE } else { PREFERRED_SERVICE },
-                b"Conversation-ID: ",
-                &conversation,
-                b"\r\nContribution-ID: ",
-                &contribution,
-                b"\r\n",
-            ],
-        };
         let parameters: &[u8] = match peer.profile {
             Profile::SimpleIm => b";+g.oma.sip-im.large-message",
             Profile::Cpm => CPM_PARAMETER,
         };
-        self.with_identity(record_at, record, |identity| {
+        let of_identity = |identity: Identity<'_>, service: [&[u8]; 7]| {
             then(&Originate {
                 method: Method::Invite,
-                from_tag: call.kept.names().local_tag,
                 more: &[
                     b"Date: ",
                     identity.date,
@@ -262,12 +248,18 @@ impl Engine {
                     service[3],
                     service[4],
                     service[5],
+                    service[6],
                     self.authorization(call.leg.authorization),
                 ],
                 extra: &[Extra::Contact { uri: contact, parameters }, Extra::Allow(ALLOW_SESSIONS)],
                 content_type: b"application/sdp",
                 body: &[&sdp[..len]],
                 ..self.outside(call, &self.branch_of_call(handle, call.leg.attempt))
+            })
+        };
+        self.with_identity(record_at, record, |identity| {
+            self.with_service(record_at, record.im.peer, CPM_LARGE, |service| {
+                of_identity(identity, service)
             })
         })
     }
@@ -321,15 +313,6 @@ impl Engine {
         }
         to.get(..len)
     }
-
-    /// What all messages of one originator to one recipient share (CPM's Conversation-ID).
-    fn conversation(&self, call: &Call) -> [u8; 16] {
-        let mut hasher = self.setup.key.hasher();
-        hasher.word(CONVERSATION);
-        hasher.octets(call.kept.local());
-        hasher.octets(call.kept.remote());
-        sip::tag(hasher.finish().0[0])
-    }
 }
 
 /// Milliseconds of a timer, which are never so many.
@@ -345,13 +328,7 @@ const ACCEPT_CPM: &[u8] = b"Request-Disposition: no-fork\r\n\
     Accept-Contact: *;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.largemsg\"\r\n";
 const CPM_PARAMETER: &[u8] =
     b";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.oma.cpm.largemsg\"";
-/// RFC 6050 section 4.
-const ASSERTED_SERVICE: &[u8] =
-    b"P-Asserted-Service: urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg\r\n";
-const PREFERRED_SERVICE: &[u8] =
-    b"P-Preferred-Service: urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg\r\n";
+const CPM_LARGE: &[u8] = b"urn:urn-7:3gpp-service.ims.icsi.oma.cpm.largemsg";
 
-/// Set what is minted apart from every other use of the same key.
+/// Sets what is minted apart from every other use of the same key.
 const CALL_ID: u64 = 0x1417_0000 << 32;
-const CONTRIBUTION: u64 = 0xC047_0000 << 32;
-const CONVERSATION: u64 = 0xC04E_0000 << 32;

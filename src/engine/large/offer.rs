@@ -6,14 +6,12 @@ use super::{Call, Sessions, Terms, Transfer, Wait};
 use crate::delivery::coverage::Ledger;
 use crate::delivery::{Evidence, MsrpRole};
 use crate::engine::instant::TEXT;
-use crate::engine::memory::put_hex;
 use crate::engine::{Content, Engine, Profile};
 use crate::id::Handle;
-use crate::limits::{MSRP_IDENT_SIZE_MAX, MSRP_UNBOUND_MS, MSRP_URI_SIZE_MAX};
+use crate::limits::{MSRP_UNBOUND_MS, MSRP_URI_SIZE_MAX};
 use crate::packet::{Departures, Endpoint, SocketId};
 use crate::session::msrp::Message;
 use crate::session::negotiation::{self, Agreement, Meaning, Ours, Previous, Role};
-use crate::store::Fingerprint;
 use crate::time::Instant;
 use crate::wire::msrp::{FailureReport, Path};
 use crate::wire::sdp::build::{self as sdp_build, Maker, Stream};
@@ -195,7 +193,10 @@ impl Engine {
         transfer_at: Handle<Transfer>,
         size: usize,
     ) -> Result<(), Meaning> {
-        let message_id = self.message_id(transfer_at).ok_or(Meaning::NotUsable)?;
+        let transfers = self.sessions.as_deref().map(|all| &all.transfers);
+        let transfer = transfers.and_then(|all| all.get(transfer_at));
+        let record = transfer.and_then(|transfer| transfer.record);
+        let message_id = self.message_id(record.ok_or(Meaning::NotUsable)?);
         let sessions = self.sessions_mut();
         let session = sessions.calls.get(handle).and_then(|call| call.session);
         let transfer = sessions.transfers.get_mut(transfer_at).ok_or(Meaning::NotUsable)?;
@@ -239,7 +240,7 @@ impl Engine {
     pub(super) fn compose(&mut self, handle: Handle<Transfer>, content: u8) -> Option<usize> {
         let record_at = self.sessions.as_deref()?.transfers.get(handle)?.record?;
         let record = self.records.get(record_at)?;
-        let message_id = self.message_id(handle)?;
+        let message_id = self.message_id(record_at);
         let named: &[u8] = match self.peers.get(record.im.peer).profile {
             Profile::Cpm => &message_id,
             Profile::SimpleIm => &[],
@@ -255,24 +256,9 @@ impl Engine {
         self.sessions = Some(sessions);
         len
     }
-
-    /// The Message-ID of a message: the same for all attempts at one short message, so that who has it
-    /// knows it again (RFC 4975 section 7.1.1).
-    fn message_id(&self, handle: Handle<Transfer>) -> Option<[u8; MSRP_IDENT_SIZE_MAX]> {
-        let record = self.sessions.as_deref()?.transfers.get(handle)?.record?;
-        let short = &self.shorts[record.index as usize];
-        let [low, high] = short.key.0;
-        let salt = u64::from(short.salt);
-        let Fingerprint([low, high]) = self.setup.key.of_words(&[MESSAGE_ID | salt, low, high]);
-        let mut text = [0; MSRP_IDENT_SIZE_MAX];
-        put_hex(u128::from(high) << 64 | u128::from(low), &mut text);
-        Some(text)
-    }
 }
 
-const _: () = assert!(MSRP_IDENT_SIZE_MAX == 32, "128 bits in hexadecimal digits");
 const _: () = assert!(TEXT.len() <= crate::limits::MSRP_CONTENT_TYPE_SIZE_MAX);
 
-/// Set what is minted apart from every other use of the same key.
+/// Sets what is minted apart from every other use of the same key.
 const DESCRIPTION: u64 = 0x5D90_0000 << 32;
-const MESSAGE_ID: u64 = 0x3E55_0000 << 32;
