@@ -345,6 +345,10 @@ pub const MSRP_CHUNKS_MAX: usize = 15;
 /// grow from the front or repeat the chunks, one or few remain.
 pub const MSRP_INTERVALS_MAX: usize = 16;
 
+/// Parts of one text at most, to a user agent without MSRP: what does not fit so many has next to no room for
+/// text in each.
+pub const PAGER_PARTS_MAX: u8 = 8;
+
 /// Octets of a session description of ours: one stream, whose path is one URI.
 pub const SDP_OWN_SIZE_MAX: usize = 1_024;
 

@@ -127,11 +127,14 @@ impl Engine {
                 };
                 let mut text = [0; CALL_ID_SIZE_MAX];
                 // The one of the INVITE, where it was sent in a session.
-                let (id, salt) = short.call_id.map_or((short.key, short.salt), |id| (id, 0));
-                let ours = self.call_id(id, salt, &mut text).unwrap_or_default();
+                let ours = match short.call {
+                    Some(call) => self.call_id_of_call(call, &mut text),
+                    None => self.call_id(short.key, short.salt, &mut text),
+                };
+                let ours = ours.unwrap_or_default();
                 // What a response proved before was proved under the same Call-ID.
                 let was_asked = attempt > 0
-                    || short.call_id.is_some()
+                    || short.call.is_some()
                     || matches!(evidence, Evidence::Earlier { status: 1.., .. });
                 (form, Identifier::new(if was_asked { ours } else { &[] }), short.told)
             }

@@ -7,6 +7,8 @@
 use crate::delivery::{
     Answer, Course, Evidence, Mark, Memory, Message, Report, Statuses, Verdict, salt,
 };
+use crate::engine::instant::deliver_in;
+use crate::engine::parts::Parts;
 use crate::engine::reading::{FCS_UNSPECIFIED, Reading, What, read, unacceptable};
 use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::request::Asked;
@@ -328,8 +330,9 @@ impl Engine {
             status_report,
             may_be_there: false,
             stage: Stage::Over,
+            parts: Parts::WHOLE,
             transfer: None,
-            call_id: None,
+            call: None,
             attempt: 0,
             not_before: Mark::NONE,
             sender,
@@ -386,6 +389,14 @@ impl Engine {
         hasher.octets(originator.octets());
         hasher.octets(recipient);
         hasher.finish()
+    }
+
+    /// The same of a message that is kept.
+    pub(super) fn uri_key_of(&self, handle: Handle<Record>) -> Option<Fingerprint> {
+        let record = self.records.get(handle)?;
+        let octets = self.stored_octets(handle, record);
+        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
+        Some(self.uri_key(record.uri.of(octets), &deliver))
     }
 
     /// Whether the request can be written, and is not too long to be sent outside of a session (RFC

@@ -155,7 +155,7 @@ impl Engine {
         let call_id = self.call_id(short.key, short.salt, &mut call_id)?;
         let mut text = [0; UserData::TEXT_SIZE_MAX];
         let len = deliver_in(short.rp.of(octets))?.user_data.text(&mut text)?;
-        let text = text.get(..len)?;
+        let text = short.parts.of(text.get(..len)?);
         let peer = record.im.peer;
         let preferences = match self.peers.get(peer).profile {
             Profile::SimpleIm => ACCEPT_SIMPLE_IM,
@@ -285,7 +285,8 @@ impl Engine {
         // RFC 3428 section 8, TS 29.311 section 6.1.4.4: too large for a MESSAGE is not too large for a
         // session, which is tried once.
         let peer = self.records.get(handle).map_or(0, |record| record.im.peer);
-        if is_open && matches!(last.status, 413 | 513) && self.takes_large(peer) {
+        let is_whole = self.shorts[handle.index as usize].parts.is_whole();
+        if is_open && is_whole && matches!(last.status, 413 | 513) && self.takes_large(peer) {
             self.count(Counter::PagerToLarge);
             self.pending.leave(handle.index);
             return self.begin_large(handle, last.at, Purse::Evidence, out);
@@ -298,13 +299,19 @@ impl Engine {
             let end = last.at.plus_ms(seconds.min(RETRY_AFTER_MAX_S) * 1_000);
             self.shorts[handle.index as usize].not_before = Mark::of(end);
         }
+        if is_open && self.next_part(handle, (response, proof), last, out) {
+            return;
+        }
         if is_open {
-            self.conclude(handle, Evidence::Final(response), last.at, Purse::Evidence, out);
+            let evidence = self.evidence_of_parts(handle, (response, proof));
+            self.conclude(handle, evidence, last.at, Purse::Evidence, out);
         } else {
             let is_delivered = last.status < 300;
             self.count(if is_delivered { Counter::LateDelivered } else { Counter::LateFailed });
         }
-        self.end_attempt(handle, Some((proof, last.status)), last.at);
+        // Of a part that comes late, the others were never sent.
+        let proof = is_whole.then_some((proof, last.status));
+        self.end_attempt(handle, proof, last.at);
         self.settle(handle, last.at);
     }
 
@@ -391,6 +398,7 @@ impl Engine {
             (_, said) => said,
         };
         let (key, asked) = (short.key, (record.im.peer, record.im.cseq));
+        let short_is_whole = short.parts.is_whole();
         let was_asked = record.im.transmissions > 0 || record.im.attempt > 0;
         let was_sent = match stage {
             Stage::Large => self.has_departed(handle),
@@ -410,7 +418,7 @@ impl Engine {
                 not_before: short.not_before,
             };
             self.remember(key, memory, now);
-            if was_asked && verdict != Verdict::Delivered {
+            if was_asked && short_is_whole && verdict != Verdict::Delivered {
                 self.bury(handle, key, asked, (verdict, status), now);
             }
         }
@@ -448,6 +456,7 @@ impl Engine {
         let is_known = match self.records.get(handle) {
             Some(record) => {
                 record.is_short
+                    && self.shorts[handle.index as usize].parts.is_whole()
                     && record.im.peer == peer
                     && record.im.cseq == fields.cseq
                     && self.shorts[handle.index as usize].key == key
@@ -581,7 +590,7 @@ const CPIM: &[u8] = b"message/cpim";
 pub(super) const TEXT: &[u8] = b"text/plain;charset=UTF-8";
 
 /// The short message in an RP message that was read before.
-fn deliver_in(rp: &[u8]) -> Option<Deliver<'_>> {
+pub(super) fn deliver_in(rp: &[u8]) -> Option<Deliver<'_>> {
     let Ok(rp::Message::Data(data)) = rp::parse(rp) else { return None };
     match tpdu::parse(data.tpdu, data.direction, tpdu::Answer::Ack) {
         Ok(Tpdu::Deliver(deliver)) => Some(deliver),

@@ -20,6 +20,7 @@ mod kept;
 mod large;
 mod memory;
 mod neighbours;
+mod parts;
 mod pause;
 mod peers;
 mod reading;

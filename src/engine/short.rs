@@ -1,7 +1,8 @@
 //! What is known of a short message beside its record.
 
 use crate::delivery::{Answer, Mark, RpResult};
-use crate::engine::large::Transfer;
+use crate::engine::large::{Call, Transfer};
+use crate::engine::parts::Parts;
 use crate::engine::record::{Leg, Towards};
 use crate::engine::route::{Hop, Way};
 use crate::id::Handle;
@@ -27,10 +28,12 @@ pub(super) struct Short {
     pub may_be_there: bool,
     /// What keeps it from being sent, or whether it was.
     pub stage: Stage,
+    /// How its text is divided.
+    pub parts: Parts,
     /// Its way in a session, while it has one.
     pub transfer: Option<Handle<Transfer>>,
-    /// What the Call-ID of its last INVITE was made of.
-    pub call_id: Option<Fingerprint>,
+    /// The call of its last INVITE, which may be no more.
+    pub call: Option<Handle<Call>>,
     /// The CSeq of its first request in this submission; 0 if there is none.
     pub attempt: u8,
     /// Before this the IM side does not want to be asked again.
@@ -61,8 +64,9 @@ impl Short {
             status_report: false,
             may_be_there: false,
             stage: Stage::Over,
+            parts: Parts::WHOLE,
             transfer: None,
-            call_id: None,
+            call: None,
             attempt: 0,
             not_before: Mark::NONE,
             sender: Span { at: 0, len: 0 },

@@ -72,6 +72,8 @@ pub enum Counter {
     LargeInSession,
     /// Of these, messages that were too large for a MESSAGE (413 or 513).
     PagerToLarge,
+    /// Messages sent in several MESSAGE requests, since nobody wanted a session.
+    PagerSplit,
     /// Messages sent once more in a second session, since nobody knew what became of the first.
     LargeAgain,
     /// Messages for which no session was free.
@@ -327,7 +329,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 157] = [
+    pub const ALL: [Self; 158] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -362,6 +364,7 @@ impl Counter {
         Self::LargeMessages,
         Self::LargeInSession,
         Self::PagerToLarge,
+        Self::PagerSplit,
         Self::LargeAgain,
         Self::LargeNoRoom,
         Self::CallsOpen,
@@ -537,6 +540,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "large_messages",
     "large_in_session",
     "pager_to_large",
+    "pager_split",
     "large_again",
     "large_no_room",
     "calls_open",

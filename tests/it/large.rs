@@ -268,6 +268,7 @@ fn h26_through_a_relay_only_reports_prove() {
 fn every_failure_of_the_invite_is_certain() {
     for (status, verdict) in
         [("404 Not Found", 'P'), ("486 Busy Here", 'T'), ("603 Decline", 'P'), ("488 No", 'P')]
+    // No part fits where so few octets may be in one.
     {
         let mut bench = large_bench(MsrpRole::Endpoint);
         let invite = invited(&mut bench, &Short::new(1, "a message that goes nowhere"));
@@ -642,4 +643,44 @@ fn a_session_that_nobody_uses_is_ended() {
     let left = later(&mut bench, 10_100);
     assert!(bench.give(IM, &answer_ok(only(&left, "BYE"))).is_empty());
     invited(&mut bench, &Short::new(2, "and another one of them"));
+}
+
+/// Where there is no MSRP, a text goes in parts, and only all of them are the message.
+#[test]
+fn without_msrp_a_text_goes_in_parts_and_all_of_them_are_the_message() {
+    for fails in [false, true] {
+        let mut setup = large_setup(MsrpRole::Endpoint);
+        let text = "one two three four five six seven eight nine ten äöü".repeat(2);
+        setup.gateway.pager_max = 620;
+        let mut bench = Bench::with(setup);
+        let mut short = Short::new(1, &text);
+        short.user_data.truncate(140);
+        let invite = invited(&mut bench, &short);
+        let left = bench.give(IM, &answer(&invite.text, "488 Not Acceptable Here"));
+        only(&left, "ACK");
+        let mut left = later(&mut bench, 6);
+        let mut all = Vec::new();
+        let mut cseq = 1;
+        loop {
+            let part = only(&left, "MESSAGE").clone();
+            if part.to != IM.parse().unwrap() {
+                break;
+            }
+            assert!(part.octets.len() <= 620, "{}", part.octets.len());
+            assert_eq!(part.field("cseq"), format!("{cseq} MESSAGE"));
+            cseq += 1;
+            all.extend_from_slice(part.body());
+            let status = if fails && cseq > 2 { "486 Busy Here" } else { "200 OK" };
+            left = bench.give(IM, &answer(&part.text, status));
+        }
+        assert!(cseq > 2, "more than one part");
+        assert_eq!(bench.count(Counter::PagerSplit), 1);
+        if fails {
+            assert_eq!(told(&left)[0], 0x04, "some of it is not the message");
+            assert_eq!(bench.count(Counter::VerdictTemporary), 1);
+        } else {
+            assert!(text.as_bytes().starts_with(&all) && all.len() >= 70);
+            assert_eq!(told(&left), ack(1));
+        }
+    }
 }

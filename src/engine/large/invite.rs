@@ -98,9 +98,8 @@ impl Engine {
             {
                 transfer.call = Some(handle);
                 let open = sessions.calls.len();
-                let id = sessions.desk.minted(CALL_ID, name(handle));
                 self.tally.counters.set(Counter::CallsOpen, u64::from(open));
-                self.shorts[record_at.index as usize].call_id = Some(id);
+                self.shorts[record_at.index as usize].call = Some(handle);
                 return Some(handle);
             }
         }
@@ -114,9 +113,8 @@ impl Engine {
     /// What the dialog will be called, and who is in it.
     fn kept_of(&self, handle: Handle<Call>, record_at: Handle<Record>) -> Option<Kept> {
         let record = self.records.get(record_at)?;
-        let id = self.sessions.as_deref()?.desk.minted(CALL_ID, name(handle));
         let mut call_id = [0; CALL_ID_SIZE_MAX];
-        let call_id = self.call_id(id, 0, &mut call_id)?;
+        let call_id = self.call_id_of_call(handle, &mut call_id)?;
         let tag = self.branch_of_call(handle, CALL_TAG);
         let local_tag = &tag[MAGIC_COOKIE.len()..];
         let names = Names { call_id, local_tag, remote_tag: &[] };
@@ -124,6 +122,16 @@ impl Engine {
         self.with_originator(record_at, record, |from| {
             Kept::new(&names, (from, recipient), core::iter::empty(), recipient).ok()
         })?
+    }
+
+    /// Writes the Call-ID of a call, which may be no more.
+    pub(in crate::engine) fn call_id_of_call<'a>(
+        &self,
+        handle: Handle<Call>,
+        to: &'a mut [u8],
+    ) -> Option<&'a [u8]> {
+        let id = self.sessions.as_deref()?.desk.minted(CALL_ID, name(handle));
+        self.call_id(id, 0, to)
     }
 
     /// The branch of a request in a call; without its cookie, the tag of its dialog.

@@ -142,10 +142,16 @@ impl Engine {
             return self.end_transfer(handle, now);
         };
         let evidence = transfer.ledger.map_or(evidence, |ledger| ledger.settled(evidence));
-        let call = transfer.call;
+        let (call, was_agreed) = (transfer.call, transfer.ledger.is_some());
         let peer = self.records.get(record).map_or(0, |record| record.im.peer);
         let verdict = Verdict::from_evidence(evidence, &self.peers.get(peer).mapping);
         let is_open = self.records.get(record).is_some_and(|at| at.message.decided().is_none());
+        if is_open && !was_agreed && has_no_msrp(evidence) {
+            self.shorts[record.index as usize].transfer = None;
+            if self.begin_parts(record, now, purse, out) {
+                return self.end_transfer(handle, now);
+            }
+        }
         if is_open {
             self.conclude(record, evidence, now, purse, out);
         } else if verdict == Verdict::Delivered {
@@ -277,4 +283,12 @@ impl Engine {
             transfer.told = Some(Verdict::Unknown);
         }
     }
+}
+
+/// Whether an answer to INVITE says that this user agent takes no MSRP, or none that we speak (RFC
+/// 3261 section 21): then the text may go in pieces.
+fn has_no_msrp(evidence: Evidence) -> bool {
+    matches!(evidence, Evidence::AnswerUnusable)
+        || matches!(evidence.status(), 405 | 415 | 420 | 488 | 501 | 606)
+            && matches!(evidence, Evidence::Invite(_))
 }
