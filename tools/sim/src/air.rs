@@ -11,6 +11,7 @@ use roger::packet::Endpoint;
 
 use crate::centre::Task;
 use crate::chance::Chance;
+use crate::party::Ask;
 use crate::swarm::{Faults, MS, SECOND};
 
 /// What the receiver must make of a datagram, as far as its maker knows.
@@ -158,6 +159,8 @@ pub(crate) struct Air {
     blocks: Vec<Block>,
     /// What is to be sent on connections.
     pub(crate) streamed: Vec<Packet>,
+    /// What is wanted of the connections whose octets the engine divides itself.
+    pub(crate) asks: Vec<Ask>,
 }
 
 impl Air {
@@ -172,6 +175,7 @@ impl Air {
             sequence: 0,
             blocks: Vec::new(),
             streamed: Vec::new(),
+            asks: Vec::new(),
         }
     }
 

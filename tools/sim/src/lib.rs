@@ -46,6 +46,7 @@ mod ledger;
 mod line;
 mod mischief;
 mod onward;
+mod party;
 mod post;
 mod report;
 mod rest;

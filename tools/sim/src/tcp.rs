@@ -10,6 +10,9 @@ use crate::swarm::{LISTENER_V4, LISTENER_V6, SECOND, Swarm};
 /// The first of the two sockets for connections, IPv4 and then IPv6, behind those for datagrams.
 pub(crate) const STREAMS_AT: u8 = 4;
 
+/// The first of the two sockets of MSRP behind those.
+pub(crate) const MSRP_AT: u8 = STREAMS_AT + 2;
+
 /// Who uses connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Tcp {
@@ -134,6 +137,19 @@ pub(crate) const fn is_stream(socket: SocketId) -> bool {
 /// The socket whose connections these are, by the address they come to.
 pub(crate) const fn socket_of(remote: Endpoint) -> SocketId {
     SocketId(if remote.is_v4() { STREAMS_AT } else { STREAMS_AT + 1 })
+}
+
+/// Where a worker listens for MSRP, next to a listener of everybody: each worker has a port of its own.
+pub(crate) fn msrp_at(worker: usize, listener: Endpoint) -> Endpoint {
+    Endpoint { port: MSRP_PORT + u16::try_from(worker).unwrap_or(0), ..listener }
+}
+
+/// The port of the first worker (RFC 4975 section 15.4).
+const MSRP_PORT: u16 = 2_855;
+
+/// The socket whose connections those of MSRP are, by the address at their other end.
+pub(crate) const fn msrp_socket_of(remote: Endpoint) -> SocketId {
+    SocketId(if remote.is_v4() { MSRP_AT } else { MSRP_AT + 1 })
 }
 
 /// Where that socket listens, among the sockets of this world.

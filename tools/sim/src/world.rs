@@ -19,6 +19,7 @@ use crate::gateway;
 use crate::im::Server;
 use crate::ledger::{Ledger, Verdict};
 use crate::line::Lines;
+use crate::party::Party;
 use crate::setup::setup;
 use crate::sms::{self, Clients};
 use crate::swarm::{MS, SECOND, Swarm};
@@ -63,6 +64,8 @@ pub(crate) struct World {
     pub(crate) fate: Chance,
     /// Connections, and who is at their other ends.
     pub(crate) lines: Lines,
+    /// Who is at the other end of those whose octets the engine divides itself, if anybody is.
+    pub(crate) party: Option<Box<dyn Party>>,
     /// The last final response that each worker's own requests got.
     pub(crate) answers: BTreeMap<usize, Packet>,
     pub(crate) ledger: Ledger,
@@ -112,6 +115,7 @@ impl World {
             serving: Serving::Open,
             fate: chance.fork(),
             lines: Lines::new(chance.fork(), told.tcp.as_ref()),
+            party: None,
             answers: BTreeMap::new(),
             ledger: Ledger::default(),
             clients: Clients::default(),
