@@ -130,6 +130,34 @@ pub const STREAM_ROOM_MIN: usize = MSRP_HEADER_SIZE_MAX;
 /// they prove can be passed on.
 pub const STREAM_EVIDENCE_MIN: usize = 16;
 
+/// Slots for evidence that are free before anything of such a stream is shown, beside those of the timers of
+/// a turn: what comes in one piece may end some sessions, each with a BYE and a report.
+pub const STREAM_EVIDENCE_MIN: usize = 16;
+
+/// How often such a stream is shown octets or room in one turn, so that the others have theirs.
+pub const STREAM_SHOWS_PER_TURN: usize = 64;
+
+/// Octets of all such streams that are shown in one turn, beside the messages of a burst.
+pub const STREAM_OCTETS_PER_TURN: usize = 256 << 10;
+
+/// How many such streams may have a read under way, or kept back, that is longer than what they can keep
+/// themselves: what is kept back must not take the reads of others.
+pub const STREAM_READS_KEPT: usize = STREAM_READS / 2;
+
+/// Of the connections of a worker one in so many may be opened to one address for such streams: a border
+/// controller has all its sessions behind one address, at a port of each.
+pub const STREAM_TO_ONE_SHARE: u16 = 2;
+
+/// How long a connection of MSRP may be silent, in milliseconds: RFC 4975 has no keep-alive, and sessions
+/// wait for their next message without end. Middle boxes have to remember it for two hours and four
+/// minutes (RFC 5382 section 5, REQ-5); who is gone is found before by TCP's own keep-alive.
+pub const MSRP_IDLE_MS: u32 = 7_440_000;
+
+/// Octets of an unfinished piece of MSRP up to which it may be the beginning of an end-line, behind which a
+/// sender may rest for as long as a message may make no progress ([`MSRP_STALLED_MS`]). A longer one is a
+/// head, which is written at once ([`STREAM_HEADER_MS`]).
+pub const MSRP_END_LINE_SIZE_MAX: usize = 2 + 7 + MSRP_IDENT_SIZE_MAX + 1 + 2;
+
 /// Large messages of one worker that may be unfinished at the same time.
 pub const STREAM_TAILS_LARGE: u32 = 128;
 
@@ -432,6 +460,10 @@ const _: () = {
     assert!(OUTBOX_SIZE.is_power_of_two());
     assert!(OUTBOX_SIZE > SLOTS_MAX * 64 + SLOT_SIZE);
     assert!(STREAM_READS.is_power_of_two());
+    // Whoever keeps a read back leaves more than the quarter below which nobody is read from.
+    assert!(STREAM_READS - STREAM_READS_KEPT > STREAM_READS / 4);
+    assert!(SLOTS_EVIDENCE >= STREAM_EVIDENCE_MIN + TIMERS_PER_TURN_MAX + BURST_SIZE);
+    assert!(OUTBOX_SIZE >= 2 * STREAM_ROOM_MIN);
     assert!(STREAM_TAIL_SIZE <= DATAGRAM_SIZE_MAX);
     // A share of what there is at least is at least one.
     assert!(HANDOVER_PAIR_MIN >= 2 * BURST_SIZE);

@@ -406,6 +406,11 @@ impl Departures {
         self.wishes.pop_front()
     }
 
+    /// Whether something is wished for.
+    pub fn has_wishes(&self) -> bool {
+        !self.wishes.is_empty()
+    }
+
     /// How many more departures of this purse fit.
     pub const fn free(&self, purse: Purse) -> usize {
         self.free[purse as usize].len

@@ -249,6 +249,7 @@ impl Turner {
             return Err(io::Error::other("the worker cannot be pinned to its core"));
         }
         let own = plan.setup.worker;
+        let connections_max = plan.sockets.connections_wished_max();
         let driver = Driver::open(plan.sockets, plan.driver, Arc::clone(&plan.tally))?;
         let tally = Arc::clone(&plan.tally);
         let engine = Engine::among(plan.neighbours, plan.setup, tally, driver.now());
@@ -265,7 +266,7 @@ impl Turner {
         let turner = Self {
             driver,
             engine,
-            out: Departures::new(),
+            out: Departures::with_connections(connections_max),
             polling: plan.polling,
             serving: Serving::Open,
             tally: plan.tally,

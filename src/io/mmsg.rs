@@ -140,6 +140,7 @@ impl Mmsg {
         if let Some(lines) = &mut self.lines {
             let at = clock::now();
             work += lines.burst(arrivals_max - count, at, out, on);
+            work += lines.divide(arrivals_max > 0, at, out, on);
             lines.follow_orders(at);
         }
         if self.errors.is_suspected() {
@@ -150,7 +151,8 @@ impl Mmsg {
 
     pub(super) fn submit(&mut self, out: &mut Departures, committed: JournalSeq) -> usize {
         let mut taken = 0;
-        let now = if self.lines.is_some() && out.queued() > 0 { clock::now() } else { Instant(0) };
+        let has_work = self.lines.is_some() && (out.queued() > 0 || out.has_wishes());
+        let now = if has_work { clock::now() } else { Instant(0) };
         while let Some(slot) = out.pop(committed) {
             let socket = out.departure(&slot).flow.socket;
             if let Some(lines) = &mut self.lines
@@ -167,7 +169,8 @@ impl Mmsg {
             self.queues[usize::from(socket.0)].push_back(self.held.put(slot));
             taken += 1;
         }
-        if let Some(lines) = self.lines.as_mut().filter(|_| taken > 0) {
+        if let Some(lines) = self.lines.as_mut().filter(|_| has_work) {
+            taken += lines.connections().streams.take_wishes(out, now);
             lines.follow_orders(now);
         }
         for index in 0..self.queues.len() {

@@ -14,6 +14,7 @@
 //!   kernel ──completions──> [Event::Sent]           departures ──> kernel
 //!          ──datagrams────> [Event::Burst]  <= 64      │ a slot stays with the kernel
 //!          ──error queue──> [Event::Unreachable]       │ until its completion
+//!          ──connections──> [Event::Stream]            │
 //!                 └── buffers go back at once          └── then Departures::release
 //! ```
 //!
@@ -46,6 +47,7 @@ mod socket;
 mod steering;
 mod stream;
 mod token;
+mod undivided;
 mod uring;
 mod waker;
 

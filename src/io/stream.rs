@@ -39,6 +39,14 @@ pub struct Sockets {
     pub rules: Rules,
 }
 
+impl Sockets {
+    /// How many connections there may be about which the engine wishes something.
+    pub fn connections_wished_max(&self) -> u16 {
+        let is_one = |socket: &StreamSocket| matches!(socket, StreamSocket::Msrp { .. });
+        if self.streams.iter().any(is_one) { self.rules.connections_max } else { 0 }
+    }
+}
+
 impl From<Vec<UdpSocket>> for Sockets {
     /// Datagrams only.
     fn from(datagrams: Vec<UdpSocket>) -> Self {
@@ -56,6 +64,13 @@ pub enum StreamSocket {
         /// The address that own connections leave from, whatever their port.
         address: SocketAddr,
     },
+    /// TCP, of which the engine divides the octets itself (MSRP).
+    Msrp {
+        /// Who accepts; `None` where connections are only opened.
+        listener: Option<TcpListener>,
+        /// The address that own connections leave from, whatever their port.
+        address: SocketAddr,
+    },
     /// TLS, carried outside.
     Tls(Arc<Carrier>),
 }
@@ -64,7 +79,7 @@ impl StreamSocket {
     /// Who accepts, where that is done here.
     pub const fn listener(&self) -> Option<&TcpListener> {
         match self {
-            Self::Tcp { listener, .. } => listener.as_ref(),
+            Self::Tcp { listener, .. } | Self::Msrp { listener, .. } => listener.as_ref(),
             Self::Tls(_) => None,
         }
     }
@@ -72,7 +87,7 @@ impl StreamSocket {
     /// How it carries.
     pub const fn transport(&self) -> Transport {
         match self {
-            Self::Tcp { .. } => Transport::Tcp,
+            Self::Tcp { .. } | Self::Msrp { .. } => Transport::Tcp,
             Self::Tls(_) => Transport::Tls,
         }
     }
@@ -106,7 +121,7 @@ pub(super) struct Parked {
     pub(super) index: u16,
     pub(super) buffer: u16,
     pub(super) len: usize,
-    at: usize,
+    pub(super) at: usize,
 }
 
 /// The connections of a driver.
@@ -118,6 +133,8 @@ pub(super) struct Connections {
     first: u8,
     files: Box<[Option<OwnedFd>]>,
     parked: VecDeque<Parked>,
+    /// The same of connections whose octets the engine divides itself.
+    pub(super) undivided: VecDeque<Parked>,
     /// Connections to be read from: when what was read is used up, the other end is not behind with
     /// its own reading, and there are buffers.
     pub(super) to_read: VecDeque<u16>,
@@ -142,6 +159,11 @@ impl Connections {
             return Ok(None);
         };
         let places = usize::from(rules.connections_max);
+        let kinds = (first..).zip(&sockets);
+        let undivided = kinds
+            .filter(|(_, socket)| matches!(socket, StreamSocket::Msrp { .. }))
+            .map(|(id, _)| SocketId(id));
+        let rules = Rules { undivided: undivided.collect(), ..rules };
         let nothing = || Parked { index: 0, buffer: 0, len: 0, at: 0 };
         Ok(Some(Self {
             streams: Streams::new(rules, Arc::clone(tally), now),
@@ -149,6 +171,7 @@ impl Connections {
             first,
             files: core::iter::repeat_with(|| None).take(places).collect(),
             parked: touched(STREAM_READS, nothing),
+            undivided: touched(STREAM_READS, nothing),
             to_read: touched(places, || 0),
             used: Vec::with_capacity(STREAM_READS),
             tally: Arc::clone(tally),
@@ -157,11 +180,8 @@ impl Connections {
 
     /// The listeners with their sockets.
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SocketId, RawFd)> {
-        (self.first..).zip(&self.sockets).filter_map(|(id, socket)| match socket {
-            StreamSocket::Tcp { listener: Some(listener), .. } => {
-                Some((SocketId(id), listener.as_raw_fd()))
-            }
-            StreamSocket::Tcp { listener: None, .. } | StreamSocket::Tls(_) => None,
+        (self.first..).zip(&self.sockets).filter_map(|(id, socket)| {
+            socket.listener().map(|listener| (SocketId(id), listener.as_raw_fd()))
         })
     }
 
@@ -179,9 +199,13 @@ impl Connections {
     pub(super) fn is_busy(&self) -> bool {
         let carried = |socket: &StreamSocket| match socket {
             StreamSocket::Tls(carrier) => carrier.is_waiting(),
-            StreamSocket::Tcp { .. } => false,
+            StreamSocket::Tcp { .. } | StreamSocket::Msrp { .. } => false,
         };
-        self.streams.is_busy() || !self.parked.is_empty() || self.sockets.iter().any(carried)
+        let is_shown = |parked: &Parked| !self.streams.is_paused(parked.index);
+        self.streams.is_busy()
+            || !self.parked.is_empty()
+            || self.undivided.iter().any(is_shown)
+            || self.sockets.iter().any(carried)
     }
 
     /// Whether there is a connection that may be read from with so many buffers.
@@ -216,7 +240,7 @@ impl Connections {
         }
     }
 
-    /// How many reads wait for their messages to be taken.
+    /// How many reads wait for the messages in them to be taken.
     pub(super) fn parked(&self) -> usize {
         self.parked.len()
     }
@@ -224,7 +248,11 @@ impl Connections {
     /// Takes note of a read.
     pub(super) fn park(&mut self, index: u16, buffer: u16, len: usize, now: Instant) {
         self.streams.read(index, now);
-        self.parked.push_back(Parked { index, buffer, len, at: 0 });
+        let parked = Parked { index, buffer, len, at: 0 };
+        match self.streams.is_undivided(index) {
+            true => self.undivided.push_back(parked),
+            false => self.parked.push_back(parked),
+        }
     }
 
     /// Somebody has connected.
@@ -271,18 +299,20 @@ impl Connections {
                 }
                 None
             }
-            StreamSocket::Tcp { address, .. } => match leaving(*address) {
-                Ok(file) => {
-                    let fd = file.as_raw_fd();
-                    self.files[usize::from(index)] = Some(file.into());
-                    Some((fd, flow.remote))
+            StreamSocket::Tcp { address, .. } | StreamSocket::Msrp { address, .. } => {
+                match leaving(*address) {
+                    Ok(file) => {
+                        let fd = file.as_raw_fd();
+                        self.files[usize::from(index)] = Some(file.into());
+                        Some((fd, flow.remote))
+                    }
+                    Err(error) => {
+                        let errno = error.raw_os_error().unwrap_or_default();
+                        self.streams.connected(index, Err(errno), now);
+                        None
+                    }
                 }
-                Err(error) => {
-                    let errno = error.raw_os_error().unwrap_or_default();
-                    self.streams.connected(index, Err(errno), now);
-                    None
-                }
-            },
+            }
         }
     }
 

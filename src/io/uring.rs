@@ -249,6 +249,7 @@ impl Uring {
         let datagrams_max = if parked > 0 { arrivals_max / 2 } else { arrivals_max };
         let taken = self.burst(datagrams_max, at, out, on);
         work += taken + self.stream_burst(arrivals_max - taken, at, out, on);
+        work += self.divide(arrivals_max > 0, at, out, on);
         if self.errors.is_suspected() {
             work += self.errors.read(&self.locals, &self.tally, at, out, on);
         }
@@ -262,7 +263,8 @@ impl Uring {
 
     pub(super) fn submit(&mut self, out: &mut Departures, committed: JournalSeq) -> usize {
         let mut taken = 0;
-        let now = if self.lines.is_some() && out.queued() > 0 { clock::now() } else { Instant(0) };
+        let has_work = self.lines.is_some() && (out.queued() > 0 || out.has_wishes());
+        let now = if has_work { clock::now() } else { Instant(0) };
         let mut put = 0;
         // What is put into outboxes is written when this turn is over, and leaves room for the next.
         while (put == 0 || self.has_outbox())
@@ -282,6 +284,7 @@ impl Uring {
             self.push_send(index, socket);
             taken += 1;
         }
+        taken += self.take_wishes(out, now);
         if taken > 0 {
             self.follow_orders(now);
         }

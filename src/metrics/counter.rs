@@ -14,6 +14,10 @@ pub enum Counter {
     StreamMessagesOut,
     /// Messages of connections that were longer than what is held, and lost their end.
     StreamMessagesCut,
+    /// Octets of MSRP connections, used; those of a message that is not whole as well.
+    MsrpOctetsIn,
+    /// Octets of MSRP connections, handed over to the operating system.
+    MsrpOctetsOut,
     /// Keep-alives on connections, answered (RFC 5626 section 4.4.1).
     KeepAlivesAnswered,
     /// Responses whose connection had ended before they were written, put on another one.
@@ -329,12 +333,14 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 158] = [
+    pub const ALL: [Self; 160] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
         Self::StreamMessagesOut,
         Self::StreamMessagesCut,
+        Self::MsrpOctetsIn,
+        Self::MsrpOctetsOut,
         Self::KeepAlivesAnswered,
         Self::ResponsesMoved,
         Self::ConnectionsOpen,
@@ -511,6 +517,8 @@ const NAMES: [&str; Counter::COUNT] = [
     "stream_messages_in",
     "stream_messages_out",
     "stream_messages_cut",
+    "msrp_octets_in",
+    "msrp_octets_out",
     "keep_alives_answered",
     "responses_moved",
     "connections_open",

@@ -153,6 +153,7 @@ pub(super) fn rules(config: &Config, worker: WorkerId) -> Rules {
         known: known.into(),
         strangers: config.strangers == Strangers::Forbid,
         idle_ms: STREAM_IDLE_MS,
+        undivided: Box::new([]),
     }
 }
 

@@ -247,6 +247,8 @@ const GROUPS: [(&str, &[(Counter, &str)]); 10] = [
             (Counter::StreamMessagesIn, "messages received"),
             (Counter::StreamMessagesOut, "messages sent"),
             (Counter::StreamMessagesCut, "messages longer than what is held, cut"),
+            (Counter::MsrpOctetsIn, "octets received on MSRP connections"),
+            (Counter::MsrpOctetsOut, "octets sent on MSRP connections"),
             (Counter::KeepAlivesAnswered, "keep-alives answered"),
             (Counter::ResponsesMoved, "responses on another connection: theirs had ended"),
             (Counter::ConnectionsEnded, "ended by the other end"),

@@ -145,6 +145,27 @@ impl Lines {
         taken
     }
 
+    /// What there is to do behind a burst about connections whose octets the engine divides itself.
+    pub(super) fn divide(
+        &mut self,
+        takes: bool,
+        at: Instant,
+        out: &mut Departures,
+        on: &mut impl FnMut(Event<'_>, &mut Departures),
+    ) -> usize {
+        let Self { connections, buffers, free, .. } = self;
+        let octets = |parked: &Parked| {
+            let octets = buffers.at(usize::from(parked.buffer) * STREAM_READ_SIZE);
+            assert!(parked.len <= STREAM_READ_SIZE);
+            // SAFETY: so much was read into this buffer, which is written to again only when it is
+            // free, below.
+            unsafe { slice::from_raw_parts(octets.as_ptr(), parked.len) }
+        };
+        let work = connections.divide(octets, takes, at, out, on);
+        free.append(&mut connections.used);
+        work
+    }
+
     /// Does what the connections ask for.
     pub(super) fn follow_orders(&mut self, at: Instant) {
         while let Some(order) = self.connections.streams.order() {

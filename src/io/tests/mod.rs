@@ -14,6 +14,7 @@ mod streams;
 mod streams_breaker;
 mod traffic;
 mod trains;
+mod undivided;
 mod wait;
 
 use core::net::SocketAddr;
@@ -98,6 +99,7 @@ fn listening_at(at: &str, choice: Choice, connections_max: u16) -> (Worker, Sock
         known: Box::new([]),
         strangers: true,
         idle_ms: 60_000,
+        undivided: Box::new([]),
     };
     let listener = listen(at.parse().unwrap(), false).unwrap();
     let address = listener.local_addr().unwrap();

@@ -132,6 +132,34 @@ impl Uring {
         taken
     }
 
+    /// What there is to do behind a burst about connections whose octets the engine divides itself.
+    pub(super) fn divide(
+        &mut self,
+        takes: bool,
+        at: Instant,
+        out: &mut Departures,
+        on: &mut impl FnMut(Event<'_>, &mut Departures),
+    ) -> usize {
+        let Some(lines) = &mut self.lines else { return 0 };
+        let Lines { connections, buffers, .. } = &mut **lines;
+        let octets = |parked: &Parked| {
+            // SAFETY: a parked buffer was named by its completion, with so many octets in it, and is
+            // given back below, when it is used up.
+            #[expect(unsafe_code, reason = "octets that the kernel has written")]
+            unsafe {
+                buffers.read(parked.buffer, parked.len)
+            }
+        };
+        let work = connections.divide(octets, takes, at, out, on);
+        lines.give_back();
+        work
+    }
+
+    /// Takes what is wished for; says how much that was.
+    pub(super) fn take_wishes(&mut self, out: &mut Departures, at: Instant) -> usize {
+        self.lines.as_mut().map_or(0, |lines| lines.connections.streams.take_wishes(out, at))
+    }
+
     /// Does what the connections ask for.
     pub(super) fn follow_orders(&mut self, at: Instant) {
         while let Some(lines) = &mut self.lines

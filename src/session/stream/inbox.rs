@@ -125,6 +125,31 @@ impl Inbox {
         self.large.is_some()
     }
 
+    /// Octets in the tail.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts octets behind those in the tail, which may hold so many; `false` if there is no large tail.
+    pub(super) fn append(&mut self, tails: &mut Tails, index: u16, octets: &[u8]) -> bool {
+        let len = self.len + octets.len();
+        if !self.make_room(tails, index, len) {
+            return false;
+        }
+        visited(octets.len());
+        tails.octets_mut(index, self)[self.len..len].copy_from_slice(octets);
+        self.len = len;
+        true
+    }
+
+    /// Takes octets away from the front of the tail.
+    pub(super) fn cut(&mut self, tails: &mut Tails, index: u16, front: usize) {
+        let len = self.len;
+        visited(len - front);
+        tails.octets_mut(index, self).copy_within(front..len, 0);
+        self.len -= front;
+    }
+
     /// Takes the next message out of `read`, which is used up to `at`. `is_lent` says that the tail
     /// must not be written. Says as well how many keep-alives want an answer.
     pub(super) fn next(

@@ -6,8 +6,9 @@ use super::elsewhere::Stray;
 use super::inbox::Inbox;
 use super::{Connection, FAILED_MAX, NEVER, Next, Order, State, Streams, TIMER_PAUSE_MS};
 use crate::limits::{
-    CONNECTIONS_TO_ONE_MAX, OUTBOXES_SPARE, STREAM_CONNECT_MS, STREAM_HEADER_MS, STREAM_RETRY_MS,
-    STREAM_SLOW_MS, STREAM_STALLED_MS,
+    CONNECTIONS_TO_ONE_MAX, MSRP_END_LINE_SIZE_MAX, MSRP_IDLE_MS, MSRP_STALLED_MS, OUTBOXES,
+    OUTBOXES_SPARE, STREAM_CONNECT_MS, STREAM_HEADER_MS, STREAM_RETRY_MS, STREAM_SLOW_MS,
+    STREAM_STALLED_MS,
 };
 use crate::metrics::Counter;
 use crate::packet::{ConnectionId, Endpoint, Flow, Owner, SendError, SocketId};
@@ -53,7 +54,7 @@ impl Streams {
         let id = flow.connection.filter(|id| id.worker == self.rules.worker)?;
         let connection = self.connections.get(usize::from(id.index))?;
         let is_it = connection.generation == id.generation && connection.state == State::Open;
-        is_it.then_some(id.index)
+        (is_it && connection.undivided.is_none()).then_some(id.index)
     }
 
     /// The connection that we have opened to where a departure goes.
@@ -64,14 +65,20 @@ impl Streams {
         self.opened.iter().find(goes).map(|(_, _, index)| *index)
     }
 
-    pub(super) fn connect(&mut self, flow: Flow, now: Instant) -> Result<u16, SendError> {
+    /// Whether connecting there may be tried.
+    pub(super) fn may_connect(&mut self, flow: Flow, now: Instant) -> bool {
         while self.failed.front().is_some_and(|(_, _, until)| *until <= now) {
             self.failed.pop_front();
         }
         let has_failed = |(remote, socket, until): &(Endpoint, SocketId, Instant)| {
             *remote == flow.remote && *socket == flow.socket && *until > now
         };
-        if flow.remote.port == 0 || self.failed.iter().any(has_failed) {
+        flow.remote.port != 0 && !self.failed.iter().any(has_failed)
+    }
+
+    pub(super) fn connect(&mut self, flow: Flow, now: Instant) -> Result<u16, SendError> {
+        // Nobody divides there what a departure is.
+        if !self.may_connect(flow, now) || self.rules.is_undivided(flow.socket) {
             return Err(SendError::NoConnection);
         }
         // Where answers go is up to whoever has asked, who must not take all places.
@@ -128,10 +135,13 @@ impl Streams {
         if let Some(outbox) = self.connection(index).outbox {
             return Some(outbox);
         }
-        if self.outboxes_free.len() < OUTBOXES_SPARE {
+        // The same share of those that the engine does not hold itself.
+        let share = OUTBOXES_SPARE * (OUTBOXES - self.outboxes_given) / OUTBOXES;
+        if self.outboxes_free.len() < share {
             self.regain_outbox(now);
         }
         let outbox = self.outboxes_free.pop()?;
+        self.outboxes_given += usize::from(self.is_undivided(index));
         self.holders[outbox] = index;
         self.connection(index).outbox = Some(outbox);
         Some(outbox)
@@ -145,7 +155,9 @@ impl Streams {
                 let connection = &self.connections[usize::from(*index)];
                 let is_held = connection.outbox == Some(outbox);
                 let since = connection.stalled.unwrap_or(connection.heard);
-                (is_held && connection.state != State::Closing).then_some((since, *index))
+                // Those whose octets the engine divides take none of the last ones, and owe nobody any.
+                let owes = connection.state != State::Closing && connection.undivided.is_none();
+                (is_held && owes).then_some((since, *index))
             })
             .min();
         if let Some((since, index)) = slowest
@@ -181,7 +193,8 @@ impl Streams {
             outboxes[outbox].clear();
             outboxes_free.push(outbox);
             connection.outbox = None;
-            return;
+            self.outboxes_given -= usize::from(connection.undivided.is_some());
+            return self.on_emptied(index);
         }
         connection.running.write = true;
         orders.push_back(Order::Write(index));
@@ -203,9 +216,11 @@ impl Streams {
 
     /// Closes a connection that has ended, when everything was taken and written.
     pub(super) fn end(&mut self, index: u16) {
+        // An answer to what has just come may still be put in: it is looked at later.
+        self.stir(index);
         let connection = self.connection(index);
         let uses = connection.running.read || connection.parked > 0 || connection.outbox.is_some();
-        if connection.state == State::Ended && !uses {
+        if connection.state == State::Ended && !uses && connection.undivided.is_none() {
             self.shut(index);
         }
     }
@@ -213,7 +228,8 @@ impl Streams {
     /// After an error nothing is put into a connection any more, but what has come is taken.
     pub(super) fn break_off(&mut self, index: u16) {
         let connection = self.connection(index);
-        if connection.parked == 0 && !connection.running.read {
+        let is_read = connection.parked > 0 || connection.running.read;
+        if !is_read && connection.undivided.is_none() {
             return self.shut(index);
         }
         connection.state = State::Ended;
@@ -260,6 +276,10 @@ impl Streams {
             return;
         }
         self.empty_outbox(index);
+        if self.is_to_be_mourned(index) {
+            return;
+        }
+        self.forget_undivided(index);
         let Self { connections, tails, .. } = self;
         let connection = &mut connections[usize::from(index)];
         tails.clear(&mut connection.inbox);
@@ -277,9 +297,10 @@ impl Streams {
 
     /// Tells the owners of what will not be written any more, or finds it another connection soon.
     pub(super) fn empty_outbox(&mut self, index: u16) {
-        let Self { connections, outboxes, outboxes_free, told, strays, .. } = self;
+        let Self { connections, outboxes, outboxes_free, outboxes_given, told, strays, .. } = self;
         let connection = &mut connections[usize::from(index)];
         let Some(outbox) = connection.outbox.take() else { return };
+        *outboxes_given -= usize::from(connection.undivided.is_some());
         if outboxes[outbox].has_elsewhere() {
             let Flow { remote, socket, .. } = connection.flow;
             return strays.push_back(Stray { outbox, ip: remote.ip, socket });
@@ -308,7 +329,7 @@ impl Streams {
         (0..)
             .zip(&self.connections)
             .filter(|(_, connection)| connection.inbox.has_large() && !connection.is_lent)
-            .min_by_key(|(_, connection)| connection.in_message)
+            .min_by_key(|(_, connection)| connection.in_message.unwrap_or(connection.heard))
             .map(|(index, _)| index)
     }
 
@@ -328,10 +349,22 @@ impl Streams {
         if is_stalled {
             return Some(Counter::ClosedUnread);
         }
-        if connection.in_message.is_some_and(|since| over(since, STREAM_HEADER_MS)) {
+        let [unfinished_ms, idle_ms] = self.patience_ms(connection);
+        if connection.in_message.is_some_and(|since| over(since, unfinished_ms)) {
             return Some(Counter::ClosedSlow);
         }
-        over(connection.heard, self.rules.idle_ms).then_some(Counter::ClosedIdle)
+        over(connection.heard, idle_ms).then_some(Counter::ClosedIdle)
+    }
+
+    /// How long a message may be unfinished, and a connection silent.
+    fn patience_ms(&self, connection: &Connection) -> [u32; 2] {
+        match connection.undivided {
+            None => [STREAM_HEADER_MS, self.rules.idle_ms],
+            Some(_) if connection.inbox.len() <= MSRP_END_LINE_SIZE_MAX => {
+                [MSRP_STALLED_MS, MSRP_IDLE_MS]
+            }
+            Some(_) => [STREAM_HEADER_MS, MSRP_IDLE_MS],
+        }
     }
 
     /// Starts the timer of a connection, unless it fires early enough.
@@ -341,12 +374,12 @@ impl Streams {
 
     /// The same, not to fire until after `earliest`.
     pub(super) fn reschedule(&mut self, index: u16, earliest: Instant) {
-        let idle_ms = self.rules.idle_ms;
+        let [unfinished_ms, idle_ms] = self.patience_ms(&self.connections[usize::from(index)]);
         let connection = &mut self.connections[usize::from(index)];
         let due = if connection.state == State::Connecting {
             connection.heard.plus_ms(STREAM_CONNECT_MS)
         } else {
-            let message = connection.in_message.map(|since| since.plus_ms(STREAM_HEADER_MS));
+            let message = connection.in_message.map(|since| since.plus_ms(unfinished_ms));
             let stalled = connection.stalled.map(|since| since.plus_ms(STREAM_STALLED_MS));
             let idle = connection.heard.plus_ms(idle_ms);
             [message, stalled].into_iter().flatten().fold(idle, Ord::min)

@@ -21,14 +21,19 @@
 //! messages of a burst lie in parked reads and in tails ([`Message::place`]), and stay there until
 //! [`Streams::settle`]. The outbox belongs to the connection, and from [`Order::Write`] to
 //! [`Streams::written`] the driver may read what [`Streams::unwritten`] shows.
+//!
+//! Of some sockets the engine divides the octets itself: of their connections nothing is a message here
+//! ([`Streams::show`] in the place of [`Streams::next`], [`Streams::offer`] in that of [`Streams::send`]).
 
 mod elsewhere;
 mod inbox;
 mod lifecycle;
 mod outbox;
 mod rules;
+mod showing;
 #[cfg(test)]
 mod tests;
+mod undivided;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,6 +44,7 @@ use self::elsewhere::Stray;
 use self::inbox::{Found, Inbox, Tails};
 use self::outbox::Outbox;
 pub use self::rules::Rules;
+use self::undivided::{REFUSED_MAX, Undivided};
 use crate::limits::{OUTBOX_OWNERS, OUTBOX_SIZE, OUTBOXES, SLOTS_MAX, STREAM_READ_SIZE};
 use crate::metrics::{Counter, Tally};
 use crate::packet::{Endpoint, Flow, Owner, Sent, SocketId};
@@ -148,6 +154,12 @@ struct Connection {
     stalled: Option<Instant>,
     /// When its timer fires.
     due: Instant,
+    /// What it has besides if the engine divides its octets itself.
+    undivided: Option<Undivided>,
+    /// It is in the list of those about which something is to be told.
+    is_stirred: bool,
+    /// Its place is in one of the lines for room, be it from an earlier connection.
+    is_in_line: bool,
 }
 
 /// All connections of one worker.
@@ -167,6 +179,8 @@ pub struct Streams {
     tails: Tails,
     outboxes: Box<[Outbox]>,
     outboxes_free: Vec<usize>,
+    /// How many connections have one whose octets the engine divides.
+    outboxes_given: usize,
     /// Whose outbox each of them is, or was last.
     holders: Box<[u16]>,
     orders: VecDeque<Order>,
@@ -176,6 +190,19 @@ pub struct Streams {
     told: VecDeque<(Owner, Sent)>,
     /// Connections whose tail is lent, or that wait for that.
     touched: Vec<u16>,
+    /// Of connections whose octets the engine divides: those about which something is to be told, those
+    /// that have an outbox and are offered room, and those that wait for an outbox.
+    stirred: VecDeque<u16>,
+    line: VecDeque<u16>,
+    boxless: VecDeque<u16>,
+    /// Who is to be told that there will be no connection.
+    refused: VecDeque<Owner>,
+    /// How many connections that were wished for go to each address.
+    wished: Vec<([u8; 16], u16)>,
+    /// How many may keep back a long read.
+    long_reads: usize,
+    /// Octets that were put into their outboxes, ever.
+    offered: u64,
     wheel: Wheel,
     tally: Arc<Tally>,
 }
@@ -215,6 +242,9 @@ impl Streams {
             in_message: None,
             stalled: None,
             due: NEVER,
+            undivided: None,
+            is_stirred: false,
+            is_in_line: false,
         };
         // A connection has each order waiting once at most. Told are the owners in all outboxes, and
         // those whose departures find no connection.
@@ -231,11 +261,19 @@ impl Streams {
             tails: Tails::new(connections),
             outboxes: core::iter::repeat_with(Outbox::new).take(OUTBOXES).collect(),
             outboxes_free: (0..OUTBOXES).collect(),
+            outboxes_given: 0,
             holders: core::iter::repeat_n(0, OUTBOXES).collect(),
             orders: VecDeque::with_capacity(5 * places),
             strays: VecDeque::with_capacity(OUTBOXES),
             told,
             touched: Vec::with_capacity(places),
+            stirred: VecDeque::with_capacity(places),
+            line: VecDeque::with_capacity(places),
+            boxless: VecDeque::with_capacity(places),
+            refused: VecDeque::with_capacity(REFUSED_MAX),
+            wished: Vec::with_capacity(places),
+            long_reads: 0,
+            offered: 0,
             wheel: Wheel::new(u32::from(connections), now),
             rules,
             tally,
@@ -266,9 +304,11 @@ impl Streams {
         self.told.pop_front()
     }
 
-    /// Whether something is to be done or told: by [`Streams::expire`], too.
+    /// Whether something is to be done or told: by [`Streams::expire`], [`Streams::tell`] and
+    /// [`Streams::offer`], too.
     pub fn is_busy(&self) -> bool {
-        !self.orders.is_empty() || !self.told.is_empty() || !self.strays.is_empty()
+        let is_told = self.told.is_empty() && !self.is_stirred();
+        !self.orders.is_empty() || !is_told || !self.strays.is_empty()
     }
 
     /// Whether a connection that has nothing waiting may get something: else what was put into others is
@@ -292,8 +332,10 @@ impl Streams {
         self.connections[usize::from(index)].state == State::Connecting
     }
 
-    /// What a connection may write now.
-    pub fn unwritten(&self, index: u16) -> &[u8] {
+    /// What a connection may write now. What is shown last before [`Streams::written`] is what that is
+    /// about.
+    pub fn unwritten(&mut self, index: u16) -> &[u8] {
+        self.note_given(index);
         match self.connections[usize::from(index)].outbox {
             Some(outbox) => self.outboxes[outbox].unwritten(),
             None => &[],
@@ -307,8 +349,11 @@ impl Streams {
 
     /// Whether so much waits for the other end that it should not be read from: whoever does not read
     /// what is answered to him asks for nothing more. What comes on a connection that we have opened
-    /// are answers, which ask for none.
+    /// are answers, which ask for none. Where the engine divides the octets, it says itself when.
     pub fn is_behind(&self, index: u16) -> bool {
+        if self.is_undivided(index) {
+            return self.is_paused(index);
+        }
         let connection = &self.connections[usize::from(index)];
         let outbox = connection.outbox.filter(|_| connection.source.is_some());
         outbox.is_some_and(|outbox| self.outboxes[outbox].waiting() >= OUTBOX_SIZE / 4)
@@ -316,7 +361,10 @@ impl Streams {
 
     /// How many octets may be read from it at once: the shortest requests are answered with nearly twice
     /// their octets, and who sends many of them before he reads is waited for, not ended.
-    pub fn readable(&self, index: u16) -> usize {
+    pub fn readable(&mut self, index: u16) -> usize {
+        if self.is_undivided(index) {
+            return self.long_or_short(index);
+        }
         let connection = &self.connections[usize::from(index)];
         let outbox = connection.outbox.filter(|_| connection.source.is_some());
         let waiting = outbox.map_or(0, |outbox| self.outboxes[outbox].waiting());
@@ -350,6 +398,10 @@ impl Streams {
         self.sources[source] += 1;
         self.begin(index, Flow { local, ..Flow::to(remote, socket) }, State::Open, now);
         self.connection(index).source = Some(source);
+        if self.rules.is_undivided(socket) {
+            self.connection(index).undivided = Some(Undivided::default());
+            self.stir(index);
+        }
         self.count(Counter::ConnectionsAccepted);
         self.order_read(index);
         Some(index)
@@ -394,6 +446,7 @@ impl Streams {
                 self.schedule(index);
                 self.order_read(index);
                 self.order_write(index, now);
+                self.stir(index);
             }
             Err(_) => self.fail(index, now),
         }
@@ -493,6 +546,7 @@ impl Streams {
             }
             (State::Open, Err(_)) => {
                 self.count(Counter::ConnectionsReset);
+                self.note_broken(index);
                 self.break_off(index);
             }
             (State::Ended, _) => self.end(index),
@@ -516,7 +570,9 @@ impl Streams {
                 told.push_back((owner, Ok(())));
             }
         }
-        match (connection.state, result) {
+        let state = connection.state;
+        self.note_written(index, result);
+        match (state, result) {
             (State::Open | State::Ended, Ok(_)) => {
                 self.order_write(index, now);
                 self.end(index);

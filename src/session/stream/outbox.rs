@@ -115,6 +115,22 @@ impl Outbox {
         true
     }
 
+    /// Room behind what is there, in one piece. There is none that is left at the end for too little, until
+    /// everything was written and the box begins anew: a stream that takes its time goes on with what the
+    /// operating system has taken meanwhile, and whoever else waits for a box has his turn.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        if self.is_empty() {
+            self.clear();
+        }
+        let at = self.put.min(OUTBOX_SIZE as u64);
+        &mut self.octets[place_or_end(at)..]
+    }
+
+    /// So much of the room was filled.
+    pub(super) const fn fill(&mut self, len: usize) {
+        self.put += len as u64;
+    }
+
     fn append(&mut self, octets: &[u8]) {
         let at = place(self.put);
         let first = octets.len().min(OUTBOX_SIZE - at);
@@ -172,6 +188,11 @@ impl Outbox {
 
     /// Octets of one.
     pub(super) const SIZE: usize = OUTBOX_SIZE + OUTBOX_OWNERS * size_of::<Entry>();
+}
+
+/// The same of a box that is filled once, to its end.
+fn place_or_end(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(OUTBOX_SIZE)
 }
 
 const fn place(position: u64) -> usize {

@@ -1,7 +1,8 @@
 //! Who may connect, and how many.
 
 use crate::id::WorkerId;
-use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_OWN_SHARE};
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_OWN_SHARE, STREAM_TO_ONE_SHARE};
+use crate::packet::SocketId;
 
 /// What holds for the connections of one worker.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +20,9 @@ pub struct Rules {
     pub strangers: bool,
     /// After how long without an octet a connection is closed, in milliseconds.
     pub idle_ms: u32,
+    /// The sockets whose connections carry octets that the engine divides itself
+    /// ([`StreamEvent`](crate::packet::StreamEvent)). A driver knows them by their kind.
+    pub undivided: Box<[SocketId]>,
 }
 
 impl Rules {
@@ -31,6 +35,7 @@ impl Rules {
             known: Box::new([]),
             strangers: false,
             idle_ms: crate::limits::STREAM_IDLE_MS,
+            undivided: Box::new([]),
         }
     }
 
@@ -38,6 +43,23 @@ impl Rules {
     pub(super) const fn accepted_max(&self) -> u16 {
         let own = self.connections_max / CONNECTIONS_OWN_SHARE;
         self.connections_max - if own == 0 { 1 } else { own }
+    }
+
+    /// Whether the engine itself divides what connections of this socket carry.
+    pub(super) fn is_undivided(&self, socket: SocketId) -> bool {
+        self.undivided.contains(&socket)
+    }
+
+    /// How many places have to be left when a connection is opened that is wished for: half of those that
+    /// are kept for what we open is for departures.
+    pub(super) const fn kept_for_departures(&self) -> usize {
+        (self.connections_max / CONNECTIONS_OWN_SHARE / 2) as usize
+    }
+
+    /// How many connections may be opened to one address because they were wished for.
+    pub(super) const fn to_one_max(&self) -> u16 {
+        let most = self.connections_max / STREAM_TO_ONE_SHARE;
+        if most == 0 { 1 } else { most }
     }
 
     /// The number of a source, all strangers having the last one; `None` if it may not connect.

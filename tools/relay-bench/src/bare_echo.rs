@@ -115,6 +115,7 @@ fn sockets(listening: SocketAddr) -> io::Result<Sockets> {
             known: Box::new([]),
             strangers: true,
             idle_ms: STREAM_IDLE_MS,
+            undivided: Box::new([]),
         },
     })
 }

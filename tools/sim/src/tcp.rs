@@ -125,6 +125,7 @@ impl Swarm {
             known: Box::new([]),
             strangers: true,
             idle_ms: 120_000,
+            undivided: [MSRP_AT, MSRP_AT + 1].map(SocketId).into(),
         })
     }
 }

@@ -14,6 +14,8 @@ mod limits;
 mod names;
 mod outbox;
 mod split;
+mod undivided;
+mod undivided_out;
 mod walk;
 mod work;
 
@@ -64,6 +66,7 @@ pub(super) fn rules(connections_max: u16) -> Rules {
         known: Box::new([]),
         strangers: true,
         idle_ms: 120_000,
+        undivided: Box::new([]),
     }
 }
 
@@ -193,7 +196,8 @@ pub(super) fn message(call_id: usize, body: usize) -> Vec<u8> {
 pub(super) fn assert_empty(streams: &Streams) {
     assert!(streams.connections.iter().all(|connection| connection.state == State::Free));
     assert_eq!(streams.free.len(), streams.connections.len());
-    assert_eq!(streams.outboxes_free.len(), OUTBOXES);
+    assert_eq!((streams.outboxes_free.len(), streams.outboxes_given), (OUTBOXES, 0));
+    assert_eq!((streams.long_reads, streams.wished.len()), (0, 0));
     assert_eq!(streams.tails.large_free(), crate::limits::STREAM_TAILS_LARGE as usize);
     assert_eq!((streams.accepted, streams.opened.len()), (0, 0));
     assert!(streams.sources.iter().all(|count| *count == 0));
