@@ -126,10 +126,6 @@ pub const STREAM_TAIL_SIZE: usize = 2_048;
 /// of MSRP.
 pub const STREAM_ROOM_MIN: usize = MSRP_HEADER_SIZE_MAX;
 
-/// Slots for evidence that are free whenever the engine is shown octets of a stream, or room in one: what
-/// they prove can be passed on.
-pub const STREAM_EVIDENCE_MIN: usize = 16;
-
 /// Slots for evidence that are free before anything of such a stream is shown, beside those of the timers of
 /// a turn: what comes in one piece may end some sessions, each with a BYE and a report.
 pub const STREAM_EVIDENCE_MIN: usize = 16;

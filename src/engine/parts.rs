@@ -164,7 +164,7 @@ mod tests {
     fn parts_are_the_text_and_cut_no_character() {
         for text in ["", "a", "Grüße 😀😀 €", "ääääääääääääää"] {
             for count in 1..=PAGER_PARTS_MAX {
-                let mut all = Vec::new();
+                let mut all: Vec<u8> = Vec::new();
                 for number in 0..count {
                     let parts = Parts { count, number, accepted: 0 };
                     let part = parts.of(text.as_bytes());

@@ -154,6 +154,7 @@ pub(super) fn rules(config: &Config, worker: WorkerId) -> Rules {
         strangers: config.strangers == Strangers::Forbid,
         idle_ms: STREAM_IDLE_MS,
         undivided: Box::new([]),
+        undivided_max: of_msrp,
     }
 }
 
@@ -324,7 +325,7 @@ impl Bound {
         let listener = patiently(|| listen(wanted, false));
         let listener = listener.map_err(|error| StartError::Bind(wanted, error))?;
         let address = at(listener.local_addr(), wanted)?;
-        self.streams.push(StreamSocket::Tcp { listener: Some(listener), address });
+        self.streams.push(StreamSocket::Msrp { listener: Some(listener), address });
         let authority = configured.authority_of(worker, address);
         self.msrp.push(MsrpLocal { address, authority });
         Ok(())

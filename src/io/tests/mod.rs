@@ -100,6 +100,7 @@ fn listening_at(at: &str, choice: Choice, connections_max: u16) -> (Worker, Sock
         strangers: true,
         idle_ms: 60_000,
         undivided: Box::new([]),
+        undivided_max: connections_max,
     };
     let listener = listen(at.parse().unwrap(), false).unwrap();
     let address = listener.local_addr().unwrap();

@@ -257,7 +257,7 @@ impl Streams {
             opened: Vec::with_capacity(places),
             failed: VecDeque::with_capacity(FAILED_MAX),
             accepted: 0,
-            sources: core::iter::repeat_n(0, rules.known.len() + 1).collect(),
+            sources: core::iter::repeat_n(0, rules.sources()).collect(),
             tails: Tails::new(connections),
             outboxes: core::iter::repeat_with(Outbox::new).take(OUTBOXES).collect(),
             outboxes_free: (0..OUTBOXES).collect(),
@@ -385,11 +385,10 @@ impl Streams {
         socket: SocketId,
         now: Instant,
     ) -> Option<u16> {
-        let source = self.rules.source(remote.ip).filter(|source| {
-            self.accepted < self.rules.accepted_max()
-                && self.sources[*source] < self.rules.per_source_max
+        let source = self.rules.source(remote.ip, socket).filter(|(source, max)| {
+            self.accepted < self.rules.accepted_max() && self.sources[*source] < *max
         });
-        let place = source.and_then(|source| Some((source, self.free.pop_front()?)));
+        let place = source.and_then(|(source, _)| Some((source, self.free.pop_front()?)));
         let Some((source, index)) = place else {
             self.count(Counter::ConnectionsRefused);
             return None;

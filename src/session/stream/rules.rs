@@ -23,6 +23,9 @@ pub struct Rules {
     /// The sockets whose connections carry octets that the engine divides itself
     /// ([`StreamEvent`](crate::packet::StreamEvent)). A driver knows them by their kind.
     pub undivided: Box<[SocketId]>,
+    /// How many of those connections others may have opened, whoever they are: a path leads anybody here,
+    /// and only a session says who he is (RFC 4975 section 14.1).
+    pub undivided_max: u16,
 }
 
 impl Rules {
@@ -36,6 +39,7 @@ impl Rules {
             strangers: false,
             idle_ms: crate::limits::STREAM_IDLE_MS,
             undivided: Box::new([]),
+            undivided_max: 0,
         }
     }
 
@@ -62,11 +66,20 @@ impl Rules {
         if most == 0 { 1 } else { most }
     }
 
-    /// The number of a source, all strangers having the last one; `None` if it may not connect.
-    pub(super) fn source(&self, ip: [u8; 16]) -> Option<usize> {
+    /// How many numbers sources have.
+    pub(super) fn sources(&self) -> usize {
+        self.known.len() + 2
+    }
+
+    /// The number of who connects to a socket, and how many connections he may have. All strangers have one
+    /// number, and all whose octets are not divided another. `None` if he may not connect.
+    pub(super) fn source(&self, ip: [u8; 16], socket: SocketId) -> Option<(usize, u16)> {
+        if self.is_undivided(socket) {
+            return Some((self.known.len() + 1, self.undivided_max));
+        }
         match self.known.binary_search(&ip) {
-            Ok(number) => Some(number),
-            Err(_) => self.strangers.then_some(self.known.len()),
+            Ok(number) => Some((number, self.per_source_max)),
+            Err(_) => self.strangers.then_some((self.known.len(), self.per_source_max)),
         }
     }
 

@@ -52,6 +52,7 @@ fn wraps(message: &Message<'_>) {
         from: of(message.from),
         to: of(message.to),
         date_time: of(message.date_time),
+        message_id: of(message.message_id),
         content_type: of(message.content_type),
     };
     let mut slot = vec![0; message.octets.len().saturating_add(100)];

@@ -192,22 +192,29 @@ fn a_head_reads_as_what_it_was_made_of() {
         from: b"<sip:+4912345@example.com;user=phone>",
         to: b"Bob <sip:bob@example.com>",
         date_time: b"2025-11-22T11:28:00+08:00",
+        message_id: b"34jk324j",
         content_type: b"text/plain; charset=UTF-8",
     };
     let expected = "From: <sip:+4912345@example.com;user=phone>\r\n\
         To: Bob <sip:bob@example.com>\r\n\
-        DateTime: 2025-11-22T11:28:00+08:00\r\n\r\n\
+        DateTime: 2025-11-22T11:28:00+08:00\r\n\
+        NS: imdn <urn:ietf:params:imdn>\r\n\
+        imdn.Message-ID: 34jk324j\r\n\r\n\
         Content-Type: text/plain; charset=UTF-8\r\n\r\n";
     let mut room = [0; 300];
     let len = head(&wrap, &mut room).unwrap();
     assert_eq!(text(&room[..len]), expected);
-    assert_eq!(parse(&room[..len]).unwrap().to.of(&room), wrap.to);
+    let read = parse(&room[..len]).unwrap();
+    assert_eq!((read.to.of(&room), read.message_id.of(&room)), (wrap.to, wrap.message_id));
     for short in 0..len {
         assert_eq!(head(&wrap, &mut room[..short]), None, "{short}");
     }
     let undated = Wrap { date_time: b"", ..wrap };
     let len = head(&undated, &mut room).unwrap();
     assert_eq!(text(&room[..len]), expected.replace("DateTime: 2025-11-22T11:28:00+08:00\r\n", ""));
+    let unnamed = Wrap { message_id: b"", ..wrap };
+    let len = head(&unnamed, &mut room).unwrap();
+    assert!(!text(&room[..len]).contains("NS:"));
     for smuggled in [
         Wrap { from: b"<sip:a@b>\r\nSubject: x <sip:a@b>", ..wrap },
         Wrap { to: b"sip:a@b", ..wrap },
@@ -216,6 +223,7 @@ fn a_head_reads_as_what_it_was_made_of() {
         Wrap { content_type: b"text/plain;\r\nX: y", ..wrap },
         Wrap { content_type: b"text/plain ", ..wrap },
         Wrap { content_type: b"", ..wrap },
+        Wrap { message_id: b"a\r\nSubject: x", ..wrap },
     ] {
         assert_eq!(head(&smuggled, &mut room), None, "{smuggled:?}");
     }

@@ -116,6 +116,7 @@ fn sockets(listening: SocketAddr) -> io::Result<Sockets> {
             strangers: true,
             idle_ms: STREAM_IDLE_MS,
             undivided: Box::new([]),
+            undivided_max: 0,
         },
     })
 }

@@ -126,6 +126,7 @@ impl Swarm {
             strangers: true,
             idle_ms: 120_000,
             undivided: [MSRP_AT, MSRP_AT + 1].map(SocketId).into(),
+            undivided_max: connections_max,
         })
     }
 }

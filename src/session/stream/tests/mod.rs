@@ -67,6 +67,7 @@ pub(super) fn rules(connections_max: u16) -> Rules {
         strangers: true,
         idle_ms: 120_000,
         undivided: Box::new([]),
+        undivided_max: connections_max,
     }
 }
 

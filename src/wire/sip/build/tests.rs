@@ -279,6 +279,12 @@ fn a_whole_session_is_written() {
     let bye = Originate { method: Method::Bye, routes: alone, cseq: 314_161, extra: &[], ..update };
     show("BYE through one strict router", &written(&bye));
 
+    shows_answers(&mut show, timer(1_800, Some(Refresher::Uac)));
+    assert_eq!(session, include_str!("../../../../tests/snapshots/sip_session.txt"));
+}
+
+/// What an INVITE of theirs is answered with.
+fn shows_answers(show: &mut impl FnMut(&str, &str), timer: Extra<'_>) {
     let contact = Extra::Contact { uri: b"sip:roger@192.0.2.4", parameters: b";+g.oma.sip-im" };
     let ok = Reply {
         status: 200,
@@ -291,7 +297,7 @@ fn a_whole_session_is_written() {
             Extra::Allow(ALLOW_SESSIONS),
             Extra::Supported(b"timer"),
             Extra::Require(b"timer"),
-            timer(1_800, Some(Refresher::Uac)),
+            timer,
         ],
         content_type: b"application/sdp",
         body: &[b"v=0", b"\r\n"],
@@ -313,7 +319,6 @@ fn a_whole_session_is_written() {
         let reply = Reply { status, reason, record_route, extra, content_type, body, ..ok };
         show(&format!("{status}"), &answered(ROUTED, &reply));
     }
-    assert_eq!(session, include_str!("../../../../tests/snapshots/sip_session.txt"));
 }
 
 #[test]
