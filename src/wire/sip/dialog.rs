@@ -13,7 +13,7 @@ pub fn contact_uri(octets: &[u8], fields: &Fields) -> Span {
     if fields.contact_count == 0 {
         return Span::default();
     }
-    let contact = section(octets).find(|field| field.name == Name::Contact);
+    let contact = header::section(octets).find(|field| field.name == Name::Contact);
     contact.map_or_else(Span::default, |field| address_uri(octets, field.value()))
 }
 
@@ -46,7 +46,7 @@ pub fn record_routes<'a>(octets: &'a [u8], fields: &Fields) -> Result<RecordRout
     if fields.record_route_count == 0 {
         return Ok(routes);
     }
-    for field in section(octets).filter(|field| field.name == Name::RecordRoute) {
+    for field in header::section(octets).filter(|field| field.name == Name::RecordRoute) {
         let mut cursor = field.cursor(octets);
         loop {
             let at = cursor.at();
@@ -184,7 +184,7 @@ pub enum Options {
 
 /// The option tags in all header fields of that name, in their order. Ends at what is no token.
 pub fn options(octets: &[u8], which: Options) -> impl Iterator<Item = &[u8]> {
-    let cursors = section(octets).filter_map(move |field| {
+    let cursors = header::section(octets).filter_map(move |field| {
         let is_it = match which {
             Options::Require => field.name == Name::Require,
             Options::Supported => header::is_named(octets, &field, b"Supported", b"k"),
@@ -208,12 +208,6 @@ pub fn options(octets: &[u8], which: Options) -> impl Iterator<Item = &[u8]> {
 /// Whether an option tag is among them; they have no case.
 pub fn has_option(octets: &[u8], which: Options, option: &[u8]) -> bool {
     options(octets, which).any(|listed| listed.eq_ignore_ascii_case(option))
-}
-
-/// All header fields of a message that begins with its start line.
-fn section(octets: &[u8]) -> header::Fields<'_> {
-    let end = header::start_line_end(octets);
-    header::Fields::from(octets, end.map_or(octets.len(), |end| end.at.saturating_add(2)))
 }
 
 #[cfg(test)]

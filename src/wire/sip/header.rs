@@ -435,6 +435,14 @@ impl Iterator for Fields<'_> {
     }
 }
 
+/// All header fields of a message that begins with its start line. Out of line: the first pass over a
+/// message, which is most of the work, must not share its start line with those who look again.
+#[inline(never)]
+pub(super) fn section(octets: &[u8]) -> Fields<'_> {
+    let end = start_line_end(octets);
+    Fields::from(octets, end.map_or(octets.len(), |end| end.at.saturating_add(2)))
+}
+
 /// The values of all header fields of a name that [`Name`] does not know, in a message that begins
 /// with its start line. Who asks for them pays for finding them.
 pub(super) fn named<'a>(octets: &'a [u8], name: &[u8]) -> impl Iterator<Item = Cursor<'a>> {
@@ -447,9 +455,8 @@ pub(super) fn named_either<'a>(
     name: &[u8],
     compact: &[u8],
 ) -> impl Iterator<Item = Cursor<'a>> {
-    let at = start_line_end(octets).map_or(octets.len(), |end| end.at.saturating_add(2));
     let is_it = move |field: &Field| is_named(octets, field, name, compact);
-    Fields::from(octets, at).filter(is_it).map(|field| field.cursor(octets))
+    section(octets).filter(is_it).map(|field| field.cursor(octets))
 }
 
 /// Whether a header field has one of these names, which [`Name`] does not know.

@@ -173,6 +173,9 @@ pub(super) fn write_content(content_type: &[u8], body: &[&[u8]], to: &mut impl S
         to.put_field(b"Content-Type: ", content_type)?;
     }
     let length = body.iter().fold(0_usize, |sum, piece| sum.saturating_add(piece.len()));
+    if length == 0 {
+        return to.put(b"Content-Length: 0\r\n\r\n");
+    }
     to.put(b"Content-Length: ")?;
     to.put_number(u32::try_from(length).ok()?)?;
     to.put(b"\r\n\r\n")?;

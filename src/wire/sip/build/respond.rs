@@ -4,7 +4,7 @@ use super::extra::{Count, Extra, Sink, write_content};
 use super::{Asserted, Edits, Source, amend_via};
 use crate::wire::sip::Request;
 use crate::wire::sip::header::{self, Name};
-use crate::wire::writer::Writer;
+use crate::wire::writer::{Writer, hexadecimal};
 
 /// What a request is answered with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,10 +48,7 @@ impl Reply<'_> {
 
 /// A tag of 16 hexadecimal digits, most significant first.
 pub fn tag(number: u64) -> [u8; 16] {
-    let mut digits = [b'0'; 16];
-    // It fits: it is as long as it is said to be.
-    _ = Writer::new(&mut digits).put_hex(number);
-    digits
+    hexadecimal(number)
 }
 
 /// Writes a response to a request (RFC 3261 section 8.2.6): all Via values with `received` and
@@ -114,9 +111,7 @@ fn put_vias(request: &Request<'_>, source: Source, writer: &mut Writer<'_>) -> O
 /// those of the proxies on the way.
 fn put_record_routes(request: &Request<'_>, writer: &mut Writer<'_>) -> Option<()> {
     let octets = request.octets;
-    let section_at = header::start_line_end(octets).ok()?.at.saturating_add(2);
-    let fields = header::Fields::from(octets, section_at);
-    for field in fields.filter(|field| field.name == Name::RecordRoute) {
+    for field in header::section(octets).filter(|field| field.name == Name::RecordRoute) {
         writer.put(field.line().of(octets))?;
     }
     Some(())

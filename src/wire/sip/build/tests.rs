@@ -233,11 +233,25 @@ const ROUTED: &str = "INVITE sip:sip-im@192.0.2.4 SIP/2.0\r\n\
 #[test]
 fn a_whole_session_is_written() {
     let mut session = String::new();
-    let mut show = |title: &str, message: &str| {
-        assert_eq!(message.matches('\n').count(), message.matches("\r\n").count());
-        session.push_str(&format!("== {title}\n{}\n", message.replace("\r\n", "\n")));
+    requests(&mut session);
+    responses(&mut session);
+    assert_eq!(session, include_str!("../../../../tests/snapshots/sip_session.txt"));
+}
+
+fn show(session: &mut String, title: &str, message: &str) {
+    assert_eq!(message.matches('\n').count(), message.matches("\r\n").count());
+    session.push_str(&format!("== {title}\n{}\n", message.replace("\r\n", "\n")));
+}
+
+const fn expires(seconds: u32, refresher: Option<Refresher>) -> Extra<'static> {
+    Extra::SessionExpires(SessionExpires { seconds, refresher })
+}
+
+fn requests(session: &mut String) {
+    let contact = Extra::Contact {
+        uri: b"sip:alice@pc33.atlanta.com:5060;transport=tcp",
+        parameters: b";+g.oma.sip-im",
     };
-    let timer = |seconds, refresher| Extra::SessionExpires(SessionExpires { seconds, refresher });
     let invite = Originate {
         transport: Transport::Tcp,
         routes: Routes { values: b"<sip:p1.example;lr>,<sip:p2.example;lr>", target: b"" },
@@ -245,20 +259,17 @@ fn a_whole_session_is_written() {
         preferences: b"Accept-Contact: *;+g.oma.sip-im;require\r\n",
         more: &[b"Subject: ", b"a b\r\n"],
         extra: &[
-            Extra::Contact {
-                uri: b"sip:alice@pc33.atlanta.com:5060;transport=tcp",
-                parameters: b";+g.oma.sip-im",
-            },
+            contact,
             Extra::Allow(ALLOW_SESSIONS),
             Extra::Supported(b"timer"),
-            timer(1_800, None),
+            expires(1_800, None),
             Extra::MinSe(90),
         ],
         ..invite(&[SDP])
     };
-    show("INVITE", &written(&invite));
-    show("CANCEL", &written(&invite.cancel()));
-    show("ACK to 487", &written(&invite.ack(b"<sip:bob@biloxi.com>;tag=a6c85cf")));
+    show(session, "INVITE", &written(&invite));
+    show(session, "CANCEL", &written(&invite.cancel()));
+    show(session, "ACK to 487", &written(&invite.ack(b"<sip:bob@biloxi.com>;tag=a6c85cf")));
     let strict = Routes { values: b"<sip:p2.example>", target: b"sip:bob@192.0.2.4" };
     let update = Originate {
         method: Method::Update,
@@ -269,22 +280,18 @@ fn a_whole_session_is_written() {
         cseq: 314_160,
         preferences: b"",
         more: &[],
-        extra: &[timer(1_800, Some(Refresher::Uac))],
+        extra: &[contact, expires(1_800, Some(Refresher::Uac))],
         content_type: b"",
         body: &[],
         ..invite
     };
-    show("UPDATE through a strict router", &written(&update));
+    show(session, "UPDATE through a strict router", &written(&update));
     let alone = Routes { values: b"", target: b"sip:bob@192.0.2.4" };
     let bye = Originate { method: Method::Bye, routes: alone, cseq: 314_161, extra: &[], ..update };
-    show("BYE through one strict router", &written(&bye));
-
-    shows_answers(&mut show, timer(1_800, Some(Refresher::Uac)));
-    assert_eq!(session, include_str!("../../../../tests/snapshots/sip_session.txt"));
+    show(session, "BYE through one strict router", &written(&bye));
 }
 
-/// What an INVITE of theirs is answered with.
-fn shows_answers(show: &mut impl FnMut(&str, &str), timer: Extra<'_>) {
+fn responses(session: &mut String) {
     let contact = Extra::Contact { uri: b"sip:roger@192.0.2.4", parameters: b";+g.oma.sip-im" };
     let ok = Reply {
         status: 200,
@@ -297,13 +304,13 @@ fn shows_answers(show: &mut impl FnMut(&str, &str), timer: Extra<'_>) {
             Extra::Allow(ALLOW_SESSIONS),
             Extra::Supported(b"timer"),
             Extra::Require(b"timer"),
-            timer,
+            expires(1_800, Some(Refresher::Uac)),
         ],
         content_type: b"application/sdp",
         body: &[b"v=0", b"\r\n"],
     };
-    show("INVITE of theirs", ROUTED);
-    show("200", &answered(ROUTED, &ok));
+    show(session, "INVITE of theirs", ROUTED);
+    show(session, "200", &answered(ROUTED, &ok));
     for (status, extra) in [
         (183, &[contact][..]),
         (422, &[Extra::MinSe(90)]),
@@ -317,7 +324,7 @@ fn shows_answers(show: &mut impl FnMut(&str, &str), timer: Extra<'_>) {
         let record_route = status < 200;
         let (content_type, body) = (&b""[..], &[][..]);
         let reply = Reply { status, reason, record_route, extra, content_type, body, ..ok };
-        show(&format!("{status}"), &answered(ROUTED, &reply));
+        show(session, &format!("{status}"), &answered(ROUTED, &reply));
     }
 }
 

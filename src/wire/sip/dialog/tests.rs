@@ -25,16 +25,11 @@ fn contact(lines: &str) -> String {
     core::str::from_utf8(uri).unwrap().to_owned()
 }
 
-/// Those that are read, forth and back.
 fn routes(lines: &str) -> Result<Vec<String>, &'static str> {
     let text = invite(lines);
     let routes = record_routes(text.as_bytes(), &fields(&text));
     let routes = routes.map_err(|malformed| malformed.expected)?;
-    let forth: Vec<_> = routes.iter().map(|value| String::from_utf8_lossy(value).into()).collect();
-    let mut back: Vec<_> =
-        routes.iter().rev().map(|value| String::from_utf8_lossy(value).into_owned()).collect();
-    back.reverse();
-    if forth == back { Ok(forth) } else { Err("the same in both directions") }
+    Ok(routes.iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect())
 }
 
 #[test]
@@ -70,6 +65,9 @@ fn record_routes_are_whole_and_in_order() {
         let expected: Vec<_> = expected.iter().map(|value| (*value).to_owned()).collect();
         assert_eq!(routes(lines), Ok(expected), "{lines:?}");
     }
+    let text = invite("Record-Route: <sip:p2>\r\nRecord-Route: <sip:p1>\r\n");
+    let routes = record_routes(text.as_bytes(), &fields(&text)).unwrap();
+    assert!(routes.iter().rev().eq([&b"<sip:p1>"[..], b"<sip:p2>"]));
 }
 
 /// A route set with a hole leads elsewhere.
