@@ -340,4 +340,6 @@ impl Writer<'_> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

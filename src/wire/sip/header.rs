@@ -391,6 +391,7 @@ pub(super) fn first_line_end(octets: &[u8]) -> Result<Option<LineEnd>, Malformed
 /// # Errors
 ///
 /// A CR or LF by itself, or no end at all.
+#[inline]
 pub(super) fn start_line_end(octets: &[u8]) -> Result<LineEnd, Malformed> {
     match first_line_end(octets)? {
         Some(end) if !end.folded => Ok(end),
