@@ -15,7 +15,7 @@ import harness
 # Longer than anything takes that is going to happen.
 PATIENCE = 30
 COMPACT = {"v": "via", "f": "from", "t": "to", "i": "call-id", "l": "content-length",
-           "c": "content-type"}
+           "c": "content-type", "m": "contact"}
 
 
 class Message:

@@ -1,0 +1,1 @@
+def run(family, options, ledger): pass
