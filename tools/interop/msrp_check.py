@@ -246,9 +246,9 @@ def main():
             print(f"canary {spoil}: {'noticed' if noticed else 'NOT NOTICED'}")
         return ledger.close()
     for family in options.family:
-        run(family, options, ledger)
-        if not options.only or options.only in "kamailio":
-            kamailio_msrp.run(family, options, ledger)
+        if not options.only or any(options.only in script.name for script in SCRIPTS):
+            run(family, options, ledger)
+        kamailio_msrp.run(family, options, ledger)
     return ledger.close()
 
 

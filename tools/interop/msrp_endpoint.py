@@ -148,8 +148,9 @@ class Session:
     messages: dict = dataclasses.field(default_factory=dict)
     empty: int = 0
     is_over: bool = False
-    # The transaction of our first SEND, where we are the one who connects.
+    # The transaction of our first request, where we are the one who connects, and what waits for it.
     binding: str | None = None
+    accept: object = None
     # REPORT and other requests of the peer.
     others: list = dataclasses.field(default_factory=list)
 
@@ -160,8 +161,10 @@ class Endpoint(invite.Taker):
     def __init__(self, family, port, plan=None, t1=invite.T1):
         self.family, self.host = family, harness.LOOPBACK[family]
         self.default, self.plans = plan or Plan(), collections.defaultdict(list)
-        # URIs of relays that stand before us, the outermost first, and how they are reached.
+        # URIs of relays that stand before us, the outermost first.
         self.relays = []
+        # Where we ask for such a URI with AUTH (RFC 4976 section 4.1), for each session one.
+        self.relay_at = None
         self.sessions, self.faults = [], []
         self.transactions = collections.Counter()
         self.loop = msrp_loop.Loop()
@@ -218,10 +221,18 @@ class Endpoint(invite.Taker):
             return
         for tag in [None, secrets.token_hex(6)][:1 + plan.forks]:
             session = self.session(plan, msrp.path_of(call.offer))
-            dialog = self.agent.accept(call, self.description(session, call.offer), tag)
-            dialog.session, session.dialog = session, dialog
-            if plan.setup == "active" and plan.connects is not None:
-                self.loop.after(plan.connects, functools.partial(self.call_out, session))
+            accept = functools.partial(self.accept, call, session, tag)
+            if self.relay_at:
+                self.authorize(session, accept)
+            else:
+                accept()
+
+    def accept(self, call, session, tag):
+        plan = session.plan
+        dialog = self.agent.accept(call, self.description(session, call.offer), tag)
+        dialog.session, session.dialog = session, dialog
+        if plan.setup == "active" and plan.connects is not None:
+            self.loop.after(plan.connects, functools.partial(self.call_out, session))
 
     def session(self, plan, peer):
         authority = harness.endpoint(self.family, self.msrp_port)
@@ -286,6 +297,15 @@ class Endpoint(invite.Taker):
     def bind(self, session, connection):
         session.connection, session.bound = connection, time.monotonic()
 
+    def authorize(self, session, accept):
+        """Asks the relay for a URI of its own, on the connection that its SENDs then come over."""
+        host, port = self.relay_at
+        self.bind(session, self.connected(socket.create_connection((host, port), timeout=5)))
+        session.binding, session.accept = msrp.ident(), accept
+        authority = harness.endpoint(self.family, port)
+        session.connection.send(msrp.write(session.binding, "AUTH", [
+            ("To-Path", f"msrp://{authority};tcp"), ("From-Path", session.uri)]))
+
     def lost(self, connection):
         for session in self.sessions:
             if session.connection is connection and session.lost is None:
@@ -324,12 +344,15 @@ class Endpoint(invite.Taker):
         if session is None or frame.tid != session.binding:
             self.fault(f"a response to nothing: {frame.octets[:200]!r}")
         elif frame.status != 200:
-            self.fault(f"our first SEND is answered {frame.status}")
+            self.fault(f"our first request is answered {frame.status}")
+        elif session.accept:
+            session.path = [*reversed(frame.value("use-path").split()), session.uri]
+            session.accept()
 
     def request(self, session, frame):
         paths_differ = len(frame.from_path) != len(session.peer) or not all(
             map(msrp.same, frame.from_path, session.peer))
-        if paths_differ and not self.relays:
+        if paths_differ and len(session.path) == 1:
             self.fault(f"From-Path {frame.from_path} is not the path {session.peer}")
         if frame.method == "SEND" and frame.body is not None:
             self.chunk(session, frame)

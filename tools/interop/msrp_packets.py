@@ -201,7 +201,7 @@ class Judge:
                 self.expect(f"{name} is written out", seen, frame.value(name), "yes")
 
     def on_request(self, seen):
-        if seen.frame.method != "SEND":
+        if seen.frame.method == "REPORT":
             return
         key = seen.stream, seen.source, seen.frame.tid
         self.hold("a transaction id is used once on a connection", seen, key not in self.sent)
@@ -210,8 +210,8 @@ class Judge:
     def on_response(self, seen):
         key = seen.stream, seen.destination, seen.frame.tid
         request = self.sent.get(key)
-        self.hold("a response is to one SEND before it", seen, request, seen.frame.tid)
-        self.hold("a SEND has one response", seen, key not in self.answered, seen.frame.tid)
+        self.hold("a response is to one request before it", seen, request, seen.frame.tid)
+        self.hold("a request has one response", seen, key not in self.answered, seen.frame.tid)
         self.answered[key] = seen
         if request:
             self.expect("a response goes one hop back", seen,
