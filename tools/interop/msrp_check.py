@@ -21,6 +21,7 @@ import msrp_caller
 import msrp_endpoint
 import msrp_packets
 import packets
+import session_packets
 from msrp_endpoint import Plan, Report
 
 TEXT = "".join(random.Random(4975).choices("parcel é ----- $+#\r\n", k=5_000)).encode()
@@ -215,7 +216,8 @@ def run(family, options, ledger, spoil=None):
         endpoint = stack.enter_context(msrp_endpoint.Endpoint(family, ports["im"], t1=0.1))
         # Of each connection one side listens.
         listening = [endpoint.msrp_port, ports["sender"]]
-        capture = stack.enter_context(packets.Capture(directory, listening, "tcp"))
+        capture = stack.enter_context(
+            packets.Capture(directory, [ports["im"]], streams=listening))
         scripts = SCRIPTS[:1] if spoil else SCRIPTS
         for number, script in enumerate(scripts):
             if options.only and options.only not in script.name:
@@ -228,21 +230,28 @@ def run(family, options, ledger, spoil=None):
                     endpoint, recipient)
         ledger.equal(f"{name}: the endpoint never breaks", endpoint.loop.broken, [])
         capture.stop()
-        if spoil:
+        if spoil in session_packets.SPOILT:
+            session_packets.spoil(capture.file, spoil)
+        elif spoil:
             msrp_packets.spoil(capture.file, spoil)
         departures = msrp_packets.Judge(ledger, name, agreed(endpoint), size_min=1).judge(
             capture.file, listening, directory)
         ledger.check(f"{name}: MSRP: there are departures", departures or spoil == "framing")
+        found = capture.packets(session_packets.FIELDS)
+        attempts = session_packets.Judge(ledger, name, lambda packet: packet.source[1] != ports["im"])\
+            .judge(found)
+        ledger.check(f"{name}: sessions: there are attempts", attempts)
 
 
 def main():
     options = harness.arguments(__doc__.splitlines()[0])
     ledger = harness.Ledger()
     if options.canary:
-        for spoil in msrp_packets.SPOILT:
+        for spoil in (*msrp_packets.SPOILT, *session_packets.SPOILT):
             seen = len(ledger.failed)
             run(options.family[0], options, ledger, spoil)
-            noticed = any("MSRP" in each for each in ledger.failed[seen:])
+            kind = "sessions" if spoil in session_packets.SPOILT else "MSRP"
+            noticed = any(kind in each for each in ledger.failed[seen:])
             print(f"canary {spoil}: {'noticed' if noticed else 'NOT NOTICED'}")
         return ledger.close()
     for family in options.family:

@@ -27,10 +27,12 @@ BRANCH = re.compile(r"z9hG4bK[0-9a-f]+")
 class Capture(harness.Program):
     """tshark on the loopback interface while the `with` block runs."""
 
-    def __init__(self, directory, ports, transport="udp"):
+    def __init__(self, directory, ports, transport="udp", streams=()):
+        """`streams` are ports of TCP whose connections are captured as well."""
         self.file = directory / "capture.pcapng"
         self.ports, self.transport = ports, transport
-        wanted = " or ".join(f"{transport} port {port}" for port in ports)
+        wanted = " or ".join([f"{transport} port {port}" for port in ports]
+                             + [f"tcp port {port}" for port in streams])
         super().__init__("tshark", ["tshark", "-n", "-q", "-i", "lo", "-B", "16", "-f", wanted,
                                     "-w", self.file], directory)
         try:
