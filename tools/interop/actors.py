@@ -160,7 +160,7 @@ class Challenge:
             return function(":".join(parts).encode()).hexdigest()
 
         secret = hashed(username, self.realm, password)
-        asked = hashed("MESSAGE", request.uri)
+        asked = hashed(request.value("cseq").split()[1], request.uri)
         if self.qop:
             middle = (self.nonce, said.get("nc", ""), said.get("cnonce", ""), "auth")
         else:

@@ -107,6 +107,19 @@ def free_ports(family, count):
     return ports
 
 
+def ports_in_a_row(family, count):
+    """The first of so many ports of TCP that nobody has now."""
+    kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
+    while True:
+        first = free_ports(family, 1)[0]
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError, OverflowError):
+                for port in range(first, first + count):
+                    held = stack.enter_context(socket.socket(kind, socket.SOCK_STREAM))
+                    held.bind((LOOPBACK[family], port))
+                return first
+
+
 def endpoint(family, port):
     return f"[{LOOPBACK[6]}]:{port}" if family == 6 else f"{LOOPBACK[4]}:{port}"
 
@@ -182,6 +195,10 @@ class Settings:
     sms_lines: str = ""
     im_lines: str = ""
     gateway_lines: str = ""
+    # Who the IM side is to MSRP, the address of our listener for it, and lines of [large].
+    msrp: str = ""
+    msrp_listen: str = ""
+    large_lines: str = ""
 
     @classmethod
     def short(cls, **changes):
@@ -201,24 +218,29 @@ def configuration(settings, listen, sms, im, directory):
                       lines=transport + settings.sms_lines)
                  + peer("im", "im", im, settings.im_trusted, settings.im_role,
                         transport + settings.im_lines))
-    # Over IPv6 three workers share the port, behind one peer each: nothing else may differ.
-    count = settings.workers or (3 if listen.startswith("[") else 1)
+    msrp = large = ""
+    if settings.msrp:
+        peers += f'msrp = "{settings.msrp}"\n'
+        msrp = f'[[listen]]\naddress = "{settings.msrp_listen}"\ntransports = ["msrp"]\n'
+        large = f"[large]\n{settings.large_lines}\n"
     return f"""\
 [workers]
 cpus = "any"
-count = {count}
+count = {workers(settings, listen)}
 driver = "{settings.driver}"
 polling = "{settings.polling}"
 
 [[listen]]
 address = "{listen}"
 {advertise}
+{msrp}
 {peers}
 [route]
 outbound_proxies = ["im"]
 
 [gateway]
 {settings.gateway_lines}
+{large}
 [timers]
 t1 = "{settings.t1}"
 t2 = "{settings.t2}"
@@ -237,6 +259,11 @@ answer = "{settings.strangers}"
 [status]
 socket = "{directory / 'status'}"
 """
+
+
+def workers(settings, listen):
+    """Over IPv6 three of them share the port, behind one peer each: nothing else may differ."""
+    return settings.workers or (3 if listen.startswith("[") else 1)
 
 
 def peer(name, side, addresses, trusted, role=None, lines=""):

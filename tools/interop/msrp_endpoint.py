@@ -73,6 +73,8 @@ class Plan:
     # The session description.
     setup: str = "passive"
     has_port: bool = True
+    # Where it says that it listens, somebody does.
+    listens: bool = True
     has_path: bool = True
     types: str = "*"
     size_max: int | None = None
@@ -171,6 +173,9 @@ class Endpoint(invite.Taker):
         self.listening = self.loop.run_within(lambda: msrp_loop.listener(
             self.loop, self.host, 0, self.connected))
         self.msrp_port = self.listening.getsockname()[1]
+        self.closed_port = harness.ports_in_a_row(family, 1)
+        # What a MESSAGE gets, by its Request-URI; 200 otherwise.
+        self.pager = {}
         self.connections = []
         self.agent = invite.Agent(self.loop, family, port, self, t1)
 
@@ -235,11 +240,14 @@ class Endpoint(invite.Taker):
             self.loop.after(plan.connects, functools.partial(self.call_out, session))
 
     def session(self, plan, peer):
-        authority = harness.endpoint(self.family, self.msrp_port)
+        authority = harness.endpoint(self.family, self.port_of(plan))
         uri = f"msrp://{authority}/{secrets.token_hex(10)};tcp"
         session = Session(plan, uri, [*self.relays, uri], peer)
         self.sessions.append(session)
         return session
+
+    def port_of(self, plan):
+        return self.msrp_port if plan.listens else self.closed_port
 
     def description(self, session, offer):
         """Our answer (RFC 4975 section 8, RFC 6135 section 4, RFC 4566)."""
@@ -249,12 +257,15 @@ class Endpoint(invite.Taker):
         is_one_way = re.search(rb"(?m)^a=sendonly", offer)
         lines = ["v=0", f"o=- {number} {number} IN {kind} {self.host}", "s=-",
                  f"c=IN {kind} {self.host}", "t=0 0",
-                 f"m=message {self.msrp_port if plan.has_port else 0} TCP/MSRP *",
+                 f"m=message {self.port_of(plan) if plan.has_port else 0} TCP/MSRP *",
                  *([f"a=path:{' '.join(session.path)}"] if plan.has_path else []),
                  f"a=accept-types:{plan.types}", f"a=setup:{plan.setup}",
                  *([f"a=max-size:{plan.size_max}"] if plan.size_max is not None else []),
                  *(["a=recvonly"] if is_one_way else []), ""]
         return "\r\n".join(lines).encode()
+
+    def messaged(self, request):
+        return self.pager.get(request.uri, 200)
 
     def canceled(self, call):
         return not call.plan.ignores_cancel

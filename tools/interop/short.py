@@ -57,15 +57,16 @@ class Submission:
 class World:
     """The program between a service centre and a recipient; what a case does is written down."""
 
+    # The addresses of the IM side, and the ports of TCP that are captured.
+    recipients, streams = ("im", "im2"), ()
+
     def __init__(self, case, family, options, stack, ledger):
         self.case, self.family, self.ledger = case, family, ledger
         names = ("roger", "sc", "sc2", "im", "im2", "kamailio")
         self.ports = dict(zip(names, harness.free_ports(family, len(names)), strict=True))
         self.at = {name: harness.endpoint(family, port) for name, port in self.ports.items()}
         self.directory = stack.enter_context(harness.Directory(case.name, options.keep))
-        self.sc, self.sc2, self.im, self.im2 = (
-            stack.enter_context(actors.Actor(name, family, self.ports[name]))
-            for name in ("sc", "sc2", "im", "im2"))
+        self.people(stack)
         self.submissions, self.instants = {}, {}
         # Those whose instant message reaches nobody.
         self.unheard = []
@@ -73,22 +74,31 @@ class World:
         self.numbers = itertools.count(1)
         self.start(options, stack)
 
+    def people(self, stack):
+        """Who sends and who receives."""
+        self.sc, self.sc2, self.im, self.im2 = (
+            stack.enter_context(actors.Actor(name, self.family, self.ports[name]))
+            for name in ("sc", "sc2", "im", "im2"))
+
+    def settings(self):
+        settings = self.case.settings
+        return dataclasses.replace(
+            settings, gateway_lines=f'domain = "{DOMAIN}"\n{settings.gateway_lines}',
+            im_lines=settings.im_lines.replace("@DIRECTORY@", str(self.directory)))
+
     def start(self, options, stack):
         (self.directory / "password").write_text(short_cases.PASSWORD + "\n")
         (self.directory / "password").chmod(0o600)
-        settings = self.case.settings
-        settings = dataclasses.replace(
-            settings, gateway_lines=f'domain = "{DOMAIN}"\n{settings.gateway_lines}',
-            im_lines=settings.im_lines.replace("@DIRECTORY@", str(self.directory)))
+        settings = self.settings()
         sms_at = [self.at["sc"], self.at["sc2"]]
-        im_at = [self.at["im"], self.at["im2"]]
+        im_at = [self.at[name] for name in self.recipients]
         if self.case.through_kamailio:
             sms_at = im_at = self.at["kamailio"]
         self.roger = stack.enter_context(harness.Roger(
             options.roger, self.directory,
             harness.configuration(settings, self.at["roger"], sms_at, im_at, self.directory)))
         self.capture = stack.enter_context(
-            packets.Capture(self.directory, [self.ports["roger"]]))
+            packets.Capture(self.directory, [self.ports["roger"]], streams=self.streams))
         self.target = (harness.LOOPBACK[self.family], self.ports["roger"])
         if self.case.through_kamailio:
             self.target = (harness.LOOPBACK[self.family], self.ports["kamailio"])
