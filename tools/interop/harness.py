@@ -93,15 +93,18 @@ TRACEROUTE = range(33_434, 33_700)
 
 
 def free_ports(family, count):
-    """Ports that nobody has now. They are held together, so that they differ."""
+    """Ports that nobody has now, neither of UDP nor of TCP. They are held together, so that they differ."""
     kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
     held, ports = [], []
     while len(ports) < count:
         held.append(socket.socket(kind, socket.SOCK_DGRAM))
         held[-1].bind((LOOPBACK[family], 0))
         port = held[-1].getsockname()[1]
-        if port not in TRACEROUTE:
-            ports.append(port)
+        held.append(socket.socket(kind, socket.SOCK_STREAM))
+        with contextlib.suppress(OSError):
+            held[-1].bind((LOOPBACK[family], port))
+            if port not in TRACEROUTE:
+                ports.append(port)
     for each in held:
         each.close()
     return ports
