@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metrics",
             "packet",
             "report",
+            "session",
             "store",
             "time",
             "transaction",
