@@ -8,6 +8,7 @@
 pub mod check;
 pub mod decode;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod load;
 pub mod run;
@@ -41,6 +42,8 @@ enum Verb {
     Run(run::Arguments),
     /// Say everything that is wrong with a configuration, and what it comes to
     Check(check::Arguments),
+    /// Say whether this machine has what a configuration asks of it: files, ports
+    Doctor(doctor::Arguments),
     /// Load any SIP system with messages and measure what comes of them
     Load(load::Arguments),
     /// Ask a running process for its counters and peers
@@ -98,6 +101,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Demo(arguments) => demo::main(&arguments, terminal).into(),
         Verb::Run(arguments) => run::main(&arguments, terminal).into(),
         Verb::Check(arguments) => check::main(&arguments, terminal).into(),
+        Verb::Doctor(arguments) => doctor::main(&arguments, terminal).into(),
         Verb::Load(arguments) => load::main(&arguments, terminal).into(),
         Verb::Status(arguments) => status::main(&arguments, terminal).into(),
         Verb::Decode(arguments) => decode::main(&arguments).into(),

@@ -65,7 +65,11 @@ pub fn main(arguments: &Arguments, terminal: Terminal) -> Exit {
     }
 }
 
-fn configuration(arguments: &ConfigArguments, terminal: Terminal) -> Result<Config, Exit> {
+/// The configuration that the command line names, or the exit that says what is wrong with it.
+pub(super) fn configuration(
+    arguments: &ConfigArguments,
+    terminal: Terminal,
+) -> Result<Config, Exit> {
     let text = read_text(&arguments.config).map_err(|error| {
         tell(&format!("roger: {error}"));
         Exit::Config

@@ -15,6 +15,7 @@ pub mod socket;
 mod sockets;
 pub mod status;
 mod supervisor;
+mod survey;
 pub mod verdicts;
 mod watch;
 
@@ -22,3 +23,4 @@ pub use self::identity::{Identity, IdentityError};
 pub(crate) use self::service::clock as now;
 pub use self::service::{Observer, Service, StartError, Stopped};
 pub use self::supervisor::Loss;
+pub use self::survey::{Finding, survey};

@@ -430,7 +430,7 @@ impl Beginning<'_> {
 }
 
 /// How many files the process may need at the same time.
-fn files_wanted(config: &Config) -> u64 {
+pub(super) fn files_wanted(config: &Config) -> u64 {
     let workers = config.workers.count() as u64;
     let of_msrp = config.large.as_ref().map_or(0, |large| large.connections);
     let connections = u64::from(config.capacity.connections) * workers;

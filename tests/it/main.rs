@@ -15,6 +15,7 @@ mod config_workers;
 mod cut_through;
 mod decode;
 mod demo_short;
+mod doctor;
 mod explain;
 mod gateway;
 mod gateway_breaker;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -43,6 +43,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Two ports in a row that nobody has, for datagrams and for connections.
+pub(crate) fn two_ports() -> (u16, u16) {
+    loop {
+        let first = socket().local_addr().unwrap().port();
+        let Some(second) = first.checked_add(1) else { continue };
+        let is_free = |port: u16| {
+            let datagrams = UdpSocket::bind(("127.0.0.1", port));
+            datagrams.is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        };
+        if is_free(first) && is_free(second) {
+            return (first, second);
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use roger::config::Config;
 use roger::delivery::Verdict;
 use roger::oam::{Service, StartError};
 
+use crate::run_process::two_ports;
+
 fn socket(address: &str) -> UdpSocket {
     let socket = UdpSocket::bind(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -97,15 +99,9 @@ fn a_port_that_is_taken_is_named() {
 #[test]
 fn each_worker_listens_for_msrp_at_a_port_of_its_own() {
     let (sms, im) = (socket("127.0.0.1:0"), socket("[::1]:0"));
-    // Two ports in a row that nobody has.
-    let (first, second) = loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let next = port.checked_add(1).map(|port| TcpListener::bind(("127.0.0.1", port)));
-        if let Some(Ok(second)) = next {
-            break (first, second);
-        }
-    };
+    let (port, _) = two_ports();
+    let held = [port, port + 1].map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap());
+    let [first, second] = held;
     let (at, next) = (first.local_addr().unwrap(), second.local_addr().unwrap());
     let more = format!(
         "[[listen]]\naddress = \"{at}\"\nadvertise = \"localhost:7000\"\ntransports = \"msrp\"\n\
