@@ -144,6 +144,11 @@ fn each_worker_listens_for_msrp_at_a_port_of_its_own() {
     }
     config(&of("127.0.0.1:5061"));
     config(&of("127.0.0.1:5058"));
+    // So have other addresses and the other family, unless somebody has all of them.
+    config(&of("127.0.0.2:5060"));
+    config(&of("[::1]:5060"));
+    let wild = of("0.0.0.0:5060\"\nadvertise = \"msrp.example.net:2855");
+    the_only_error(&wild, "port 5060 is listened on for SIP over TCP or TLS", 14, 11);
     // Datagrams have ports of their own.
     let datagrams =
         of("127.0.0.1:5060").replacen(":5060\"\n", ":5060\"\ntransports = \"udp\"\n", 1);
@@ -187,6 +192,9 @@ fn who_speaks_in_a_session_is_said_and_not_guessed() {
     let unheard = with("msrp = \"relay\"\n");
     the_only_error(&unheard, "Large Messages to this peer have no MSRP to go over", 12, 8);
     assert!(suggestion(&unheard).unwrap().contains("transports = [\"msrp\"]"));
+    // A peer whose side was not understood may be the one that has a role.
+    let unsided = with(LISTENER).replacen("side = \"im\"", "side = \"in\"", 1);
+    the_only_error(&unsided, "`in` is not `sms`, `im` or `both`", 9, 8);
     let wrong = large("").replace("\"endpoint\"\n[[l", "\"proxy\"\n[[l");
     let message = "`proxy` is not `endpoint`, `relay`, `b2bua` or `im_server`";
     the_only_error(&wrong, message, 12, 8);
@@ -324,6 +332,12 @@ fn sessions_are_shared_out_like_other_capacities() {
     assert!(
         found.diagnoses[0].reason.as_ref().unwrap().contains("sessions and connections of MSRP")
     );
+}
+
+#[test]
+fn sessions_take_no_memory_where_there_are_none() {
+    let much = "[large]\nsessions = 1000000\nmessage_size = 1048576\n";
+    config(&with(much));
 }
 
 fn verdicts(config: &Config, status: u16) -> (char, char, char) {

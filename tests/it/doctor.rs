@@ -1,11 +1,12 @@
 //! `roger doctor`: whether this machine has what a configuration asks of it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 
 use serde_json::Value;
 
-use crate::run_process::{output, two_ports};
+use crate::run_process::{output, roger, two_ports};
 use crate::status_socket::Directory;
 
 /// A site with two workers, MSRP at the first of these ports, own requests at the others, and so many
@@ -102,4 +103,43 @@ fn a_wrong_configuration_is_told_and_nothing_is_looked_at() {
     let (code, page, error) = output(&["doctor", &path.display().to_string()]);
     assert_eq!((code, page.as_str()), (78, ""));
     assert!(error.contains("no peer is on the SMS side"), "{error}");
+}
+
+#[test]
+fn a_process_says_at_its_start_where_msrp_is_listened_for() {
+    let directory = Directory::new("run-msrp");
+    let ports = free();
+    let text = fs::read_to_string(site(&directory, ports, 20)).unwrap();
+    let listener = "transports = \"msrp\"\n";
+    let more = format!(
+        "{listener}advertise = \"msrp.example.net:7000\"\n\
+                        [[listen]]\naddress = \"[::1]:0\"\n{listener}"
+    );
+    let path = directory.0.join("roger.toml");
+    fs::write(&path, text.replace(listener, &more)).unwrap();
+    let mut child = roger(&["run", "--config", &path.display().to_string()]).spawn().unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        let is_last = line.starts_with("  large ");
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let [_, msrp, _] = ports;
+    let next = msrp + 1;
+    for line in [
+        format!(
+            "  msrp      127.0.0.1:{msrp} to 127.0.0.1:{next}, one a worker, as msrp.example.net:7000"
+        ),
+        "  peer      im (im, endpoint, msrp endpoint): 192.0.2.2:5060".to_owned(),
+        "  large     10 sessions of up to 4096 octets, 20 connections of MSRP a worker".to_owned(),
+    ] {
+        assert!(lines.contains(&line), "{line}\n{lines:#?}");
+    }
+    // Ports that are left to chance are all named.
+    let any = lines.iter().find(|line| line.starts_with("  msrp      [::1]:")).unwrap();
+    assert_eq!(any.matches("[::1]:").count(), 2, "{any}");
 }
