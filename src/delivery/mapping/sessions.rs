@@ -1,4 +1,4 @@
-//! What one peer says of its INVITEs and of its MSRP sessions, other than the standards.
+//! What one peer says of its INVITEs and of its MSRP sessions, other than the standards (R7).
 
 use crate::delivery::Verdict;
 use crate::delivery::mapping::compiled::Refusal;
