@@ -122,7 +122,7 @@ pub struct PeerState {
 }
 
 /// The groups, and in plain words what each counter means.
-const GROUPS: [(&str, &[(Counter, &str)]); 10] = [
+const GROUPS: [(&str, &[(Counter, &str)]); 12] = [
     (
         "messages",
         &[
@@ -175,6 +175,43 @@ const GROUPS: [(&str, &[(Counter, &str)]); 10] = [
             (Counter::RefusedNoServer, "no server may be asked now: 503"),
             (Counter::RpUnexpected, "RP-ACK or RP-ERROR that answers nothing"),
             (Counter::MemoryAvailable, "RP-SMMA acknowledged"),
+        ],
+    ),
+    (
+        "large messages",
+        &[
+            (Counter::LargeMessages, "messages that began to be sent in a session"),
+            (Counter::LargeInSession, "of these, in a session that was there"),
+            (Counter::PagerToLarge, "of these, too large for a MESSAGE: 413, 513"),
+            (Counter::PagerSplit, "sent in several MESSAGEs: nobody wanted a session"),
+            (Counter::LargeAgain, "sent once more in a second session"),
+            (Counter::LargeNoRoom, "no session was free"),
+            (Counter::CallsOpen, "dialogs of INVITE now"),
+            (Counter::CallsAnswered, "dialogs that an answer to our INVITE has made"),
+            (Counter::Forks, "further answers to one INVITE: ACK and BYE"),
+            (Counter::OffersWithoutCema, "INVITEs repeated without RFC 6714"),
+            (Counter::DialogsTooLong, "answers to INVITE too long to be kept, or not readable"),
+            (Counter::AcksOut, "ACK sent"),
+            (Counter::CancelsOut, "CANCEL sent for the first time"),
+            (Counter::ByesOut, "BYE sent for the first time"),
+            (Counter::ByesIn, "BYE taken"),
+            (Counter::TimerB, "no response to INVITE within 64*T1"),
+        ],
+    ),
+    (
+        "msrp",
+        &[
+            (Counter::MsrpConnectionsFailed, "connections that could not be opened"),
+            (Counter::MsrpConnectionsRefused, "connections for which there was no place"),
+            (Counter::MsrpBroken, "connections closed: what came was not MSRP"),
+            (Counter::MsrpUnbound, "connections closed: they belonged to no session"),
+            (Counter::MsrpSessionsLost, "sessions lost with their connection"),
+            (Counter::MsrpResponsesIn, "responses received"),
+            (Counter::MsrpReportsIn, "REPORTs received"),
+            (Counter::MsrpTimeouts, "chunks without a response within 30 s"),
+            (Counter::MsrpStray, "responses and REPORTs that answer nothing"),
+            (Counter::MsrpForeign, "requests to no session of ours, or to another's"),
+            (Counter::MsrpMalformed, "heads that can neither be used nor answered"),
         ],
     ),
     (
