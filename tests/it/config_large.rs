@@ -147,6 +147,7 @@ fn each_worker_listens_for_msrp_at_a_port_of_its_own() {
     // So have other addresses and the other family, unless somebody has all of them.
     config(&of("127.0.0.2:5060"));
     config(&of("[::1]:5060"));
+    config(&of("[::]:5060\"\nadvertise = \"msrp.example.net:2855"));
     let wild = of("0.0.0.0:5060\"\nadvertise = \"msrp.example.net:2855");
     the_only_error(&wild, "port 5060 is listened on for SIP over TCP or TLS", 14, 11);
     // Datagrams have ports of their own.
