@@ -471,18 +471,11 @@ fn h27_bye_of_the_other_end_at_any_moment() {
             line.opened(&mut bench, Some(owner));
             assert!(!line.taken(&mut bench).is_empty());
         }
-        let bye = format!(
-            "BYE sip:10.0.0.5:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKbye\r\n\
-             From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\n\
-             Content-Length: 0\r\n\r\n",
-            ack.field("to"),
-            ack.field("from"),
-            ack.field("call-id"),
-        );
+        let bye = bye(&ack);
         let left = bench.give(IM, &bye);
         assert_eq!((left.len(), left[0].status()), (1, 200));
         assert_eq!(bench.give(IM, &bye)[0].status(), 200, "its copy");
-        let left = later(&mut bench, 10);
+        let left = later(&mut bench, if departs { 1_010 } else { 10 });
         if departs {
             only(&left, "INVITE");
             assert_eq!(bench.count(Counter::LargeAgain), 1);
@@ -492,6 +485,37 @@ fn h27_bye_of_the_other_end_at_any_moment() {
             assert_eq!(bench.count(Counter::VerdictTemporary), 1);
         }
     }
+}
+
+/// A response that was read after the BYE that followed it.
+#[test]
+fn h28_what_was_said_before_the_bye_counts() {
+    let mut bench = large_bench(MsrpRole::Endpoint);
+    let line = Line::new(0);
+    let invite = invited(&mut bench, &Short::new(1, "goodbye and thank you"));
+    let left = bench.give(IM, &agreed(&invite, PHONE, "passive", ""));
+    let bye = bye(only(&left, "ACK"));
+    let owner = connecting(&mut bench);
+    line.opened(&mut bench, Some(owner));
+    let send = line.taken(&mut bench);
+    assert_eq!(bench.give(IM, &bye)[0].status(), 200);
+    assert!(later(&mut bench, 900).is_empty());
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    assert_eq!(told(&left), ack(1));
+    let left = later(&mut bench, 100);
+    assert!(left.iter().all(|left| !left.text.starts_with("BYE")), "he has said it");
+}
+
+/// The BYE of the other end in the dialog of this ACK.
+fn bye(ack: &Left) -> String {
+    format!(
+        "BYE sip:10.0.0.5:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKbye\r\n\
+         From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\n\
+         Content-Length: 0\r\n\r\n",
+        ack.field("to"),
+        ack.field("from"),
+        ack.field("call-id"),
+    )
 }
 
 #[test]

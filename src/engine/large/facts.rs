@@ -144,7 +144,9 @@ impl Engine {
         let sessions = self.sessions_mut();
         let until = now.plus_ms(sessions.setup.report_wait_ms);
         let Some(call) = call.filter(|_| is_all) else { return };
-        if let Some(it) = sessions.calls.get_mut(call) {
+        if let Some(it) = sessions.calls.get_mut(call)
+            && !it.was_ended
+        {
             it.wait = Some((Wait::Reports, until));
             self.wait_for_call(call);
         }

@@ -20,7 +20,8 @@ impl Engine {
         let sessions = self.sessions_mut();
         let idle_ms = sessions.setup.session_idle_ms;
         let Some(call) = sessions.calls.get_mut(handle) else { return false };
-        let is_open = call.session.is_some() && call.link.is_some() && !call.is_ending;
+        let is_over = call.is_ending || call.was_ended;
+        let is_open = call.session.is_some() && call.link.is_some() && !is_over;
         if idle_ms == 0 || !is_open {
             return false;
         }

@@ -2,11 +2,11 @@
 //! 14.2 and 15.1.2, RFC 3311, RFC 4028).
 
 use super::responses::is_description;
-use super::{Call, Outcome, Reinvite};
+use super::{Call, Outcome, Reinvite, Wait};
 use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
-use crate::limits::{ANSWER_SIZE_MAX, SDP_OWN_SIZE_MAX};
+use crate::limits::{ANSWER_SIZE_MAX, MSRP_FAREWELL_MS, SDP_OWN_SIZE_MAX};
 use crate::metrics::Counter;
 use crate::packet::{Departure, Departures, Purse};
 use crate::session::dialog::{self, Names, Request as Within};
@@ -91,9 +91,24 @@ impl Engine {
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
         call.was_ended = true;
         self.end_reinvite(handle);
-        // Whatever it says of a message is said by the ledger: it is told when the facts are taken.
+        if self.may_be_proved(handle) {
+            // What was said before the BYE comes over another connection, and may be read after it.
+            if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+                call.wait = Some((Wait::Farewell, asked.now.plus_ms(MSRP_FAREWELL_MS)));
+            }
+            return self.wait_for_call(handle);
+        }
+        // Whatever that says of a message is said by the ledger: it is told when the facts are taken.
         self.end_call(handle, asked.now);
-        self.sessions_mut().is_behind = true;
+    }
+
+    /// Whether all of a message was given to its connection, so that proof of it may be on its way.
+    fn may_be_proved(&self, handle: Handle<Call>) -> bool {
+        let Some(sessions) = self.sessions.as_deref() else { return false };
+        let call = sessions.calls.get(handle).filter(|call| call.session.is_some());
+        let transfer = call.and_then(|call| sessions.transfers.get(call.transfer?));
+        let ledger = transfer.and_then(|transfer| transfer.ledger);
+        ledger.is_some_and(|ledger| ledger.is_all_given())
     }
 
     /// A re-INVITE: the same again, or it is refused and all stays as it was (section 14.2).

@@ -94,6 +94,8 @@ enum Wait {
     Reports,
     /// The next message, for a while.
     Idle,
+    /// What was said in the session before the BYE, and came by another way (hazard H28).
+    Farewell,
 }
 
 /// A request of ours in a dialog, or about its INVITE: at most one is out.

@@ -170,6 +170,7 @@ impl Engine {
             && sessions.setup.session_idle_ms == 0
             && let Some(call) = call
             && let Some(it) = sessions.calls.get_mut(call)
+            && !it.was_ended
         {
             // The REPORT that was asked for may follow, and is told from a contradiction (hazard H20).
             it.wait = Some((Wait::Reports, now.plus_ms(MSRP_LINGER_MS)));
@@ -211,7 +212,7 @@ impl Engine {
             Wait::Connection => Observation::NeverConnected,
             Wait::Reports => Observation::Waited,
             Wait::Sending => return,
-            Wait::Idle => return self.end_call(handle, now),
+            Wait::Idle | Wait::Farewell => return self.end_call(handle, now),
         };
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };

@@ -51,6 +51,8 @@ impl Engine {
             self.take_facts(now, out);
             expired += 1;
         }
+        // What has ended tells so.
+        self.take_facts(now, out);
         expired
     }
 
@@ -71,7 +73,7 @@ impl Engine {
     /// A moment before which [`Engine::on_large_tick`] has nothing to do.
     pub(in crate::engine) fn next_large_deadline(&self) -> Option<Instant> {
         let sessions = self.sessions.as_deref()?;
-        if sessions.is_behind {
+        if sessions.is_behind || sessions.endpoint.has_facts() {
             return Some(Instant::default());
         }
         sessions.wheel.next().into_iter().chain(sessions.endpoint.next_deadline()).min()

@@ -361,6 +361,11 @@ impl Endpoint {
         self.facts.pop_front()
     }
 
+    /// Whether a fact waits to be taken.
+    pub fn has_facts(&self) -> bool {
+        !self.facts.is_empty()
+    }
+
     /// What was counted so far.
     pub const fn counts(&self) -> Counts {
         self.counts
