@@ -219,6 +219,8 @@ def run(family, options, ledger, spoil=None):
         capture = stack.enter_context(
             packets.Capture(directory, [ports["im"]], streams=listening))
         scripts = SCRIPTS[:1] if spoil else SCRIPTS
+        if spoil == "script":
+            scripts = [dataclasses.replace(SCRIPTS[0], plan=Plan(responses={2: 413}))]
         for number, script in enumerate(scripts):
             if options.only and options.only not in script.name:
                 continue
@@ -232,7 +234,7 @@ def run(family, options, ledger, spoil=None):
         capture.stop()
         if spoil in session_packets.SPOILT:
             session_packets.spoil(capture.file, spoil)
-        elif spoil:
+        elif spoil in msrp_packets.SPOILT:
             msrp_packets.spoil(capture.file, spoil)
         departures = msrp_packets.Judge(ledger, name, agreed(endpoint), size_min=1).judge(
             capture.file, listening, directory)
@@ -247,10 +249,11 @@ def main():
     options = harness.arguments(__doc__.splitlines()[0])
     ledger = harness.Ledger()
     if options.canary:
-        for spoil in (*msrp_packets.SPOILT, *session_packets.SPOILT):
+        kinds = {"script": "responses to chunks", **dict.fromkeys(msrp_packets.SPOILT, "MSRP"),
+                 **dict.fromkeys(session_packets.SPOILT, "sessions")}
+        for spoil, kind in kinds.items():
             seen = len(ledger.failed)
             run(options.family[0], options, ledger, spoil)
-            kind = "sessions" if spoil in session_packets.SPOILT else "MSRP"
             noticed = any(kind in each for each in ledger.failed[seen:])
             print(f"canary {spoil}: {'noticed' if noticed else 'NOT NOTICED'}")
         return ledger.close()

@@ -77,6 +77,8 @@ class Plan:
     listens: bool = True
     has_path: bool = True
     types: str = "*"
+    # Types that are taken inside of a container only (section 8.6).
+    wrapped: str = ""
     size_max: int | None = None
     # The active endpoint connects, after so long; None: never.
     connects: float | None = 0.0
@@ -259,7 +261,9 @@ class Endpoint(invite.Taker):
                  f"c=IN {kind} {self.host}", "t=0 0",
                  f"m=message {self.port_of(plan) if plan.has_port else 0} TCP/MSRP *",
                  *([f"a=path:{' '.join(session.path)}"] if plan.has_path else []),
-                 f"a=accept-types:{plan.types}", f"a=setup:{plan.setup}",
+                 f"a=accept-types:{plan.types}",
+                 *([f"a=accept-wrapped-types:{plan.wrapped}"] if plan.wrapped else []),
+                 f"a=setup:{plan.setup}",
                  *([f"a=max-size:{plan.size_max}"] if plan.size_max is not None else []),
                  *(["a=recvonly"] if is_one_way else []), ""]
         return "\r\n".join(lines).encode()
@@ -271,11 +275,14 @@ class Endpoint(invite.Taker):
         return not call.plan.ignores_cancel
 
     def ended(self, dialog):
-        session = dialog.session
-        session.is_over = True
-        # Nothing of it will be sent again.
-        if session.connection and session.plan.at_last != "finish":
-            self.loop.after(0.1, session.connection.close)
+        dialog.session.is_over = True
+        if connection := dialog.session.connection:
+            self.loop.after(0.1, functools.partial(self.leave, connection))
+
+    def leave(self, connection):
+        """Closes it if no session is on it any more: several may share one (section 5.4)."""
+        if all(session.is_over for session in self.sessions if session.connection is connection):
+            connection.close()
 
     # MSRP.
 

@@ -94,12 +94,13 @@ class Connection:
 
     def send(self, octets, slowly=False):
         """Whether the system, or who comes after an octet at a time, has all of it."""
-        if slowly or self.waiting:
+        if slowly:
             is_idle = not self.waiting
             self.waiting += octets
             if is_idle:
                 self.drip()
             return self.is_open
+        octets, self.waiting = self.waiting + octets, b""
         return self.push(octets)
 
     def push(self, octets):
@@ -116,7 +117,7 @@ class Connection:
 
     def drip(self):
         """One octet, in a segment of its own."""
-        if self.push(self.waiting[:1]):
+        if self.waiting and self.push(self.waiting[:1]):
             self.waiting = self.waiting[1:]
             if self.waiting:
                 self.loop.after(0.001, self.drip)

@@ -127,7 +127,9 @@ class Judge:
                 "gsm_sms.tp-sri": int(short.status_report),
                 "gsm_sms.tp-udhi": int(bool(short.header))}
         if short.alphabet != "8bit":
-            told["gsm_sms.sms_text"] = short.text or None
+            # tshark writes line ends as C does.
+            told["gsm_sms.sms_text"] = \
+                short.text.replace("\r", r"\r").replace("\n", r"\n") or None
         for name, value in told.items():
             self.expect(f"submissions: tshark reads {name}", packet, read(packet, name), value)
 
