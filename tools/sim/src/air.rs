@@ -114,6 +114,8 @@ pub(crate) enum Event {
     Centre(Task),
     /// Something happens to a connection.
     Line(usize, Step),
+    /// The same of one whose octets the engine divides itself.
+    Conduit(usize, Step),
     /// All faults end.
     Calm,
 }

@@ -15,6 +15,7 @@ use roger::id::WorkerId;
 use roger::metrics::Tally;
 use roger::packet::{
     Arrival, Departure, Departures, Endpoint, Flow, Owner, SendError, Sent, Slot, SocketId,
+    StreamEvent,
 };
 use roger::time::Instant;
 
@@ -170,6 +171,16 @@ impl Boundary {
             same => same,
         };
         self.engines[worker].on_sent(owner, sent, Instant(now));
+    }
+
+    /// Something has happened to a connection whose octets the engine divides itself.
+    pub(crate) fn on_stream(
+        &mut self,
+        worker: usize,
+        event: StreamEvent<'_>,
+        out: &mut Departures,
+    ) {
+        self.engines[worker].on_stream(event, out);
     }
 
     pub(crate) fn on_unreachable(

@@ -124,9 +124,10 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(peers: usize, rules: Option<Rules>, now: u64) -> Self {
         let tally = Arc::new(Tally::new(peers));
+        let connections_max = rules.as_ref().map_or(0, |rules| rules.connections_max);
         let streams = rules.map(|rules| Streams::new(rules, tally.clone(), Instant(now)));
         Self {
-            out: Departures::new(),
+            out: Departures::with_connections(connections_max),
             inbox: VecDeque::new(),
             unreachables: VecDeque::new(),
             held: Vec::new(),

@@ -93,6 +93,7 @@ impl World {
         state.unreachables.clear();
         state.held.clear();
         self.drop_lines(Some(worker));
+        self.conduits.drop_all(Some(worker), &mut self.air);
         self.ledger.on_requests_dropped();
         self.gateway.on_requests_dropped();
         self.ledger.on_proofs_dropped();
@@ -156,6 +157,7 @@ impl World {
         self.ledger.on_death();
         self.gateway.on_death();
         self.drop_lines(None);
+        self.conduits.drop_all(None, &mut self.air);
         let after = self.fate.below(DOWN_MAX);
         self.air.after(after, Event::Revive);
     }

@@ -16,12 +16,9 @@ use crate::chance::Chance;
 use crate::ledger::{Ticket, Verdict};
 use crate::submission::sanitised;
 use crate::swarm::{MS, SECOND};
-use crate::tcp::{self, Faults, STALL_MAX, Tcp};
+use crate::tcp::{self, Faults, KERNEL, RESET, STALL_MAX, Tcp};
 use crate::text::{Text, written};
 use crate::world::World;
-
-/// What the kernel takes of what nobody reads.
-const KERNEL: usize = 64 << 10;
 
 /// Connections that one host opens at most.
 const LINES_MAX: usize = 5;
@@ -475,6 +472,7 @@ impl World {
         for line in self.lines_of(worker) {
             self.line_in(&mut streams, line, now);
         }
+        self.conduits.come(&mut streams, worker, &mut self.air);
         streams.expire(Instant(now), 32);
         self.obey(&mut streams, worker, now)?;
         self.workers[worker].streams = Some(streams);
@@ -488,12 +486,15 @@ impl World {
         for line in self.lines_of(worker) {
             self.write(&mut streams, line, now);
         }
+        self.conduits.go(&mut streams, worker, &mut self.air);
         self.obey(&mut streams, worker, now)?;
         let is_busy = streams.is_busy();
         let next = streams.next_deadline();
+        let again = self.conduits.next_look(&streams, worker, now);
         self.workers[worker].streams = Some(streams);
         self.tell_all(worker, now)?;
         let mut at = next.map_or(u64::MAX, |next| next.0.max(now + MS / 10));
+        at = at.min(again);
         if is_busy {
             at = now + MS / 10;
         }
@@ -531,6 +532,10 @@ impl World {
             | Order::Write(index)
             | Order::Shut(index)
             | Order::Close(index)) = order;
+            if streams.is_undivided(index) || self.conduits.has(worker, index) {
+                self.obey_conduit(streams, order, worker)?;
+                continue;
+            }
             if let Order::Connect(_) = order {
                 self.connect(streams, worker, index, now);
                 continue;
@@ -861,10 +866,10 @@ impl World {
             }
         }
         let left = self.lines.at.iter().find(|((worker, _), _)| !self.workers[*worker].is_lost);
-        match left {
-            Some((_, line)) => Err(format!("line {line} is left at the end")),
-            None => Ok(()),
+        if let Some((_, line)) = left {
+            return Err(format!("line {line} is left at the end"));
         }
+        Ok(())
     }
 }
 
@@ -911,6 +916,3 @@ fn follower(line: usize) -> String {
 
 /// How long after a failure it is not tried again, and what a turn takes.
 const RETRY: u64 = STREAM_RETRY_MS as u64 * MS + SECOND;
-
-/// ECONNRESET.
-const RESET: i32 = 104;

@@ -93,6 +93,7 @@ impl World {
         self.counters_agree()?;
         if !self.ended {
             self.lines_at_end()?;
+            self.conduits.at_end(|worker| self.workers[worker].is_lost)?;
             self.gateway.at_end(&self.centres, &self.swarm)?;
         }
         self.clients_agree()

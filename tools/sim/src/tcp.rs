@@ -115,9 +115,14 @@ impl Swarm {
         }
     }
 
+    /// How many connections each worker may have; none if there are none.
+    pub(crate) fn connections_max(&self) -> Option<u16> {
+        self.tcp.as_ref().map(|tcp| tcp.connections_max)
+    }
+
     /// The rules of the connections of a worker.
     pub(crate) fn rules(&self, worker: usize) -> Option<Rules> {
-        let connections_max = self.tcp.as_ref()?.connections_max;
+        let connections_max = self.connections_max()?;
         Some(Rules {
             worker: WorkerId(u8::try_from(worker).unwrap_or(0)),
             connections_max,
@@ -162,6 +167,12 @@ pub(crate) const fn listener_of(remote: Endpoint) -> usize {
 /// How long it may take until it is known what becomes of a departure: nobody reads, the connection
 /// ends, nobody answers our connecting, and when somebody does, nobody reads.
 pub(crate) const TOLD_AFTER: u64 = 24 * SECOND;
+
+/// What the kernel takes of what nobody reads.
+pub(crate) const KERNEL: usize = 64 << 10;
+
+/// ECONNRESET.
+pub(crate) const RESET: i32 = 104;
 
 /// The longest standstill.
 pub(crate) const STALL_MAX: u64 = 120 * SECOND;

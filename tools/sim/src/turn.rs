@@ -92,6 +92,7 @@ impl World {
             self.note(|| format!("     worker {worker} takes {taken} from others"));
         }
         self.take_burst(worker, now)?;
+        self.divide(worker, now);
         self.take_errors(worker, now);
         let mut expired = 0;
         let out = &mut self.workers[worker].out;
@@ -101,6 +102,7 @@ impl World {
         let refused = self.workers[worker].tally.counters.read(Counter::RefusedHandover);
         self.ledger.turns_away |= refused > 0;
         self.submit(worker, now)?;
+        self.take_wishes(worker, now);
         self.lines_out(worker, now)?;
         self.take_accounts(worker, now)?;
         self.note_dropped(worker, dropped);

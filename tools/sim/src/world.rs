@@ -13,6 +13,7 @@ use crate::boundary::Boundary;
 use crate::bug::Bug;
 use crate::centre::{Centres, Task};
 use crate::chance::Chance;
+use crate::conduit::Conduits;
 use crate::crew::Worker;
 use crate::digest::Digest;
 use crate::gateway;
@@ -64,7 +65,8 @@ pub(crate) struct World {
     pub(crate) fate: Chance,
     /// Connections, and who is at their other ends.
     pub(crate) lines: Lines,
-    /// Who is at the other end of those whose octets the engine divides itself, if anybody is.
+    /// Those whose octets the engine divides itself, and who is at their other end, if anybody is.
+    pub(crate) conduits: Conduits,
     pub(crate) party: Option<Box<dyn Party>>,
     /// The last final response that each worker's own requests got.
     pub(crate) answers: BTreeMap<usize, Packet>,
@@ -115,6 +117,10 @@ impl World {
             serving: Serving::Open,
             fate: chance.fork(),
             lines: Lines::new(chance.fork(), told.tcp.as_ref()),
+            conduits: Conduits::new(
+                chance.fork(),
+                told.tcp.as_ref().map(|tcp| tcp.faults.clone()).unwrap_or_default(),
+            ),
             party: None,
             answers: BTreeMap::new(),
             ledger: Ledger::default(),
@@ -155,6 +161,7 @@ impl World {
             events += 1;
             let is_void = self.is_void(&event);
             let done = self.on_event(event).and_then(|()| self.speak_out());
+            self.hear_out();
             let rest = |()| if is_void { Ok(()) } else { self.at_rest(events) };
             if let Err(error) = done.and_then(rest) {
                 violation = Some(error);
@@ -291,6 +298,7 @@ impl World {
             }
             Event::Centre(task) => self.on_centre(task),
             Event::Line(line, step) => return self.on_line(line, step),
+            Event::Conduit(conduit, step) => self.on_conduit(conduit, step),
             Event::Calm => return self.on_calm(),
         }
         Ok(())
@@ -342,6 +350,7 @@ impl World {
         self.calm_at = Some(self.air.now + rest);
         self.air.calm();
         self.calm_lines();
+        self.conduits.calm(&mut self.air);
         for server in &mut self.servers {
             server.down = false;
         }
