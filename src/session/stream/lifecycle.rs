@@ -342,7 +342,8 @@ impl Streams {
         }
         let is_stalled = connection.stalled.is_some_and(|since| over(since, STREAM_STALLED_MS));
         // What is not read here is not the other end's delay.
-        let is_ours = connection.parked > 0 || self.is_behind(index);
+        let is_due = connection.undivided.is_some_and(|undivided| undivided.is_due);
+        let is_ours = connection.parked > 0 || is_due || self.is_behind(index);
         if is_ours && (connection.outbox.is_none() || !is_stalled) {
             return None;
         }

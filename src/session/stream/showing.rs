@@ -62,7 +62,8 @@ impl Streams {
     ) -> bool {
         let connection = &self.connections[usize::from(index)];
         let is_due = connection.undivided.is_some_and(|undivided| undivided.is_due);
-        if !is_due || connection.parked > 0 {
+        let is_there = matches!(connection.state, State::Open | State::Ended);
+        if !is_due || !is_there || connection.parked > 0 {
             return false;
         }
         self.look(index, (&[], &mut 0), now, out, on);

@@ -16,6 +16,7 @@ mod outbox;
 mod split;
 mod undivided;
 mod undivided_out;
+mod undivided_walk;
 mod walk;
 mod work;
 
