@@ -39,6 +39,7 @@ mod snapshot;
 mod sockets;
 mod status_render;
 mod status_socket;
+mod stream_allocations;
 mod streams;
 mod streams_breaker;
 mod streams_workers;
