@@ -249,7 +249,9 @@ fn serve(config: &Config, service: &Service, signals: &Receiver<Asked>) -> End {
                 tell(&renewed(service.renew_certificates()));
                 Step::Stay
             }
-            Err(RecvTimeoutError::Timeout) => drain.on_tick(oam::now(), service.open()),
+            Err(RecvTimeoutError::Timeout) => {
+                drain.on_tick(oam::now(), service.open() + service.unfinished())
+            }
             // No signal can come any more: nobody could end this in good order.
             Err(RecvTimeoutError::Disconnected) => return End::Now,
         };

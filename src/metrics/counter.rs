@@ -84,6 +84,8 @@ pub enum Counter {
     LargeNoRoom,
     /// Gauge: dialogs of INVITE, those that are being set up or ended among them.
     CallsOpen,
+    /// Gauge: of these, dialogs in which something is still to be sent.
+    CallsUnfinished,
     /// Dialogs that an answer to our INVITE has made.
     CallsAnswered,
     /// Further answers to one INVITE, each acknowledged and ended.
@@ -333,7 +335,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 160] = [
+    pub const ALL: [Self; 161] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -374,6 +376,7 @@ impl Counter {
         Self::LargeAgain,
         Self::LargeNoRoom,
         Self::CallsOpen,
+        Self::CallsUnfinished,
         Self::CallsAnswered,
         Self::Forks,
         Self::OffersWithoutCema,
@@ -552,6 +555,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "large_again",
     "large_no_room",
     "calls_open",
+    "calls_unfinished",
     "calls_answered",
     "forks",
     "offers_without_cema",

@@ -341,10 +341,20 @@ impl Service {
 
     /// How many messages are accepted and not closed, by workers that can.
     pub fn open(&self) -> u64 {
+        self.of_the_able(Counter::MessagesOpen)
+    }
+
+    /// How many dialogs are not ended yet, by workers that can: who has answered an INVITE waits for an ACK
+    /// and a BYE, which would never come.
+    pub fn unfinished(&self) -> u64 {
+        self.of_the_able(Counter::CallsUnfinished)
+    }
+
+    fn of_the_able(&self, gauge: Counter) -> u64 {
         let lost = self.supervisor.lost();
         let tallies = self.total.tallies().iter().take(self.workers.len()).enumerate();
         let able = tallies.filter(|(index, _)| lost & 1 << index == 0);
-        able.map(|(_, tally)| tally.counters.read(Counter::MessagesOpen)).sum()
+        able.map(|(_, tally)| tally.counters.read(gauge)).sum()
     }
 
     /// Ends the workers. What is open ends as unknown, and its accounts are in the ring. A worker that

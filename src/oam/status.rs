@@ -187,6 +187,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 12] = [
             (Counter::LargeAgain, "sent once more in a second session"),
             (Counter::LargeNoRoom, "no session was free"),
             (Counter::CallsOpen, "dialogs of INVITE now"),
+            (Counter::CallsUnfinished, "of these, dialogs that are not ended yet"),
             (Counter::CallsAnswered, "dialogs that an answer to our INVITE has made"),
             (Counter::Forks, "further answers to one INVITE: ACK and BYE"),
             (Counter::OffersWithoutCema, "INVITEs repeated without RFC 6714"),

@@ -73,6 +73,7 @@ impl Engine {
             outcome: None,
             session: None,
             link: None,
+            is_unfinished: false,
             is_waiting: false,
             next_waiting: None,
             wait: None,

@@ -62,6 +62,8 @@ pub(super) struct Sessions {
     idle: Directory,
     /// Facts wait until there is room for what follows from them.
     is_behind: bool,
+    /// Calls in which something is still to be sent.
+    unfinished: u32,
 }
 
 /// One message that is sent in a session.
@@ -185,6 +187,8 @@ pub(super) struct Call {
     session: Option<SessionId>,
     /// The connection that it waits for, or has.
     link: Option<u16>,
+    /// Whether it is counted as one in which something is still to be sent.
+    is_unfinished: bool,
     /// Whether it stands in the list of those that wait for a connection.
     is_waiting: bool,
     /// The next one there.
@@ -220,6 +224,7 @@ impl Call {
             outcome: None,
             session: None,
             link: None,
+            is_unfinished: false,
             is_waiting: false,
             next_waiting: None,
             wait: None,
@@ -262,6 +267,7 @@ impl Sessions {
             links: Links::new(large.connections_max, large.places_max),
             idle: Directory::with_tick(calls, IDLE_TICK_MS, now),
             is_behind: false,
+            unfinished: 0,
         }
     }
 

@@ -82,6 +82,7 @@ impl Engine {
     /// Does one thing that is due for a call.
     fn on_call_timer(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
         self.do_one(handle, now, out);
+        self.note_unfinished(handle);
         let Some(call) = self.sessions_mut().calls.get(handle) else { return };
         if call.is_over() {
             return self.free_call(handle);
@@ -276,6 +277,7 @@ impl Engine {
 
     /// When something is to be done for a call if nothing arrives.
     pub(super) fn wait_for_call(&mut self, handle: Handle<Call>) {
+        self.note_unfinished(handle);
         let timers = self.setup.timers;
         let transports =
             self.sessions.as_deref().and_then(|all| all.calls.get(handle)).map(|call| {
@@ -289,6 +291,22 @@ impl Engine {
         } else {
             sessions.wheel.start(handle.index, due);
         }
+    }
+
+    /// Counts a call while something is still to be sent in it.
+    fn note_unfinished(&mut self, handle: Handle<Call>) {
+        let sessions = self.sessions_mut();
+        let Some(call) = sessions.calls.get_mut(handle) else { return };
+        let is_unfinished = call.is_unfinished();
+        if core::mem::replace(&mut call.is_unfinished, is_unfinished) == is_unfinished {
+            return;
+        }
+        sessions.unfinished = match is_unfinished {
+            true => sessions.unfinished + 1,
+            false => sessions.unfinished - 1,
+        };
+        let unfinished = sessions.unfinished;
+        self.tally.counters.set(Counter::CallsUnfinished, u64::from(unfinished));
     }
 
     /// A call is of no more use: its session ends now, and the timer sends what ends its dialog.
@@ -307,6 +325,8 @@ impl Engine {
         let sessions = self.sessions_mut();
         sessions.wheel.stop(handle.index);
         let Some(call) = sessions.calls.remove(handle) else { return };
+        // Nothing is over that was unfinished.
+        debug_assert!(!call.is_unfinished);
         if let Some(buffer) = call.leg.authorization {
             self.authorizations.give(buffer);
         }
@@ -316,6 +336,13 @@ impl Engine {
 }
 
 impl Call {
+    /// Whether something is still to be sent in it, but for what answers copies.
+    fn is_unfinished(&self) -> bool {
+        let is_out = matches!(self.invite.state, State::Calling | State::Proceeding);
+        let is_there = self.dialog.is_some_and(|it| it.state() == dialog::State::Confirmed);
+        is_out || is_there || self.inside.is_some() || self.outcome.is_some()
+    }
+
     /// Whether nothing more can come of it.
     fn is_over(&self) -> bool {
         let has_ended = self.dialog.is_none_or(|it| it.state() == dialog::State::Ended);
