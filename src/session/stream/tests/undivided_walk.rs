@@ -444,7 +444,7 @@ fn a_random_walk() {
 /// Pieces of all kinds of lengths, each used when it is whole, with a head that says how long it is.
 fn pieces() -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut pieces = Vec::new();
-    for len in [0, 1, 2, 700, 3, 0, 5_000, 8, 8_990] {
+    for len in [0_usize, 1, 2, 700, 3, 0, 5_000, 8, 8_990] {
         let [low, high] = u16::try_from(len).unwrap().to_le_bytes();
         let mut piece = vec![low, high];
         piece.extend((0..len).map(|at| at as u8 ^ len as u8));
