@@ -294,6 +294,14 @@ fn every_connection_that_is_told_is_lost_once_and_its_place_is_free_then_only() 
     assert_eq!(orders(&mut engine.streams), []);
     engine.wish(Wish::Close(other));
     assert_eq!(closed(&mut engine, again), [Told::Lost(other, 0)]);
+    // Nor of one that has the same place now.
+    let (third, new) = engine.accepted(1);
+    assert_eq!((third, new.index), (id.index, id.index));
+    for wish in [Wish::Write(id), Wish::Read(id), Wish::Close(id)] {
+        engine.wish(wish);
+    }
+    assert_eq!(engine.turn(), []);
+    assert_eq!(orders(&mut engine.streams), []);
 }
 
 #[test]
