@@ -69,6 +69,7 @@ impl Scene {
             strangers: true,
             per_source_max: 64,
             connections_max: 64,
+            undivided_max: 64,
             ..Rules::closed(WorkerId(0))
         };
         let listener = listen("127.0.0.1:0".parse().unwrap(), false).unwrap();

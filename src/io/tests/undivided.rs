@@ -136,6 +136,7 @@ impl Worker {
         let rules = Rules {
             strangers: true,
             per_source_max: 64,
+            undivided_max: 64,
             connections_max: 64,
             ..Rules::closed(WorkerId(3))
         };
