@@ -121,12 +121,39 @@
 //!
 //! # Large Messages
 //!
-//! What a Large Message is made of stands beside that, each part for itself and without sockets: the
-//! machines of INVITE ([`transaction::invite_client`], [`transaction::invite_server`]), the dialog
-//! ([`session::dialog`]), offer and answer ([`session::negotiation`]), the MSRP sessions of an endpoint
-//! ([`session::msrp`]), and the byte ledger that says what their responses and REPORTs prove
-//! ([`delivery::coverage`]). The engine takes no INVITE: it answers 405 (RFC 3261 section 8.2.1), and sends
-//! every message as a MESSAGE. `roger decode` and `roger explain` show what these parts read and say.
+//! What no MESSAGE can carry goes in a session of its own (RFC 4975), or in one that is there:
+//!
+//! ```text
+//!  engine::large                                                     IM side
+//!    | INVITE, offer: our path            transaction::invite_client    |
+//!    |----------------------------------------------------------------->|
+//!    | 200, answer                        session::negotiation          |
+//!    |<-----------------------------------------------------------------|
+//!    | ACK                                session::dialog               |
+//!    |----------------------------------------------------------------->|
+//!    | connect, or be connected to        session::stream               |
+//!    |==================================================================|
+//!    | SEND, SEND ..                      session::msrp                 |
+//!    |----------------------------------------------------------------->|
+//!    | 200, 200 .., REPORT ..             delivery::coverage -> verdict |
+//!    |<-----------------------------------------------------------------|
+//!    | BYE                                                              |
+//!    |----------------------------------------------------------------->|
+//! ```
+//!
+//! 1. A MESSAGE would be too long, or one was answered 413 or 513: a *transfer* holds the octets of the
+//!    message and its ledger, a *call* the dialog and the session that it is sent in.
+//! 2. No octet of the message leaves before the answer, so every failure until then is certain.
+//! 3. Octets of a connection are shown to [`engine::Engine::on_stream`] where they lie, and what is said is
+//!    written in place: a chunk may be longer than any buffer ([`packet::StreamEvent`]).
+//! 4. [`session::msrp`] says what was observed; the [`delivery::coverage::Ledger`] says what it proves. Of
+//!    the recipient's own user agent 200 to every octet does, of anybody in between only REPORTs do.
+//! 5. When nobody knows what became of it, it is sent once more in a second session under the same
+//!    Message-ID. The verdict comes by the deadline all the same; what is proved later is remembered.
+//! 6. Who takes no session gets the text in several MESSAGE requests, if it fits; delivered is all of them.
+//!
+//! Each worker listens for MSRP at a port of its own, which the path in its offers names: what comes on a
+//! connection is at home where it arrives.
 //!
 //! # What holds everywhere
 //!
