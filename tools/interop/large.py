@@ -67,9 +67,12 @@ class World(short.World):
         self.verdicts_meant[submission.call_id] = (letters, kinds, told)
         submission.verdict = (letters, kinds, told)
 
-    def over(self):
+    def over_for(self, recipient):
+        return lambda: self.over(recipient)
+
+    def over(self, recipient=None):
         """All dialogs have their ACK and their end, and all refusals their ACK."""
-        calls = self.endpoint.calls()
+        calls = self.endpoint.calls(recipient)
         dialogs = [dialog for call in calls for dialog in call.dialogs]
         return (all(dialog.acked and dialog.ended for dialog in dialogs)
                 and all(call.acked for call in calls if (call.status or 0) >= 300))
@@ -178,11 +181,11 @@ def judge_endpoint(name, world, ledger, spoil):
     ledger.equal(f"{name}: recipient: MESSAGEs",
                  sorted(request.uri for request in endpoint.agent.messages),
                  sorted(endpoint.pager))
-    by_recipient, everywhere = {}, set()
+    by_message, everywhere = {}, set()
     for held in endpoint.held():
-        recipient = held.session.dialog.call.recipient
-        by_recipient.setdefault(recipient, set()).add(held.message.message_id)
-    for recipient, ids in by_recipient.items():
+        key = held.session.dialog.call.recipient, text_of(held)
+        by_message.setdefault(key, set()).add(held.message.message_id)
+    for ids in by_message.values():
         ledger.equal(f"{name}: recipient: one Message-ID for all attempts", len(ids), 1)
         ledger.check(f"{name}: recipient: no Message-ID of others", not ids & everywhere, ids)
         everywhere |= ids

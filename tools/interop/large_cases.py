@@ -302,6 +302,44 @@ def challenged(world):
         world.holds(f"credentials for {challenge.algorithm}", not faults, faults)
 
 
+@case(settings=patient(large_lines=f'{LARGE}\nsession_idle = "2s"'))
+def sessions_that_stay(world):
+    """The next message of the same originator goes into the same session, unless that is over."""
+    recipient = "sip:bob@im.example.net"
+    for count in range(3):
+        delivered(world, recipient=recipient, text=f"message {count}", attempts=count == 0)
+    [session] = world.endpoint.sessions
+    world.holds("all of them came in one session", len(session.messages) == 3, session.messages)
+    recipient = "sip:carol@im.example.net"
+    for count in range(2):
+        delivered(world, Plan(hangs_up=True), recipient=recipient, text=f"{count} {TEXT}"[:160])
+        harness.wait_for("it is over", 10, world.over_for(recipient))
+
+
+@case(settings=patient(im_lines='im.profile = "cpm"'), cpim=True)
+def cpm(world):
+    """OMA CPM: its service, its identifiers, and content in CPIM."""
+    submission = delivered(world, Plan(types="message/cpim", wrapped="*"))
+    [call] = world.endpoint.calls(submission.recipient)
+    service = "3gpp-service.ims.icsi.oma.cpm.largemsg"
+    for name in ("accept-contact", "p-preferred-service"):
+        found = call.invite.value(name) or call.invite.value("p-asserted-service")
+        world.holds(f"{name} has the service", service in found.replace("%3A", ":"), found)
+    for name in ("conversation-id", "contribution-id"):
+        world.holds(f"INVITE has {name}", call.invite.value(name), call.invite.start)
+    [held] = world.endpoint.held(submission.recipient)
+    world.holds("CPIM has a Message-ID", b"imdn.Message-ID: " in held.octets, held.octets)
+
+
+@case()
+def simple_im(world):
+    """OMA SIMPLE IM: its feature tag."""
+    submission = delivered(world, Plan())
+    [call] = world.endpoint.calls(submission.recipient)
+    found = call.invite.value("accept-contact")
+    world.holds("Accept-Contact has the service", "+g.oma.sip-im.large-message" in found, found)
+
+
 @case(settings=patient(gateway_lines=""))
 def pager_refused(world):
     """413 to a MESSAGE: the same as a Large Message, once."""
