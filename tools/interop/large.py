@@ -183,7 +183,7 @@ def judge_endpoint(name, world, ledger, spoil):
                  sorted(endpoint.pager))
     by_message, everywhere = {}, set()
     for held in endpoint.held():
-        key = held.session.dialog.call.recipient, text_of(held)
+        key = held.session.dialog.call.recipient, held.chunks[0].body
         by_message.setdefault(key, set()).add(held.message.message_id)
     for ids in by_message.values():
         ledger.equal(f"{name}: recipient: one Message-ID for all attempts", len(ids), 1)
