@@ -624,7 +624,7 @@ fn a_session_that_stays_takes_the_next_message_of_the_same_two() {
     }
     let mut bench = Bench::with(setup);
     let line = Line::new(0);
-    let (_, send) = sent(&mut bench, &Short::new(1, "the first of them"), &line);
+    let (invite, send) = sent(&mut bench, &Short::new(1, "the first of them"), &line);
     let left = line.says(&mut bench, &response(&send, "200 OK"));
     taken(&mut bench, only(&left, "MESSAGE"));
     assert!(line.says(&mut bench, &report(&send, "1-17/17", 200)).is_empty());
@@ -636,9 +636,12 @@ fn a_session_that_stays_takes_the_next_message_of_the_same_two() {
     assert!(next.contains("\r\n\r\nb\r\n-------"), "{next}");
     assert_ne!(value(&next, "Message-ID"), value(&send, "Message-ID"));
     assert_eq!(value(&next, "To-Path"), PHONE);
+    bench.account();
     let left = line.says(&mut bench, &response(&next, "200 OK"));
     assert_eq!(told(&left), ack(2));
     taken(&mut bench, only(&left, "MESSAGE"));
+    let of_session = bench.account().im_call_id;
+    assert_eq!(of_session.octets(), invite.field("call-id").as_bytes());
     // One to somebody else does not.
     let mut other = Short::new(3, "to somebody else, at some length");
     other.recipient = "sip:+15550000009@im.example;user=phone".to_owned();
@@ -647,8 +650,8 @@ fn a_session_that_stays_takes_the_next_message_of_the_same_two() {
     assert!(submit(&mut bench, &Short::new(4, "and the last one")).is_empty());
     let last = line.taken(&mut bench);
     let left = line.lost(&mut bench);
-    let invite = only(&left, "INVITE").clone();
-    let again = sent_after(&mut bench, &invite, &Line::new(1));
+    let second = only(&left, "INVITE").clone();
+    let again = sent_after(&mut bench, &second, &Line::new(1));
     assert_eq!(value(&again, "Message-ID"), value(&last, "Message-ID"));
     assert_eq!(bench.count(Counter::LargeInSession), 2);
 }

@@ -69,6 +69,7 @@ impl Engine {
             self.leave_idle(handle, now);
             return false;
         }
+        self.shorts[record.index as usize].call = Some(handle);
         self.count(Counter::LargeMessages);
         self.count(Counter::LargeInSession);
         if let Some(link) = link {
