@@ -4,7 +4,6 @@ A case is a function, as in `short_cases.py`: it submits with the plans of the c
 for the report, and says which verdict and which evidence it expects.
 """
 
-import collections.abc
 import dataclasses
 import socket
 
@@ -372,7 +371,7 @@ def ask(world, port, frame):
 @case()
 def strangers(world):
     """Who guesses a session gets 481, who knows one that is taken gets 506, and neither does harm."""
-    submission = world.large(Plan(delays={"last": 1.0}, reports=()))
+    submission = world.large(Plan(delays={"last": 0.6}, reports=()))
     harness.wait_for("the message is there", 10, lambda: any(
         held.message.is_complete for held in world.endpoint.held()))
     [session] = world.endpoint.sessions

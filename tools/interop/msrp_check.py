@@ -9,12 +9,10 @@ all of it (`msrp_packets.py`), and Kamailio stands between them as an MSRP relay
 import collections.abc
 import contextlib
 import dataclasses
-import functools
 import random
 import sys
 
 import harness
-import invite
 import kamailio_msrp
 import msrp
 import msrp_caller
