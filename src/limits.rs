@@ -379,6 +379,10 @@ pub const SDP_OWN_SIZE_MAX: usize = 1_024;
 /// Octets of our answer to an INVITE in a dialog: what is copied from it, our Contact and our description.
 pub const ANSWER_SIZE_MAX: usize = 4_096;
 
+/// How long a session waits on for responses when its wait for REPORTs is over, in milliseconds, before it looks
+/// again: each chunk has its own 30 s.
+pub const MSRP_RESPONSE_WAIT_MS: u32 = 500;
+
 /// How long a session stays after the BYE of the other end for what he has said in it before, in milliseconds:
 /// a response or a REPORT may be lost once on its way over TCP, and is there then.
 pub const MSRP_FAREWELL_MS: u32 = 1_000;

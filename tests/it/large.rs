@@ -711,3 +711,40 @@ fn without_msrp_a_text_goes_in_parts_and_all_of_them_are_the_message() {
         }
     }
 }
+
+/// The wait for REPORTs is not the wait for a response.
+#[test]
+fn h24_a_response_has_its_own_time() {
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    if let Some(large) = &mut setup.large {
+        large.report_wait_ms = 1_000;
+    }
+    let mut bench = Bench::with(setup);
+    let line = Line::new(0);
+    let (_, send) = sent(&mut bench, &Short::new(1, "slow to answer"), &line);
+    assert!(later(&mut bench, 20_000).is_empty());
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    assert_eq!(told(&left), ack(1));
+}
+
+/// A connection that is refused says that nothing has left, and another session may do.
+#[test]
+fn a_connection_that_is_refused_leads_to_another_session() {
+    let mut bench = large_bench(MsrpRole::Endpoint);
+    let invite = invited(&mut bench, &Short::new(1, "nobody listens"));
+    bench.give(IM, &agreed(&invite, PHONE, "passive", ""));
+    let owner = connecting(&mut bench);
+    let event = StreamEvent::Refused { owner, at: bench.now };
+    bench.engine.on_stream(event, &mut bench.out);
+    let left = bench.leave();
+    let second = only(&left, "INVITE").clone();
+    bench.give(IM, &agreed(&second, PHONE, "passive", ""));
+    let owner = connecting(&mut bench);
+    let event = StreamEvent::Refused { owner, at: bench.now };
+    bench.engine.on_stream(event, &mut bench.out);
+    let left = bench.leave();
+    taken(&mut bench, only(&left, "MESSAGE"));
+    let account = bench.account();
+    let verdict = (account.verdict, account.evidence);
+    assert_eq!(verdict, (Verdict::Temporary, Evidence::ConnectionUnused));
+}

@@ -445,6 +445,11 @@ impl Ledger {
         self.last != Last::Unsent
     }
 
+    /// Whether a chunk has been handed over whose response may still come in time.
+    pub fn awaits_responses(&self) -> bool {
+        self.unanswered().iter().any(|chunk| chunk.state == State::HandedOver)
+    }
+
     /// Whether all of it was handed over to the operating system.
     pub fn is_all_sent(&self) -> bool {
         let is_waiting = |chunk: &Chunk| matches!(chunk.state, State::Open | State::Sent);

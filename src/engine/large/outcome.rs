@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::engine::record::Record;
 use crate::engine::short::Stage;
 use crate::id::Handle;
-use crate::limits::MSRP_LINGER_MS;
+use crate::limits::{MSRP_LINGER_MS, MSRP_RESPONSE_WAIT_MS};
 use crate::metrics::Counter;
 use crate::packet::{Departures, Purse};
 use crate::time::Instant;
@@ -222,6 +222,11 @@ impl Engine {
         if it.record.is_none() {
             return self.end_transfer(transfer, now);
         }
+        if observation == Observation::Waited && it.ledger.is_some_and(|it| it.awaits_responses()) {
+            // The wait is for REPORTs: a response has a time of its own (RFC 4975 section 7.1.1).
+            call.wait = Some((wait, now.plus_ms(MSRP_RESPONSE_WAIT_MS)));
+            return self.wait_for_call(handle);
+        }
         if let Some(ledger) = &mut it.ledger {
             ledger.observe(observation);
         }
@@ -235,7 +240,15 @@ impl Engine {
         now: Instant,
         out: &mut Departures,
     ) {
-        self.on_wait_over(handle, Wait::Connection, now, out);
+        let sessions = self.sessions_mut();
+        let transfer = sessions.calls.get(handle).and_then(|call| call.transfer);
+        let known = transfer.and_then(|transfer| sessions.transfers.get_mut(transfer));
+        if let Some(ledger) = known.and_then(|it| it.ledger.as_mut()) {
+            ledger.observe(Observation::Lost);
+        }
+        if let Some(transfer) = transfer {
+            self.weigh(transfer, now, out);
+        }
         self.end_call(handle, now);
     }
 
