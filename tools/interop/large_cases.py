@@ -193,8 +193,9 @@ def nobody_connects(world):
 
 @case()
 def nobody_listens(world):
-    """The connection is refused, so nothing has left."""
-    failed(world, "T", "never_connected", Plan(listens=False))
+    """The connection is refused: certain, and once more in another session."""
+    failed(world, "T", "connection_unused", Plan(listens=False), attempts=2)
+    delivered(world, Plan(listens=False), Plan(), attempts=2)
 
 
 @case()
