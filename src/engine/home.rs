@@ -95,6 +95,11 @@ impl Engine {
         home: WorkerId,
         out: &mut Departures,
     ) {
+        if asked.request.method == Method::Ack {
+            // It is never answered, whatever becomes of it; its sender sends it again for each copy of what
+            // it acknowledges.
+            return self.hand_over_proof(home, Kind::Request, asked.arrival, asked.since);
+        }
         // In this order: what a lost worker has not accepted by now it never will.
         let is_lost = self.neighbours.is_lost(home);
         let known = self.neighbours.transaction(home, asked.fingerprint, asked.since);

@@ -60,6 +60,15 @@ impl Line {
     }
 
     fn filled(&self, bench: &mut Bench) -> String {
+        let all = self.put(bench);
+        let octets = all.len() as u64;
+        let event = StreamEvent::Written { id: self.id, octets, at: bench.now };
+        bench.engine.on_stream(event, &mut bench.out);
+        all
+    }
+
+    /// What the engine puts in, which is not handed over.
+    fn put(&self, bench: &mut Bench) -> String {
         let mut all = Vec::new();
         loop {
             let mut room = [0; 8_192];
@@ -76,9 +85,6 @@ impl Line {
             }
             all.extend(&room[..filled]);
         }
-        let octets = all.len() as u64;
-        let event = StreamEvent::Written { id: self.id, octets, at: bench.now };
-        bench.engine.on_stream(event, &mut bench.out);
         String::from_utf8(all).unwrap()
     }
 
@@ -747,4 +753,20 @@ fn a_connection_that_is_refused_leads_to_another_session() {
     let account = bench.account();
     let verdict = (account.verdict, account.evidence);
     assert_eq!(verdict, (Verdict::Temporary, Evidence::ConnectionUnused));
+}
+
+/// What was given to a connection that takes nothing may leave when nobody waits for it any more.
+#[test]
+fn h51_what_waits_in_an_outbox_at_the_deadline_is_unknown() {
+    let mut bench = large_bench(MsrpRole::Endpoint);
+    let line = Line::new(0);
+    let invite = invited(&mut bench, &Short::new(1, "stuck on its way"));
+    bench.give(IM, &agreed(&invite, PHONE, "passive", ""));
+    let owner = connecting(&mut bench);
+    line.opened(&mut bench, Some(owner));
+    assert!(line.put(&mut bench).contains(" SEND\r\n"));
+    let left = later(&mut bench, 28_010);
+    taken(&mut bench, only(&left, "MESSAGE"));
+    // Not a word about it is certain.
+    assert_eq!(bench.count(Counter::VerdictUnknown), 1);
 }

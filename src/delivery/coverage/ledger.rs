@@ -435,9 +435,9 @@ impl Ledger {
         self.before.is_some()
     }
 
-    /// Whether any octet of this attempt may have left.
-    pub const fn has_departed(&self) -> bool {
-        self.departed
+    /// Whether any octet of this attempt was given to the connection, or may have left.
+    pub fn is_begun(&self) -> bool {
+        self.departed || self.sent > 0 || self.waiting > 0 || self.last != Last::Unsent
     }
 
     /// Whether the last chunk was given to the connection.

@@ -3,12 +3,13 @@
 
 use super::responses::is_description;
 use super::{Call, Outcome, Reinvite, Wait};
+use crate::engine::back::Back;
 use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
 use crate::limits::{ANSWER_SIZE_MAX, MSRP_FAREWELL_MS, SDP_OWN_SIZE_MAX};
 use crate::metrics::Counter;
-use crate::packet::{Departure, Departures, Purse};
+use crate::packet::{Departures, Purse};
 use crate::session::dialog::{self, Names, Request as Within};
 use crate::session::negotiation::Change;
 use crate::time::Instant;
@@ -197,8 +198,7 @@ impl Engine {
         let Some(sessions) = self.sessions.as_deref() else { return };
         let Some(it) = sessions.calls.get(handle).and_then(|call| call.reinvite) else { return };
         let octets = &sessions.answers.octets(it.answer)[..it.len];
-        let departure = Departure { flow: it.flow, ..Departure::default() };
-        out.push(Purse::Evidence, departure, |slot| {
+        self.send_back(Back::to(it.flow, Purse::Evidence, it.len), out, |slot| {
             slot[..octets.len()].copy_from_slice(octets);
             octets.len()
         });
@@ -214,8 +214,7 @@ impl Engine {
         self.refresh_target(handle, asked);
         let flow = self.reply_flow(asked);
         let Some((octets, len)) = self.write_answer(handle, asked) else { return };
-        let departure = Departure { flow, ..Departure::default() };
-        out.push(Purse::Evidence, departure, |slot| {
+        self.send_back(Back::to(flow, Purse::Evidence, len), out, |slot| {
             slot[..len].copy_from_slice(&octets[..len]);
             len
         });

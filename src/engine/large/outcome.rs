@@ -265,9 +265,9 @@ impl Engine {
             return self.end_unsent(record, Evidence::DeadlineUnsent, now, Purse::Evidence, out);
         };
         let evidence = match &known.ledger {
-            // Nothing but what makes a session has left.
+            // Nothing but what makes a session has left. What was given to a connection may leave yet.
             None => Evidence::DeadlineUnsent,
-            Some(ledger) if !ledger.has_departed() => Evidence::DeadlineUnsent,
+            Some(ledger) if !ledger.is_begun() => Evidence::DeadlineUnsent,
             // What is not whole is ended with `#`: nobody may take it for the message (hazard H29).
             Some(ledger) if !ledger.is_all_given() => Evidence::Unfinished,
             Some(_) => {
@@ -278,13 +278,13 @@ impl Engine {
         self.over(handle, evidence, now, Purse::Evidence, out);
     }
 
-    /// Whether any octet of a message that is sent in a session may have left.
+    /// Whether any octet of a message that is sent in a session may have left, or leave yet.
     pub(in crate::engine) fn has_departed(&self, record: Handle<Record>) -> bool {
         let transfer = self.shorts[record.index as usize].transfer;
         let known = self.sessions.as_deref().zip(transfer);
         known
             .and_then(|(sessions, transfer)| sessions.transfers.get(transfer)?.ledger)
-            .is_some_and(|ledger| ledger.has_departed() || ledger.is_after_doubt())
+            .is_some_and(|ledger| ledger.is_begun() || ledger.is_after_doubt())
     }
 
     /// The record of a message is gone, because the process ends.
