@@ -112,6 +112,8 @@ pub(crate) enum Event {
     Stranger,
     /// A service centre does something.
     Centre(Task),
+    /// A user agent of Large Messages does something.
+    Agent(crate::agent::Task),
     /// Something happens to a connection.
     Line(usize, Step),
     /// The same of one whose octets the engine divides itself.

@@ -15,13 +15,13 @@ use roger::id::WorkerId;
 use roger::metrics::Tally;
 use roger::packet::{
     Arrival, Departure, Departures, Endpoint, Flow, Owner, SendError, Sent, Slot, SocketId,
-    StreamEvent,
 };
 use roger::time::Instant;
 
 use crate::air::Packet;
 use crate::bug::Bug;
 use crate::chance::Chance;
+use crate::meddle::{self, Meddle};
 use crate::mischief::{self, Mischief};
 use crate::setup::of_worker;
 use crate::strife::Strife;
@@ -63,6 +63,8 @@ pub(crate) struct Boundary {
     pub(crate) again: Vec<(Packet, Flow)>,
     account: Option<Account>,
     pub(crate) minted: u64,
+    /// The same of a bug in Large Messages.
+    pub(crate) meddle: Meddle,
 }
 
 impl Boundary {
@@ -75,6 +77,7 @@ impl Boundary {
     ) -> Self {
         if let Some(bug) = bug {
             mischief::misconfigure(&mut setup, bug);
+            meddle::misconfigure(&mut setup, bug);
         }
         let (engines, common) = engines(&setup, tallies, 0, swarm);
         Self {
@@ -96,6 +99,7 @@ impl Boundary {
             again: Vec::new(),
             account: None,
             minted: 0,
+            meddle: Meddle::default(),
         }
     }
 
@@ -105,6 +109,7 @@ impl Boundary {
             self.setup.epoch += 1;
         }
         self.strife = Strife::default();
+        self.meddle = Meddle::default();
         (self.engines, self.common) = engines(&self.setup, tallies, now, swarm);
     }
 
@@ -171,16 +176,6 @@ impl Boundary {
             same => same,
         };
         self.engines[worker].on_sent(owner, sent, Instant(now));
-    }
-
-    /// Something has happened to a connection whose octets the engine divides itself.
-    pub(crate) fn on_stream(
-        &mut self,
-        worker: usize,
-        event: StreamEvent<'_>,
-        out: &mut Departures,
-    ) {
-        self.engines[worker].on_stream(event, out);
     }
 
     pub(crate) fn on_unreachable(
@@ -277,6 +272,7 @@ impl Boundary {
             self.on_response_out(outgoing, status, &key);
             return;
         }
+        self.on_dialog_out(outgoing, &text);
         let again = self.went.contains_key(&key.branch);
         self.on_gateway_out(outgoing, &text, &key, again, now);
         if again && self.strikes(Bug::RetransmittedAsNew) {
@@ -334,6 +330,9 @@ impl Boundary {
             self.requests.entry(key).or_insert((*flow, now, octets));
             return;
         };
+        if text.value("CSeq").is_some_and(|cseq| cseq.ends_with(" INVITE")) {
+            self.on_dialog_in(&text, &key, status);
+        }
         if matches!(status, 480 | 486) && self.strikes(Bug::BusyAsDelivered)
             || status < 200 && self.strikes(Bug::ProvisionalAsDelivered)
         {

@@ -125,11 +125,31 @@ pub enum Bug {
     ReadsSwapped,
     /// A response whose connection has ended is not sent on another one.
     GoneForGood,
+    /// The 200 to the last chunk counts for all of them.
+    LastChunkDelivers,
+    /// The 200 of somebody between us and the recipient counts as his.
+    RelayAcknowledges,
+    /// A REPORT about another message counts.
+    ForeignReported,
+    /// A REPORT of some octets counts for all.
+    GapIgnored,
+    /// A chunk counts as handed over when it was only put in.
+    TimerAtOutbox,
+    /// A chunk counts as acknowledged that nobody has yet.
+    OpenAcknowledged,
+    /// A 2xx that comes after CANCEL is used.
+    LateAnswerUsed,
+    /// The message goes to another fork as well.
+    ForkUsed,
+    /// What is sent once more has another Message-ID.
+    FreshMessageId,
+    /// BYE follows straight on the last octet.
+    ByeAtOnce,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 71] = [
         Self::ReportTwice,
         Self::ReportLost,
         Self::BusyAsDelivered,
@@ -191,6 +211,16 @@ impl Bug {
         Self::ShortWriteAsWhole,
         Self::ReadsSwapped,
         Self::GoneForGood,
+        Self::LastChunkDelivers,
+        Self::RelayAcknowledges,
+        Self::ForeignReported,
+        Self::GapIgnored,
+        Self::TimerAtOutbox,
+        Self::OpenAcknowledged,
+        Self::LateAnswerUsed,
+        Self::ForkUsed,
+        Self::FreshMessageId,
+        Self::ByeAtOnce,
     ];
 
     /// Its name on the command line.

@@ -119,7 +119,8 @@ impl World {
                 self.take_account(now, &account)?;
             }
         }
-        let forgiven = self.ledger.on_loss(worker) + self.gateway.on_loss(worker, &self.centres);
+        let forgiven =
+            self.ledger.on_loss(worker) + self.gateway.on_loss(worker, now, &self.centres);
         if forgiven > decided {
             return Err(format!("I1: {forgiven} are told by nobody, {decided} were decided"));
         }
@@ -155,7 +156,7 @@ impl World {
         self.is_down = true;
         self.life += 1;
         self.ledger.on_death();
-        self.gateway.on_death();
+        self.gateway.on_death(self.air.now);
         self.drop_lines(None);
         self.conduits.drop_all(None, &mut self.air);
         let after = self.fate.below(DOWN_MAX);

@@ -67,7 +67,7 @@ impl Message {
 }
 
 /// What stands in message/cpim, and its DateTime (RFC 3862 section 2).
-fn unwrap(body: &str, text: &Text<'_>) -> Verdict<(String, Option<String>)> {
+pub(crate) fn unwrap(body: &str, text: &Text<'_>) -> Verdict<(String, Option<String>)> {
     let mut pieces = body.splitn(3, "\r\n\r\n");
     let (Some(head), Some(inner), Some(words)) = (pieces.next(), pieces.next(), pieces.next())
     else {

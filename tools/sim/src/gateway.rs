@@ -9,9 +9,11 @@ use roger::delivery::Account;
 use roger::packet::{Departure, Sent};
 
 use crate::air::{Grade, Packet};
+use crate::calls::Calls;
 use crate::centre::Centres;
 use crate::form;
 use crate::ledger::Verdict;
+use crate::parts::Part;
 use crate::post::{Attempt, Life, Post};
 use crate::short::Short;
 use crate::submission::{Proof, What, guess, sanitised, slack};
@@ -29,6 +31,8 @@ pub(crate) const REPEATED: u64 = 120 * SECOND;
 pub(crate) enum Place {
     Message(usize),
     Report(usize, usize),
+    /// A part of a text.
+    Part(usize),
 }
 
 /// Whose departure it was.
@@ -36,6 +40,8 @@ pub(crate) enum Place {
 pub(crate) enum Ticket {
     Message(usize),
     Report(usize, usize),
+    /// The transaction of an INVITE, of a call.
+    Call(usize, usize),
     /// An answer to somebody of whom a damaged copy came.
     Doubtful,
     Other,
@@ -80,6 +86,10 @@ pub(crate) struct Gateway {
     pub(crate) abandoned: bool,
     /// Accounts so far.
     pub(crate) accounts: u64,
+    /// Calls of Large Messages.
+    pub(crate) calls: Calls,
+    /// Texts in parts.
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Gateway {
@@ -101,6 +111,9 @@ impl Gateway {
             self.tainted.insert(short);
             return false;
         }
+        if self.calls.on_arrival(now, packet) {
+            return true;
+        }
         let Some((status, branch)) = guess(&packet.octets) else { return false };
         let Some(place) = self.branches.get(&branch).copied() else { return false };
         if matches!(packet.grade, Grade::Void | Grade::Foreign) {
@@ -118,6 +131,9 @@ impl Gateway {
 
     /// An ICMP error is about to be given to the engine. Whether it is about a message of these.
     pub(crate) fn on_unreachable(&mut self, now: u64, quoted: &[u8], grade: Grade) -> bool {
+        if self.calls.on_unreachable(now, quoted, grade) {
+            return true;
+        }
         let branch = crate::submission::quoted_branch(quoted);
         let Some(place) = branch.and_then(|branch| self.branches.get(&branch).copied()) else {
             return false;
@@ -129,6 +145,7 @@ impl Gateway {
     fn prove(&mut self, place: Place, at: u64, what: What, sound: bool, octets: &Rc<[u8]>) {
         let post = match place {
             Place::Message(attempt) => Some(&mut self.attempts[attempt].post),
+            Place::Part(part) => Some(&mut self.parts[part].post),
             Place::Report(life, post) => {
                 self.lives[life].told.as_mut().and_then(|told| told.posts.get_mut(post))
             }
@@ -193,6 +210,9 @@ impl Gateway {
             let doubtful = swarm.faults.corrupting() && ours && sane.starts_with(b"MESSAGE ");
             return Ok(doubtful.then_some(Ticket::Other));
         };
+        if let Some(ticket) = self.on_call_departure(now, departure, octets, swarm)? {
+            return Ok(Some(ticket));
+        }
         let Some(key) = text.key() else { return Ok(None) };
         let remote = departure.flow.remote;
         let centre = swarm.gateway.centres.iter().position(|c| c.addresses.contains(&remote));
@@ -206,6 +226,7 @@ impl Gateway {
         if let Some(place) = self.branches.get(&branch).copied() {
             let post = match place {
                 Place::Message(attempt) => &mut self.attempts[attempt].post,
+                Place::Part(part) => &mut self.parts[part].post,
                 Place::Report(life, post) => {
                     let told = self.lives[life].told.as_mut();
                     &mut told.ok_or_else(|| "a report without its life".to_owned())?.posts[post]
@@ -292,6 +313,9 @@ impl Gateway {
             Ticket::Message(attempt) => Some(&mut self.attempts[attempt].post),
             Ticket::Report(life, post) => {
                 self.lives[life].told.as_mut().and_then(|told| told.posts.get_mut(post))
+            }
+            Ticket::Call(call, transaction) => {
+                return self.calls.on_sent((call, transaction), error);
             }
             Ticket::Doubtful | Ticket::Other => None,
         };
@@ -415,12 +439,14 @@ impl Gateway {
 
     /// The same with proofs: they need not count any more.
     pub(crate) fn on_proofs_dropped(&mut self) {
+        self.calls.on_proofs_dropped();
         self.unsettled.clear();
     }
 
     /// The process has ended without warning: nobody reports or tells what was open, and everything
     /// that comes is new.
-    pub(crate) fn on_death(&mut self) {
+    pub(crate) fn on_death(&mut self, now: u64) {
+        self.calls.on_death(None, now);
         for life in &mut self.lives {
             life.optional = true;
         }
@@ -439,7 +465,8 @@ impl Gateway {
 
     /// A worker is lost, and what was left there was told: nothing is owed any more for the rest,
     /// whose verdict was reached. How many these are.
-    pub(crate) fn on_loss(&mut self, seat: usize, centres: &Centres) -> usize {
+    pub(crate) fn on_loss(&mut self, seat: usize, now: u64, centres: &Centres) -> usize {
+        self.calls.on_death(Some(seat), now);
         let before = self.open(centres);
         self.lost.insert(seat);
         for life in self.lives.iter_mut().filter(|life| life.seat == Some(seat)) {
@@ -450,9 +477,11 @@ impl Gateway {
 
     /// Everything that came has reached whom it concerns: what was sound was answered at once.
     pub(crate) fn on_settled(&mut self, now: u64) -> Verdict<()> {
+        self.calls.on_settled(now);
         for (place, proof) in core::mem::take(&mut self.unsettled) {
             let post = match place {
                 Place::Message(attempt) => Some(&mut self.attempts[attempt].post),
+                Place::Part(part) => Some(&mut self.parts[part].post),
                 Place::Report(life, post) => {
                     self.lives[life].told.as_mut().and_then(|told| told.posts.get_mut(post))
                 }
@@ -487,6 +516,7 @@ impl Gateway {
                 return Err(format!("I1: {call_id} has no account"));
             }
         }
+        self.calls.at_end(swarm)?;
         let lives = self.attempts.iter().skip(self.past_attempts);
         for attempt in lives.filter(|attempt| !self.lost.contains(&attempt.seat)) {
             attempt.post.was_repeated(swarm).map_err(|e| format!("{}: {e}", attempt.branch))?;
@@ -540,7 +570,9 @@ impl Gateway {
                 && form::is_from(form::uri_in(&other.pair.0), short)
                 && other.post.sent[0] <= to
                 && other.post.may_be_pending(from.saturating_sub(slack(swarm)), swarm)
-        }) || !self.tainted.is_empty()
+        }) || self.calls.list.iter().any(|call| call.uri == short.recipient && call.begun <= to)
+            || !self.parts.is_empty()
+            || !self.tainted.is_empty()
     }
 
     pub(crate) fn look_up(&mut self, centres: &Centres) {

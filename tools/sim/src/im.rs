@@ -174,6 +174,10 @@ impl Server {
             }
             Credentials::Right | Credentials::Wrong => {}
         }
+        let too_large = swarm.large.as_ref().map_or(0, |large| large.too_large);
+        if !is_calm && air.chance.share(too_large) {
+            return Some(Plan::Final(air.chance.pick(&[413, 513])));
+        }
         is_calm.then_some(Plan::Final(200))
     }
 }

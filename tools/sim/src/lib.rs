@@ -29,13 +29,17 @@
 //! where everything must come to its end (liveness). Each fault is armed in one run of four.
 #![expect(clippy::disallowed_macros, reason = "a tool is cold code")]
 
+mod agent;
 mod air;
 mod authentication;
 mod boundary;
 mod bug;
+mod calls;
 mod centre;
 mod chance;
+mod conduct;
 mod conduit;
+mod court;
 mod crew;
 mod digest;
 mod fate;
@@ -43,16 +47,23 @@ mod form;
 mod gateway;
 mod im;
 mod judge;
+mod large;
 mod ledger;
 mod line;
+mod meddle;
 mod mischief;
+mod msrp;
 mod onward;
+mod parts;
 mod party;
+mod passage;
 mod passing;
 mod post;
 mod report;
 mod rest;
 mod rp;
+mod sdp;
+mod session;
 mod setup;
 mod short;
 mod sms;
@@ -63,6 +74,7 @@ mod tcp;
 mod text;
 mod turn;
 mod verdict;
+mod wire;
 mod world;
 
 pub use self::bug::Bug;

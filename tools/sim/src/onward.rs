@@ -9,10 +9,15 @@ use crate::gateway::{Gateway, Place, REMEMBERED, REPEATED, Ticket};
 use crate::ledger::Verdict;
 use crate::post::{Attempt, Post, Told};
 use crate::short::{Fate, Short};
-use crate::submission::{Proof, slack};
+use crate::submission::{Proof, What, slack};
 use crate::swarm::{MS, Swarm};
 use crate::text::Text;
 use crate::verdict;
+
+/// Whether it says that a MESSAGE is too large (RFC 3261 sections 21.4.11 and 21.5.7).
+const fn is_too_large(proof: &Proof) -> bool {
+    matches!(proof.what, What::Response(413 | 513))
+}
 
 impl Gateway {
     /// An instant message on its way to the IM side.
@@ -29,6 +34,9 @@ impl Gateway {
         let message = form::Message::read(text, post.remote, swarm)?;
         let seen = (message.uri.clone(), message.text.clone(), message.date.clone());
         let Some(short) = self.index.get(&seen).copied() else {
+            if let Some(short) = self.part_of(&message, now, centres, swarm) {
+                return self.on_part(now, (branch, post), message, short, swarm);
+            }
             if self.tainted.is_empty() {
                 return Err(format!("I7: an instant message that nobody has sent: {message:?}"));
             }
@@ -123,7 +131,8 @@ impl Gateway {
             let same = last.is_unsent() && message.cseq == last.cseq;
             let follows = message.call_id == last.call_id && (message.cseq == next || same);
             let anew = message.call_id != last.call_id && message.cseq == 1;
-            if !follows && (known || !anew) {
+            let in_parts = self.parts.iter().any(|part| part.short == short);
+            if !follows && !in_parts && (known || !anew) {
                 let (before, was) = (&last.call_id, last.cseq);
                 return Err(format!("H13: {who} {} where {before} {was} was before", message.cseq));
             }
@@ -185,6 +194,8 @@ impl Gateway {
             let within = |at: u64, window: u64| now + margin < at + window;
             match decisive.map(|proof| (verdict::letter(proof, attempt.asked, swarm), proof.at)) {
                 // Proof of delivery that came later has taken its place.
+                // Too large for a MESSAGE is not too large for a session.
+                Some(('P', _)) if decisive.is_some_and(is_too_large) && swarm.large.is_some() => {}
                 Some(('P', at))
                     if !proved && within(at, u64::from(swarm.gateway.permanent_ms) * MS) =>
                 {

@@ -8,6 +8,7 @@ use roger::time::Instant;
 
 use crate::air::Step;
 use crate::ledger::Verdict;
+use crate::passage::Passage;
 use crate::swarm::{LISTENER_V4, LISTENER_V6};
 use crate::tcp::msrp_at;
 use crate::text::written;
@@ -83,15 +84,18 @@ impl World {
     }
 
     /// Tells an engine what there is to tell of its connections, behind its burst.
-    pub(crate) fn divide(&mut self, worker: usize, now: u64) {
-        let Self { conduits, boundary, workers, .. } = self;
+    pub(crate) fn divide(&mut self, worker: usize, now: u64) -> Verdict<()> {
+        let is_traced = self.is_traced();
+        let Self { conduits, boundary, workers, gateway, .. } = self;
         let state = &mut workers[worker];
-        let Some(streams) = &mut state.streams else { return };
+        let Some(streams) = &mut state.streams else { return Ok(()) };
         let takes = state.out.free(Purse::Evidence) > TIMERS_PER_TURN_MAX;
-        let out = &mut state.out;
+        let (out, wire) = (&mut state.out, &mut gateway.calls.wire);
+        let mut passage = Passage::new(is_traced);
         conduits.divide(streams, (worker, takes), now, out, &mut |event, out| {
-            boundary.on_stream(worker, event, out);
+            passage.take((worker, now), event, boundary, wire, out);
         });
+        self.told(worker, now, passage)
     }
 
     /// Takes what an engine wishes of its connections.

@@ -108,7 +108,12 @@ impl Gateway {
         };
         let accepts = !short.status_report && form::accepts(short, swarm);
         let right = match (answer, short.fate) {
-            (Answer::Ack, Fate::Send) => proved('D') || accepts && proved('A'),
+            (Answer::Ack, Fate::Send) => {
+                proved('D')
+                    || accepts && proved('A')
+                    || self.was_delivered(life.short, now, swarm)
+                    || self.was_taken_in_parts(short, accepts, now, swarm)
+            }
             (Answer::Ack, Fate::Discard | Fate::Smma) => true,
             (Answer::Error { cause, .. }, Fate::Send | Fate::Unfit) => {
                 matches!(cause, 95..=99 | 111)

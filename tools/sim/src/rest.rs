@@ -1,6 +1,6 @@
 //! What must hold at every turn, and at the end.
 
-use roger::delivery::Verdict as Decided;
+use roger::delivery::{Evidence, Verdict as Decided};
 use roger::engine::Engine;
 use roger::limits::{SLOTS_EVIDENCE, SLOTS_MAX, SLOTS_REFUSALS, SLOTS_WORK};
 use roger::metrics::Counter;
@@ -27,7 +27,8 @@ impl World {
     /// free or held.
     pub(crate) fn balance(&self) -> Verdict<()> {
         let seen = self.servers.iter().filter_map(|server| server.trouble.as_ref());
-        if let Some(trouble) = seen.chain(&self.centres.trouble).next() {
+        let agents = self.hosts.agents();
+        if let Some(trouble) = seen.chain(&self.centres.trouble).chain(&agents.trouble).next() {
             return Err(trouble.clone());
         }
         let tallies = self.workers.iter().map(|worker| &worker.tally.counters);
@@ -73,7 +74,9 @@ impl World {
             return Err(format!("I8: at the end {open} open, {missing} without account"));
         }
         for (engine, worker) in self.alive() {
-            if engine.next_deadline().is_some() {
+            // Whoever is told to end leaves calls as they are.
+            let leaves = self.ended && self.swarm.large.is_some();
+            if engine.next_deadline().is_some() && !leaves {
                 return Err("I8: a timer runs for nothing".to_owned());
             }
             for (purse, slots) in [
@@ -95,8 +98,21 @@ impl World {
             self.lines_at_end()?;
             self.conduits.at_end(|worker| self.workers[worker].is_lost)?;
             self.gateway.at_end(&self.centres, &self.swarm)?;
+            self.failures_are_true()?;
         }
         self.clients_agree()
+    }
+
+    /// What was told to have failed for certain has not arrived since.
+    fn failures_are_true(&self) -> Verdict<()> {
+        for account in self.gateway.lives.iter().filter_map(|life| life.account.as_ref()) {
+            if !matches!(account.evidence, Evidence::Earlier { .. })
+                && let Some(truth) = self.truth(account)
+            {
+                truth.judge(account, true)?;
+            }
+        }
+        Ok(())
     }
 
     /// The counters say what the accounts said.

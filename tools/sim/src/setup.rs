@@ -2,7 +2,8 @@
 
 use roger::delivery::Role;
 use roger::engine::{
-    Content, Credentials, Families, Gateway, Host, Peer, RequestSockets, Setup, Strangers, Timers,
+    Content, Credentials, Families, Gateway, Host, Large, Peer, Profile, RequestSockets, Setup,
+    Strangers, Timers,
 };
 use roger::id::WorkerId;
 use roger::packet::{SocketId, Transport};
@@ -12,7 +13,7 @@ use crate::authentication::{PASSWORD, USERNAME};
 use crate::crew::Crew;
 use crate::form::DOMAIN;
 use crate::swarm::{Centre, LISTENER_V4, LISTENER_V6, Swarm};
-use crate::tcp::STREAMS_AT;
+use crate::tcp::{MSRP_AT, STREAMS_AT, msrp_at};
 use crate::text::written;
 
 /// What the engine of the first worker is told about this world.
@@ -74,10 +75,11 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
         gateway: Gateway {
             domain: DOMAIN.into(),
             uri_wait_ms: gateway.uri_wait_ms,
+            pager_max: swarm.large.as_ref().map_or(PAGER_MAX, |large| large.pager_max),
             permanent_window_ms: gateway.permanent_ms,
             ..Gateway::default()
         },
-        large: None,
+        large: large(swarm, 0),
         strangers: if swarm.forbid_strangers { Strangers::Forbid } else { Strangers::Silence },
         messages_max: swarm.messages_max,
         messages_large_max: swarm.messages_large_max,
@@ -89,18 +91,51 @@ pub(crate) fn setup(swarm: &Swarm, seed: u64) -> Setup {
 /// The settings of another worker: its name, and the ports of its own requests.
 pub(crate) fn of_worker(setup: &Setup, worker: usize, swarm: &Swarm) -> Setup {
     let id = WorkerId(u8::try_from(worker).unwrap_or(0));
-    Setup { worker: id, sent_by: sent_by(swarm, worker), ..setup.clone() }
+    let (sent_by, large) = (sent_by(swarm, worker), large(swarm, worker));
+    Setup { worker: id, sent_by, large, ..setup.clone() }
+}
+
+/// Octets of a MESSAGE at most where there is nothing else: what an engine has anyway.
+const PAGER_MAX: u16 = 1_150;
+
+/// How this worker sends Large Messages.
+fn large(swarm: &Swarm, worker: usize) -> Option<Large> {
+    let large = swarm.large.as_ref()?;
+    let authority =
+        |listener: usize| written(msrp_at(worker, swarm.places.sockets[listener])).into_boxed_str();
+    Some(Large {
+        sessions_max: large.sessions_max,
+        message_size: 4_096,
+        connections_max: large.connections_max,
+        sockets: Families { v4: Some(SocketId(MSRP_AT)), v6: Some(SocketId(MSRP_AT + 1)) },
+        authority_v4: authority(LISTENER_V4),
+        authority_v6: authority(LISTENER_V6),
+        invite_wait_ms: large.invite_wait_ms,
+        report_wait_ms: large.report_wait_ms,
+        session_idle_ms: large.session_idle_ms,
+        ..Large::default()
+    })
 }
 
 fn sent_by(swarm: &Swarm, worker: usize) -> Box<[Box<str>]> {
     let of = |socket| swarm.places.sockets[Crew::place(worker, SocketId(socket))];
-    let streams = if swarm.tcp.is_some() { &[LISTENER_V4, LISTENER_V6][..] } else { &[] };
+    let listeners = [LISTENER_V4, LISTENER_V6, LISTENER_V4, LISTENER_V6];
+    let streams = &listeners[..streams(swarm)];
     let streams = streams.iter().map(|listener| written(swarm.places.sockets[*listener]));
     (0..4).map(|socket| written(of(socket))).chain(streams).map(Into::into).collect()
 }
 
+/// Sockets of connections: two, and two of MSRP behind them.
+const fn streams(swarm: &Swarm) -> usize {
+    match (&swarm.tcp, &swarm.large) {
+        (_, Some(_)) => 4,
+        (Some(_), None) => 2,
+        (None, None) => 0,
+    }
+}
+
 fn transports(swarm: &Swarm) -> Box<[Transport]> {
-    let streams = if swarm.tcp.is_some() { 2 } else { 0 };
+    let streams = streams(swarm);
     let datagrams = core::iter::repeat_n(Transport::Udp, usize::from(STREAMS_AT));
     datagrams.chain(core::iter::repeat_n(Transport::Tcp, streams)).collect()
 }
@@ -113,6 +148,11 @@ fn as_receiver(server: Peer, index: usize, swarm: &Swarm) -> Peer {
         content: if is(&gateway.cpim) { Content::Cpim } else { Content::Text },
         ack_accepted: is(&gateway.ack_accepted),
         credentials: is(&gateway.known_to).then(credentials),
+        msrp: swarm.large.as_ref().map(|large| large.roles[index]),
+        profile: match &swarm.large {
+            Some(large) if large.is_cpm[index] && is(&gateway.cpim) => Profile::Cpm,
+            Some(_) | None => Profile::SimpleIm,
+        },
         ..server
     }
 }

@@ -10,6 +10,7 @@ use roger::packet::Endpoint;
 
 use crate::chance::Chance;
 use crate::crew::Crew;
+use crate::large::Large;
 use crate::tcp::Tcp;
 
 /// Nanoseconds of a millisecond.
@@ -105,6 +106,8 @@ pub(crate) struct Swarm {
     pub(crate) crew: Crew,
     /// Connections, if there are any.
     pub(crate) tcp: Option<Tcp>,
+    /// Large Messages, if there are any.
+    pub(crate) large: Option<Large>,
 }
 
 /// What becomes of short messages: how they come, and how they are answered for.
@@ -235,13 +238,23 @@ impl Swarm {
             gateway: Gateway::none(),
             crew: Crew::ALONE,
             tcp: None,
+            large: None,
         }
         .with_gateway(faultless, chance)
         .with_crew(faultless, chance)
         .with_tcp(faultless, chance)
+        .with_large(faultless, chance)
     }
 
-    /// Drawn at the very end, for the same reason.
+    /// Drawn behind everything else, for the same reason.
+    fn with_large(mut self, faultless: bool, chance: &mut Chance) -> Self {
+        if self.gateway.messages > 0 {
+            self.large = Large::draw(faultless, self.places.servers.len(), chance);
+        }
+        self
+    }
+
+    /// Drawn after that, for the same reason.
     fn with_tcp(mut self, faultless: bool, chance: &mut Chance) -> Self {
         self.tcp = Tcp::draw(faultless, self.places.servers.len(), chance);
         self

@@ -75,7 +75,7 @@ impl Faults {
         Self { cut: self.cut, short: self.short, ..Self::default() }
     }
 
-    fn draw(faultless: bool, chance: &mut Chance) -> Self {
+    pub(crate) fn draw(faultless: bool, chance: &mut Chance) -> Self {
         let cut = if chance.one_in(4) { 0 } else { chance.between(1, 10_000) };
         let short = if chance.one_in(2) { 0 } else { chance.between(1, 5_000) };
         let mut armed =
@@ -117,12 +117,21 @@ impl Swarm {
 
     /// How many connections each worker may have; none if there are none.
     pub(crate) fn connections_max(&self) -> Option<u16> {
-        self.tcp.as_ref().map(|tcp| tcp.connections_max)
+        let tcp = self.tcp.as_ref().map(|tcp| tcp.connections_max);
+        let msrp = self.large.as_ref().map(|large| large.connections_max);
+        (tcp.is_some() || msrp.is_some()).then(|| tcp.unwrap_or(0) + msrp.unwrap_or(0))
+    }
+
+    /// What goes wrong with connections of MSRP.
+    pub(crate) fn stream_faults(&self) -> Faults {
+        self.large.as_ref().map(|large| large.faults.clone()).unwrap_or_default()
     }
 
     /// The rules of the connections of a worker.
     pub(crate) fn rules(&self, worker: usize) -> Option<Rules> {
         let connections_max = self.connections_max()?;
+        let large = self.large.as_ref();
+        let msrp = large.map_or(connections_max, |large| large.connections_max);
         Some(Rules {
             worker: WorkerId(u8::try_from(worker).unwrap_or(0)),
             connections_max,
@@ -131,7 +140,7 @@ impl Swarm {
             strangers: true,
             idle_ms: 120_000,
             undivided: [MSRP_AT, MSRP_AT + 1].map(SocketId).into(),
-            undivided_max: connections_max,
+            undivided_max: msrp,
         })
     }
 }

@@ -92,7 +92,7 @@ impl World {
             self.note(|| format!("     worker {worker} takes {taken} from others"));
         }
         self.take_burst(worker, now)?;
-        self.divide(worker, now);
+        self.divide(worker, now)?;
         self.take_errors(worker, now);
         let mut expired = 0;
         let out = &mut self.workers[worker].out;
@@ -102,6 +102,8 @@ impl World {
         let refused = self.workers[worker].tally.counters.read(Counter::RefusedHandover);
         self.ledger.turns_away |= refused > 0;
         self.submit(worker, now)?;
+        // What is sent in a session that was there leaves before its submission is answered.
+        self.gateway.on_talks(now, &self.centres, &self.swarm)?;
         self.take_wishes(worker, now);
         self.lines_out(worker, now)?;
         self.take_accounts(worker, now)?;
@@ -398,7 +400,9 @@ impl World {
             .iter()
             .any(|branch| self.servers.iter().any(|server| server.seen.contains(branch)));
         let claims = account.verdict == Decided::Delivered && !self.swarm.faults.corrupting();
-        if claims && !seen {
+        if let Some(truth) = self.truth(account) {
+            truth.judge(account, seen)?;
+        } else if claims && !seen {
             let call_id = String::from_utf8_lossy(account.sms_call_id.octets());
             return Err(format!("I3: {call_id} delivered, and no user has seen it"));
         }

@@ -8,6 +8,7 @@ use roger::metrics::{Counter, Tally};
 use roger::time::Instant;
 
 use crate::Outcome;
+use crate::agent::{self, Hosts};
 use crate::air::{Air, Bound, Event, Packet};
 use crate::boundary::Boundary;
 use crate::bug::Bug;
@@ -24,7 +25,7 @@ use crate::party::Party;
 use crate::setup::setup;
 use crate::sms::{self, Clients};
 use crate::swarm::{MS, SECOND, Swarm};
-use crate::text::written;
+use crate::text::{Text, written};
 
 /// Messages sent after all faults have ended.
 const CALM_MESSAGES: u64 = 8;
@@ -68,6 +69,8 @@ pub(crate) struct World {
     /// Those whose octets the engine divides itself, and who is at their other end, if anybody is.
     pub(crate) conduits: Conduits,
     pub(crate) party: Option<Box<dyn Party>>,
+    /// User agents that take Large Messages.
+    pub(crate) hosts: Hosts,
     /// The last final response that each worker's own requests got.
     pub(crate) answers: BTreeMap<usize, Packet>,
     pub(crate) ledger: Ledger,
@@ -105,6 +108,7 @@ impl World {
         let servers =
             swarm.places.servers.iter().map(|s| Server::new(s.addresses.clone())).collect();
         let told = swarm.clone();
+        let hosts = Hosts::default();
         let mut world = Self {
             seed,
             air: Air::new(chance.fork(), swarm.faults.clone()),
@@ -117,11 +121,9 @@ impl World {
             serving: Serving::Open,
             fate: chance.fork(),
             lines: Lines::new(chance.fork(), told.tcp.as_ref()),
-            conduits: Conduits::new(
-                chance.fork(),
-                told.tcp.as_ref().map(|tcp| tcp.faults.clone()).unwrap_or_default(),
-            ),
-            party: None,
+            conduits: Conduits::new(chance.fork(), told.stream_faults()),
+            party: told.large.as_ref().map(|_| Box::new(hosts.clone()) as Box<dyn Party>),
+            hosts,
             answers: BTreeMap::new(),
             ledger: Ledger::default(),
             clients: Clients::default(),
@@ -193,6 +195,11 @@ impl World {
         }
     }
 
+    /// Whether its story is told.
+    pub(crate) const fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             if trace.len() == TRACE_MAX {
@@ -238,6 +245,10 @@ impl World {
             self.air.at(0, Event::Centre(Task::Compose));
         }
         self.air.at(spread + chance.below(20 * SECOND), Event::Calm);
+        for _ in 0..self.swarm.large.as_ref().map_or(0, |large| large.strangers) {
+            let word = chance.word() >> 1;
+            self.air.at(chance.below(spread), Event::Agent(agent::Task::Strange(word)));
+        }
     }
 
     fn on_event(&mut self, event: Event) -> Verdict<()> {
@@ -257,6 +268,7 @@ impl World {
             Event::Crash(server) => {
                 self.note(|| format!("IM server {server} crashes"));
                 self.servers[server].crash();
+                self.hosts.on_crash(server, self.air.now);
                 self.cut_lines_of(server);
             }
             Event::Restart(server) => {
@@ -297,6 +309,7 @@ impl World {
                 self.air.send(packet, Bound::Relay);
             }
             Event::Centre(task) => self.on_centre(task),
+            Event::Agent(task) => self.hosts.on_task(task, &mut self.air, &self.swarm),
             Event::Line(line, step) => return self.on_line(line, step),
             Event::Conduit(conduit, step) => self.on_conduit(conduit, step),
             Event::Calm => return self.on_calm(),
@@ -346,7 +359,8 @@ impl World {
             return self.abandon();
         }
         // Connections that are dead already have to be found so.
-        let rest = if self.swarm.tcp.is_some() { 15 * SECOND } else { 0 };
+        let has_streams = self.swarm.tcp.is_some() || self.swarm.large.is_some();
+        let rest = if has_streams { 15 * SECOND } else { 0 };
         self.calm_at = Some(self.air.now + rest);
         self.air.calm();
         self.calm_lines();
@@ -379,6 +393,12 @@ impl World {
             return self.centres.on_packet(centre, &packet, &mut self.air, &self.swarm);
         }
         match server {
+            Some(index)
+                if !self.servers[index].down
+                    && Text::read(&packet.octets).is_some_and(|text| agent::concerns(&text)) =>
+            {
+                self.hosts.on_packet(index, &packet, &mut self.air, &self.swarm);
+            }
             Some(index) => {
                 self.servers[index].on_packet(index, &packet, &mut self.air, &self.swarm);
             }

@@ -71,6 +71,7 @@ impl Scene {
             per_source_max: 64,
             strangers: true,
             undivided: [SocketId(MSRP_AT)].into(),
+            undivided_max: 64,
             ..Rules::closed(WorkerId(0))
         };
         Self {
