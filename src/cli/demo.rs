@@ -26,7 +26,9 @@ use crate::load::im::Im;
 use crate::load::judge::Ledger;
 use crate::load::schedule::{Clock, Run, Timers};
 use crate::load::short::judge::Claim;
+use crate::load::short::plan::{self, Domains};
 use crate::load::short::sc::Sc;
+use crate::load::short::session::Phones;
 use crate::load::short::summary::ShortRecords;
 use crate::load::short::user::{Proofs, Users};
 use crate::load::sms::Sms;
@@ -157,6 +159,7 @@ pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary
     let proofs = Proofs::new(short.messages);
     let im = Im::start(run, clock, sockets.im)?;
     let users = Users::start(short, clock, sockets.users, proofs.clone())?;
+    let phones = Phones::start(short, clock, (sockets.phone, sockets.relay), proofs.clone())?;
     let sms = Sms::start(run, clock, sockets.sms, server, ends.im)?;
     let sc = Sc::start(short, clock, sockets.sc, (server, ends.users), proofs)?;
     let trunk = Trunk::start(ends.trunk, server, share)?;
@@ -169,6 +172,7 @@ pub fn run(arguments: &Arguments, screen: &mut Screen<'_>) -> io::Result<Summary
         sc,
         im,
         users,
+        phones,
         total: service.total(),
         accounts: service.accounts(),
         ledger: Ledger::new(run),
@@ -220,17 +224,25 @@ struct Sockets {
     sc: UdpSocket,
     im: UdpSocket,
     users: UdpSocket,
+    phone: UdpSocket,
+    relay: UdpSocket,
 }
 
 impl Sockets {
     fn bind() -> io::Result<Self> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok(Self { sms: bind(any)?, sc: bind(any)?, im: bind(any)?, users: bind(any)? })
+        let [sms, sc, im] = [bind(any)?, bind(any)?, bind(any)?];
+        Ok(Self { sms, sc, im, users: bind(any)?, phone: bind(any)?, relay: bind(any)? })
     }
 
     fn addresses(&self, trunk: Places) -> io::Result<Ends> {
         let (sms, sc) = (self.sms.local_addr()?, self.sc.local_addr()?);
-        Ok(Ends { sms, sc, im: self.im.local_addr()?, users: self.users.local_addr()?, trunk })
+        let users = Domains {
+            pager: self.users.local_addr()?,
+            phone: self.phone.local_addr()?,
+            relay: self.relay.local_addr()?,
+        };
+        Ok(Ends { sms, sc, im: self.im.local_addr()?, users, trunk })
     }
 }
 
@@ -239,7 +251,7 @@ struct Ends {
     sms: SocketAddr,
     sc: SocketAddr,
     im: SocketAddr,
-    users: SocketAddr,
+    users: Domains,
     trunk: Places,
 }
 
@@ -247,12 +259,16 @@ struct Ends {
 fn config_text(arguments: &Arguments, ends: &Ends) -> String {
     let Timers { t1_ms, t2_ms, deadline_ms } = Timers::SHORT;
     let Ends { sms, sc, im, users, trunk: Places { sender, answerer } } = ends;
+    let Domains { pager, phone, relay } = users;
     format!(
         "[workers]\n\
          driver = \"{driver}\"\n\
          polling = \"adaptive\"\n\
          [[listen]]\n\
          address = \"127.0.0.1:0\"\n\
+         [[listen]]\n\
+         address = \"127.0.0.1:0\"\n\
+         transports = [\"msrp\"]\n\
          [[peer]]\n\
          name = \"sms\"\n\
          side = \"sms\"\n\
@@ -266,7 +282,7 @@ fn config_text(arguments: &Arguments, ends: &Ends) -> String {
          name = \"im\"\n\
          side = \"im\"\n\
          role = \"endpoint\"\n\
-         address = [\"{im}\", \"{users}\"]\n\
+         address = [\"{im}\", \"{pager}\"]\n\
          [[peer]]\n\
          name = \"{TRUNK}-sms\"\n\
          side = \"sms\"\n\
@@ -278,6 +294,25 @@ fn config_text(arguments: &Arguments, ends: &Ends) -> String {
          role = \"endpoint\"\n\
          transport = \"tcp\"\n\
          address = \"{answerer}\"\n\
+         [[peer]]\n\
+         name = \"phone\"\n\
+         side = \"im\"\n\
+         role = \"endpoint\"\n\
+         msrp = \"endpoint\"\n\
+         address = \"{phone}\"\n\
+         [[peer]]\n\
+         name = \"relay\"\n\
+         side = \"im\"\n\
+         role = \"endpoint\"\n\
+         msrp = \"relay\"\n\
+         address = \"{relay}\"\n\
+         [gateway]\n\
+         pager_max = {PAGER_MAX}\n\
+         [large]\n\
+         sessions = {sessions}\n\
+         connections = {MSRP_CONNECTIONS}\n\
+         invite_wait = \"{INVITE_WAIT_MS}ms\"\n\
+         report_wait = \"{f_ms}ms\"\n\
          [timers]\n\
          t1 = \"{t1_ms}ms\"\n\
          t2 = \"{t2_ms}ms\"\n\
@@ -289,8 +324,21 @@ fn config_text(arguments: &Arguments, ends: &Ends) -> String {
         // A sender that was held up catches up: planned for the average, the tables would be full.
         rate = u64::from(arguments.rate) * 2,
         open = arguments.rate.max(4_096),
+        // A twentieth of all messages goes in sessions, and of these the slowest last for two timers F.
+        sessions = arguments.rate.max(1_024),
+        f_ms = Timers::SHORT.f_ms(),
     )
 }
+
+/// Octets of a MESSAGE: more than those of a text of some words, and fewer than those of one that fills a
+/// short message.
+const PAGER_MAX: u16 = 625;
+
+/// Connections for MSRP: one to the phones, one to their relay, and those that are of one session alone.
+const MSRP_CONNECTIONS: u16 = 512;
+
+/// How long a phone may ring.
+const INVITE_WAIT_MS: u16 = 1_000;
 
 /// How the names of peers over connections begin.
 const TRUNK: &str = "trunk";
@@ -308,6 +356,7 @@ struct Stage {
     sc: Sc,
     im: Im,
     users: Users,
+    phones: Phones,
     total: Total,
     accounts: Option<Arc<ArrayQueue<Account>>>,
     ledger: Ledger,
@@ -400,9 +449,15 @@ impl Stage {
         let strays = self.sms.watch().strays.load(Ordering::Relaxed)
             + self.im.watch().strays.load(Ordering::Relaxed)
             + self.sc.watch().strays.load(Ordering::Relaxed)
-            + self.users.strays();
+            + self.users.strays()
+            + self.phones.strays();
         let (submissions, truths) = (self.sms.finish()?, self.im.finish()?);
-        let (sent, seen) = (self.sc.finish()?, self.users.finish()?);
+        let (sent, mut seen) = (self.sc.finish()?, self.users.finish()?);
+        for (number, in_session) in self.phones.finish()?.into_iter().enumerate() {
+            if plan::case(&self.short, number).is_large() {
+                seen[number] = in_session;
+            }
+        }
         let records = Records {
             run: self.run,
             submissions: &submissions,
@@ -456,13 +511,17 @@ mod tests {
                     sms: address(5_061),
                     sc: address(5_062),
                     im: address(5_063),
-                    users: address(5_064),
+                    users: Domains {
+                        pager: address(5_064),
+                        phone: address(5_067),
+                        relay: address(5_068),
+                    },
                     trunk: Places { sender: address(5_065), answerer: address(5_066) },
                 };
                 let text = config_text(&arguments, &ends);
                 let config = Config::parse(&text, "demo").unwrap();
                 assert_eq!(u64::from(config.timers.t1_ms) * 64, Timers::SHORT.f_ms());
-                assert_eq!(config.peers.len(), 5);
+                assert_eq!(config.peers.len(), 7);
                 assert_eq!(config.peers[usize::from(TRUNK_SMS)].name, "trunk-sms");
             }
         }

@@ -169,14 +169,17 @@ pub fn write_response(request: &Text<'_>, status: u16, to: &mut String) {
 const fn phrase(status: u16) -> &'static str {
     match status {
         100 => "Trying",
+        180 => "Ringing",
         200 => "OK",
         202 => "Accepted",
         302 => "Moved Temporarily",
         403 => "Forbidden",
         404 => "Not Found",
         408 => "Request Timeout",
+        413 => "Request Entity Too Large",
         480 => "Temporarily Unavailable",
         486 => "Busy Here",
+        487 => "Request Terminated",
         500 => "Server Internal Error",
         503 => "Service Unavailable",
         504 => "Server Time-out",

@@ -126,6 +126,8 @@ pub struct Summary {
     pub rows: Vec<Row>,
     /// The short messages, which the sums above contain.
     pub short_messages: ShortSummary,
+    /// Those of them that went in sessions over MSRP.
+    pub large_messages: ShortSummary,
     /// The messages over connections, which the sums above contain.
     pub trunk: TrunkSummary,
     /// The first faulty messages, in words.

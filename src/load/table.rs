@@ -4,6 +4,7 @@
 
 use core::fmt::Write as _;
 
+use crate::load::short::summary::{Row as ShortRow, Sums};
 use crate::load::summary::{Quantiles, Row, Summary};
 use crate::load::trunk::TrunkSummary;
 
@@ -69,6 +70,9 @@ impl Summary {
         if !self.short_messages.rows.is_empty() {
             text.push_str(&self.short_table(paint));
         }
+        if !self.large_messages.rows.is_empty() {
+            text.push_str(&self.large_table(paint));
+        }
         if self.trunk.messages > 0 {
             text.push_str(&self.trunk_table(paint));
         }
@@ -98,29 +102,20 @@ impl Summary {
         text
     }
 
+    /// The short messages that went in sessions.
+    fn large_table(&self, paint: Paint) -> String {
+        short_rows(
+            paint,
+            ("Large Messages (MSRP)", "sessions"),
+            &self.large_messages.rows,
+            |sums| sums.sessions,
+        )
+    }
+
     /// The short messages: what the SC was told, and what the users saw.
     fn short_table(&self, paint: Paint) -> String {
-        let head = format!(
-            "  {:<27}{:>8}{:>8}{:>10}{:>10}{:>7}{:>8}",
-            "short messages (RP-DATA)", "messages", "RP-ACK", "RP-ERROR", "absorbed", "seen", "p50"
-        );
-        let mut text = format!("\n{}\n", paint.dim(&head));
-        for row in &self.short_messages.rows {
-            let sums = &row.sums;
-            let _ = writeln!(
-                text,
-                "  {:<27}{:>8}{:>8}{:>10}{:>10}{:>7}{:>8}{}",
-                row.case.label(),
-                grouped(sums.messages),
-                grouped(sums.rp_acks),
-                grouped(sums.rp_errors),
-                grouped(sums.absorbed),
-                grouped(sums.seen),
-                duration(row.intended.p50_ns),
-                faulty(paint, sums.faulty)
-            );
-        }
-        text
+        let rows = &self.short_messages.rows;
+        short_rows(paint, ("short messages (RP-DATA)", "absorbed"), rows, |sums| sums.absorbed)
     }
 
     /// What stands below the tables: the pace, what was repaired, the faults, and the sums.
@@ -200,6 +195,36 @@ impl Summary {
             sum(paint, "seen twice", sums.seen_twice)
         )
     }
+}
+
+/// A row for each case of short messages; what one of the columns says is told by its head.
+fn short_rows(
+    paint: Paint,
+    (name, column): (&str, &str),
+    rows: &[ShortRow],
+    value: impl Fn(&Sums) -> u64,
+) -> String {
+    let head = format!(
+        "  {name:<27}{:>8}{:>8}{:>10}{column:>10}{:>7}{:>8}",
+        "messages", "RP-ACK", "RP-ERROR", "seen", "p50"
+    );
+    let mut text = format!("\n{}\n", paint.dim(&head));
+    for row in rows {
+        let sums = &row.sums;
+        let _ = writeln!(
+            text,
+            "  {:<27}{:>8}{:>8}{:>10}{:>10}{:>7}{:>8}{}",
+            row.case.label(),
+            grouped(sums.messages),
+            grouped(sums.rp_acks),
+            grouped(sums.rp_errors),
+            grouped(value(sums)),
+            grouped(sums.seen),
+            duration(row.intended.p50_ns),
+            faulty(paint, sums.faulty)
+        );
+    }
+    text
 }
 
 fn faulty(paint: Paint, count: u64) -> String {
@@ -300,7 +325,6 @@ pub fn duration(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::short::summary::{Row, Sums};
     use crate::load::summary::tests::Case;
     use crate::load::truth::Outcome;
 
@@ -342,10 +366,14 @@ mod tests {
         for case in crate::load::short::case::Case::ALL {
             let sums = Sums { messages: 999_999, rp_errors: 999_999, ..Sums::default() };
             let intended = Quantiles { p50_ns: 123_456_789, ..Quantiles::default() };
-            summary.short_messages.rows.push(Row { case, sums, intended });
+            let row = ShortRow { case, sums, intended };
+            match case.is_large() {
+                true => summary.large_messages.rows.push(row),
+                false => summary.short_messages.rows.push(row),
+            }
         }
         let text = summary.table(Paint::Plain) + &summary.totals(Paint::Plain);
-        assert_eq!(summary.table(Paint::Plain).lines().count(), 44);
+        assert_eq!(summary.table(Paint::Plain).lines().count(), 62);
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }

@@ -63,19 +63,22 @@ impl<'a> Screen<'a> {
             server.ip(),
             arguments.seconds,
         )?;
-        let [sms, sc, engine, im, users] =
-            [ends.sms, ends.sc, server, ends.im, ends.users].map(|end| end.port());
+        let [sms, sc, engine, im] = [ends.sms, ends.sc, server, ends.im].map(|end| end.port());
+        let [pager, phone, relay] =
+            [ends.users.pager, ends.users.phone, ends.users.relay].map(|end| end.port());
         let [sender, answerer] = [ends.trunk.sender, ends.trunk.answerer].map(|end| end.port());
         let said = [
             "<-- its final response is the delivery report --",
             "<-- RP-ACK or RP-ERROR --",
+            "<-- the same, proved over MSRP --",
             "<== the same over one connection to each side ==",
         ];
-        let [response, report, trunk] = said.map(|text| self.paint.dim(text));
+        let [response, report, session, trunk] = said.map(|text| self.paint.dim(text));
         writeln!(
             self.to,
             "  sms :{sms:<5} --MESSAGE--> engine :{engine:<5} --MESSAGE--> im :{im}\n             {response}\n  \
-             sc  :{sc:<5} --RP-DATA--> engine :{engine:<5} --MESSAGE--> im :{users}\n             {report}\n  \
+             sc  :{sc:<5} --RP-DATA--> engine :{engine:<5} --MESSAGE--> im :{pager}\n             {report}\n  \
+             sc  :{sc:<5} --RP-DATA--> engine :{engine:<5} --INVITE---> im :{phone} and :{relay}\n             {session}\n  \
              tcp :{sender:<5} ==MESSAGE==> engine :{engine:<5} ==MESSAGE==> im :{answerer}\n             {trunk}\n"
         )
     }

@@ -52,6 +52,49 @@ pub enum Case {
     TypeZero,
     /// 8-bit data, which is no text.
     Octets,
+    /// Too long for a MESSAGE: a session to the phone, and 200 to all of it.
+    Session,
+    /// The phone connects to us.
+    SessionComes,
+    /// 413 to the MESSAGE, so that it goes in a session.
+    SessionSwitched,
+    /// 486 to the INVITE, and a session when the SC repeats it.
+    SessionBusy,
+    /// 603 to the INVITE, and the SC repeats it.
+    SessionDeclined,
+    /// 180 to the INVITE and no more, and a session when the SC repeats it.
+    SessionRings,
+    /// 413 to the chunk, and the SC repeats it.
+    SessionTooLarge,
+    /// 415 to the chunk, and the SC repeats it.
+    SessionRefused,
+    /// No response to the chunk, although the user saw it; 200 when the SC repeats it.
+    SessionSilent,
+    /// The connection ends behind the chunk, which the user saw; 200 in the second session.
+    SessionLost,
+    /// 200 of the relay to the chunk, and then a REPORT about all of it.
+    Relay,
+    /// The same in two REPORTs, the last octets first.
+    RelayParts,
+    /// 200 of the relay, and the user never saw it; a REPORT when the SC repeats it.
+    RelaySilent,
+    /// REPORTs with a gap between them; one about all of it when the SC repeats it.
+    RelayGap,
+    /// A REPORT after the deadline; then the SC repeats it.
+    RelayLate,
+    /// 200 of the relay, and then a REPORT of 413. The SC repeats it.
+    RelayFailed,
+}
+
+/// In which way a text reaches the user agent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// A MESSAGE.
+    Pager,
+    /// A session with the user agent itself.
+    Phone,
+    /// A session with an MSRP relay before the user agent (RFC 4976).
+    Relay,
 }
 
 /// What is right for a case.
@@ -67,7 +110,7 @@ pub struct Right {
     pub fcs: u8,
     /// How often the SC submits it while the answer is RP-ERROR.
     pub submissions_max: u8,
-    /// How many transactions carry it to the user agent.
+    /// How many transactions carry it to the user agent: of MESSAGE, or of INVITE.
     pub transactions: u16,
     /// Whether the user sees it.
     pub seen: bool,
@@ -85,7 +128,7 @@ const FCS_ALPHABET: u8 = 0x90;
 
 impl Case {
     /// Every case in the order of the table.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 37] = [
         Self::Ok,
         Self::Accepted,
         Self::NotFound,
@@ -107,6 +150,22 @@ impl Case {
         Self::TwoParts,
         Self::TypeZero,
         Self::Octets,
+        Self::Session,
+        Self::SessionComes,
+        Self::SessionSwitched,
+        Self::SessionBusy,
+        Self::SessionDeclined,
+        Self::SessionRings,
+        Self::SessionTooLarge,
+        Self::SessionRefused,
+        Self::SessionSilent,
+        Self::SessionLost,
+        Self::Relay,
+        Self::RelayParts,
+        Self::RelaySilent,
+        Self::RelayGap,
+        Self::RelayLate,
+        Self::RelayFailed,
     ];
 
     /// The sum of all weights.
@@ -123,7 +182,7 @@ impl Case {
     /// How often it is injected.
     pub const fn weight(self) -> u64 {
         match self {
-            Self::Ok => 440,
+            Self::Ok => 250,
             Self::Unavailable => 80,
             Self::AckLost => 60,
             Self::InFlight => 50,
@@ -134,6 +193,12 @@ impl Case {
             Self::TypeZero | Self::Octets => 15,
             Self::GatewayTimeout | Self::SilentHasNot | Self::SilentHas => 10,
             Self::OkLate | Self::OkTooLate => 10,
+            Self::Session | Self::Relay => 20,
+            Self::SessionSwitched | Self::SessionBusy => 15,
+            Self::SessionComes | Self::SessionDeclined | Self::SessionRings => 10,
+            Self::SessionTooLarge | Self::SessionRefused | Self::SessionLost => 10,
+            Self::SessionSilent | Self::RelayParts | Self::RelaySilent => 10,
+            Self::RelayGap | Self::RelayLate | Self::RelayFailed => 10,
         }
     }
 
@@ -161,6 +226,22 @@ impl Case {
             Self::TwoParts => "two-parts",
             Self::TypeZero => "type-0",
             Self::Octets => "8-bit",
+            Self::Session => "session",
+            Self::SessionComes => "comes",
+            Self::SessionSwitched => "switched",
+            Self::SessionBusy => "session-486",
+            Self::SessionDeclined => "session-603",
+            Self::SessionRings => "rings",
+            Self::SessionTooLarge => "chunk-413",
+            Self::SessionRefused => "chunk-415",
+            Self::SessionSilent => "chunk-silent",
+            Self::SessionLost => "lost",
+            Self::Relay => "relay",
+            Self::RelayParts => "relay-parts",
+            Self::RelaySilent => "relay-silent",
+            Self::RelayGap => "relay-gap",
+            Self::RelayLate => "relay-late",
+            Self::RelayFailed => "relay-413",
         }
     }
 
@@ -188,7 +269,53 @@ impl Case {
             Self::TwoParts => "two parts of one text",
             Self::TypeZero => "type 0, which nobody sees",
             Self::Octets => "8-bit data, no text",
+            Self::Session => "200 to all of it",
+            Self::SessionComes => "the phone connects",
+            Self::SessionSwitched => "413 to MESSAGE: a session",
+            Self::SessionBusy => "486 to INVITE, rep.: 200",
+            Self::SessionDeclined => "603 to INVITE, repeated",
+            Self::SessionRings => "180, CANCEL, repeated: 200",
+            Self::SessionTooLarge => "413 to the chunk, repeated",
+            Self::SessionRefused => "415 to the chunk, repeated",
+            Self::SessionSilent => "silence but seen, rep.: 200",
+            Self::SessionLost => "lost before its 200: again",
+            Self::Relay => "relay, REPORT of all",
+            Self::RelayParts => "relay, REPORT in two parts",
+            Self::RelaySilent => "relay, no REPORT, repeated",
+            Self::RelayGap => "relay, REPORT with a gap",
+            Self::RelayLate => "relay, late REPORT, rep.",
+            Self::RelayFailed => "relay, REPORT 413, repeated",
         }
+    }
+
+    /// In which way it reaches the user agent.
+    pub const fn way(self) -> Way {
+        match self {
+            Self::Session | Self::SessionComes | Self::SessionSwitched | Self::SessionBusy => {
+                Way::Phone
+            }
+            Self::SessionDeclined | Self::SessionRings | Self::SessionTooLarge => Way::Phone,
+            Self::SessionRefused | Self::SessionSilent | Self::SessionLost => Way::Phone,
+            Self::Relay | Self::RelayParts | Self::RelaySilent | Self::RelayGap => Way::Relay,
+            Self::RelayLate | Self::RelayFailed => Way::Relay,
+            Self::Ok | Self::Accepted | Self::NotFound | Self::Declined | Self::Unavailable => {
+                Way::Pager
+            }
+            Self::NotBefore | Self::Busy | Self::Overloaded | Self::GatewayTimeout => Way::Pager,
+            Self::SilentHasNot | Self::SilentHas | Self::OkLate | Self::OkTooLate => Way::Pager,
+            Self::InFlight | Self::AckLost | Self::AckLostOnce | Self::ErrorLost => Way::Pager,
+            Self::TwoTexts | Self::TwoParts | Self::TypeZero | Self::Octets => Way::Pager,
+        }
+    }
+
+    /// Whether it is sent in a session.
+    pub fn is_large(self) -> bool {
+        self.way() != Way::Pager
+    }
+
+    /// Whether it is too long for a MESSAGE.
+    pub fn is_long(self) -> bool {
+        self.is_large() && self != Self::SessionSwitched
     }
 
     /// Whether two messages in a row have one recipient.
@@ -198,7 +325,7 @@ impl Case {
 
     /// Whether the SC waits for the late 200 before it repeats the message, so that there is proof.
     pub const fn waits_for_proof(self) -> bool {
-        matches!(self, Self::OkLate | Self::OkTooLate)
+        matches!(self, Self::OkLate | Self::OkTooLate | Self::RelayLate)
     }
 
     /// Whether the SC loses the reports about the first submission.
@@ -216,10 +343,17 @@ impl Case {
             Self::Busy | Self::ErrorLost | Self::TypeZero | Self::Octets => false,
             Self::Ok | Self::SilentHas | Self::OkLate | Self::OkTooLate | Self::InFlight => true,
             Self::AckLost | Self::AckLostOnce | Self::TwoTexts | Self::TwoParts => true,
+            Self::Session | Self::SessionComes | Self::SessionSwitched => true,
+            Self::SessionSilent | Self::SessionLost => true,
+            Self::SessionBusy | Self::SessionRings => attempt > 0,
+            Self::SessionDeclined | Self::SessionTooLarge | Self::SessionRefused => false,
+            Self::Relay | Self::RelayParts | Self::RelayLate => true,
+            Self::RelaySilent | Self::RelayGap => attempt > 0,
+            Self::RelayFailed => false,
         }
     }
 
-    /// What the user agent answers to the request of this attempt, from 0.
+    /// What the user agent answers to the MESSAGE of this attempt, from 0.
     pub const fn answer(self, attempt: usize) -> Option<Answer> {
         let (after, status) = match self {
             Self::Accepted => (After::Now, 202),
@@ -247,6 +381,17 @@ impl Case {
                 (After::Now, 200)
             }
             Self::AckLost | Self::AckLostOnce | Self::TypeZero | Self::Octets => (After::Now, 200),
+            Self::SessionSwitched => (After::Now, 413),
+            Self::Session | Self::SessionComes | Self::SessionBusy | Self::SessionDeclined => {
+                return None;
+            }
+            Self::SessionRings | Self::SessionTooLarge | Self::SessionRefused => return None,
+            Self::SessionSilent | Self::SessionLost | Self::Relay | Self::RelayParts => {
+                return None;
+            }
+            Self::RelaySilent | Self::RelayGap | Self::RelayLate | Self::RelayFailed => {
+                return None;
+            }
         };
         Some(Answer { after, status })
     }
@@ -267,12 +412,25 @@ impl Case {
             Self::TwoTexts | Self::TwoParts => (true, 'T', 4, 1),
             Self::TypeZero => (true, ' ', 1, 0),
             Self::Octets => (false, 'P', 1, 0),
+            Self::Session | Self::SessionComes | Self::SessionSwitched => (true, ' ', 1, 1),
+            Self::Relay | Self::RelayParts => (true, ' ', 1, 1),
+            Self::SessionLost => (true, ' ', 1, 2),
+            Self::SessionBusy | Self::SessionRings => (true, 'T', 4, 2),
+            Self::SessionDeclined | Self::SessionTooLarge => (false, 'P', 2, 1),
+            Self::SessionRefused | Self::RelayFailed => (false, 'P', 2, 1),
+            Self::SessionSilent | Self::RelaySilent | Self::RelayGap => (true, 'U', 4, 2),
+            Self::RelayLate => (true, 'U', 4, 1),
         };
         Right {
             acknowledged,
             verdict: if matches!(self, Self::TypeZero) { 'A' } else { 'D' },
             error,
-            fcs: if matches!(self, Self::Octets) { FCS_ALPHABET } else { FCS_UNSPECIFIED },
+            // Of 415 because the user agent takes no such content.
+            fcs: if matches!(self, Self::Octets | Self::SessionRefused) {
+                FCS_ALPHABET
+            } else {
+                FCS_UNSPECIFIED
+            },
             submissions_max,
             transactions,
             seen: acknowledged && !matches!(self, Self::TypeZero),
@@ -303,6 +461,9 @@ mod tests {
             assert_eq!(right.seen, (0..attempts).any(|at| case.is_seen_at(at)), "{case:?}");
             assert!(usize::from(right.submissions_max) <= SUBMISSIONS_MAX, "{case:?}");
             assert!(!right.acknowledged || right.seen || case == Case::TypeZero, "{case:?}");
+            if case.is_large() {
+                continue;
+            }
             let last = attempts.checked_sub(1).and_then(|last| case.answer(last));
             let is_proved = last.is_some_and(|answer| answer.status == 200);
             assert_eq!(right.verdict == 'D' && right.acknowledged, is_proved, "{case:?}");

@@ -236,6 +236,26 @@ mod tests {
         records.expect(&["false"]);
     }
 
+    /// 200 of a relay proves nothing, and a session that was not needed is a second message.
+    #[test]
+    fn a_session_proves_what_the_user_has_and_there_is_one() {
+        let mut records = Records::of(Case::RelayGap);
+        records.say(0, true);
+        assert!(records.judge().is_false_ack);
+        let mut records = Records::of(Case::SessionLost);
+        records.seen.times = 2;
+        records.expect(&["duplicated"]);
+        let mut records = Records::of(Case::Session);
+        records.seen.transactions = 2;
+        records.expect(&["duplicated"]);
+        let mut records = Records::of(Case::SessionLost);
+        records.seen.transactions = 1;
+        records.expect(&["wrong"]);
+        let mut records = Records::of(Case::SessionTooLarge);
+        (records.seen.times, records.seen.at_ns) = (1, 50);
+        records.expect(&["false", "wrong"]);
+    }
+
     #[test]
     fn each_word_of_a_report_counts() {
         let mut records = Records::of(Case::Octets);

@@ -16,5 +16,6 @@ pub mod judge;
 pub mod octets;
 pub mod plan;
 pub mod sc;
+pub mod session;
 pub mod summary;
 pub mod user;

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::load::schedule::{Run, chance};
-use crate::load::short::case::Case;
+use crate::load::short::case::{Case, Way};
 use crate::load::short::octets::Kind;
 use crate::load::sip::COOKIE;
 
@@ -30,6 +30,28 @@ pub fn case(run: &Run, number: usize) -> Case {
     unreachable!("the draw is below the sum of all weights")
 }
 
+/// Where the user agents of each way are.
+#[derive(Clone, Copy, Debug)]
+pub struct Domains {
+    /// Of [`Way::Pager`].
+    pub pager: SocketAddr,
+    /// Of [`Way::Phone`].
+    pub phone: SocketAddr,
+    /// Of [`Way::Relay`].
+    pub relay: SocketAddr,
+}
+
+impl Domains {
+    /// Where the user agent of message `number` is.
+    pub fn of(&self, run: &Run, number: usize) -> SocketAddr {
+        match case(run, number).way() {
+            Way::Pager => self.pager,
+            Way::Phone => self.phone,
+            Way::Relay => self.relay,
+        }
+    }
+}
+
 /// The URI of the recipient, in brackets. The messages of a pair have the same.
 pub fn recipient(run: &Run, number: usize, domain: SocketAddr) -> String {
     let case = case(run, number);
@@ -37,10 +59,17 @@ pub fn recipient(run: &Run, number: usize, domain: SocketAddr) -> String {
     format!("<sip:s{first:06}-{}@{domain}>", case.code())
 }
 
-/// What message `number` says: in letters for which the alphabet must be known.
+/// What message `number` says: in letters for which the alphabet must be known. One that is to be too long
+/// for a MESSAGE has as many letters as a short message can have, or a few fewer.
 pub fn text(run: &Run, number: usize) -> String {
-    let tea = if kind(run, number) == Kind::Ucs2 { "5 € {tea} 😀茶" } else { "5 € {tea}" };
-    format!("No {number} of {:08x}: Grüße, {tea}.", run.id)
+    let is_wide = kind(run, number) == Kind::Ucs2;
+    let tea = if is_wide { "5 € {tea} 😀茶" } else { "5 € {tea}" };
+    let mut text = format!("No {number} of {:08x}: Grüße, {tea}.", run.id);
+    if case(run, number).is_long() {
+        let (units, more) = if is_wide { (70, '茶') } else { (150, 'z') };
+        text.extend(core::iter::repeat_n(more, units - text.encode_utf16().count()));
+    }
+    text
 }
 
 /// The number of the message that says this; it may not be the whole message.
@@ -152,14 +181,15 @@ mod tests {
             assert_eq!(recipients[0] == recipients[1], case.is_pair());
         }
         for case in Case::ALL {
-            let expected = 9 * case.weight();
+            let expected = 9_000 * case.weight() / Case::WEIGHTS;
             let count = counts[case as usize];
             assert!(
                 count > expected / 4 && count < expected * 2,
                 "{case:?}: {count} of {expected}"
             );
         }
-        assert!((0..42).all(|number| case(&RUN, number) == Case::ALL[number / 2]));
+        let first = 0..2 * Case::ALL.len();
+        assert!(first.into_iter().all(|number| case(&RUN, number) == Case::ALL[number / 2]));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crossbeam::utils::CachePadded;
 use crate::load::schedule::{Clock, LATE_NS, Run, sleep_sharply};
 use crate::load::short::case::{Case, SUBMISSIONS_MAX};
 use crate::load::short::octets::{self, Report};
-use crate::load::short::plan;
+use crate::load::short::plan::{self, Domains};
 use crate::load::short::user::Proofs;
 use crate::load::sip::{self, Text};
 use crate::load::{DATAGRAM_SIZE_MAX, receive};
@@ -107,12 +107,12 @@ struct Shared {
 }
 
 impl Sc {
-    /// Starts to submit from `socket` to `server`, for users at `domain`.
+    /// Starts to submit from `socket` to `server`, for users at these `domains`.
     pub fn start(
         run: Run,
         clock: Clock,
         socket: UdpSocket,
-        (server, domain): (SocketAddr, SocketAddr),
+        (server, domains): (SocketAddr, Domains),
         proofs: Proofs,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
@@ -123,7 +123,7 @@ impl Sc {
             sent_by: socket.local_addr()?,
             socket,
             server,
-            domain,
+            domains,
             proofs,
             shared: Arc::clone(&shared),
             sent: core::iter::repeat_n(Sent::default(), run.messages).collect(),
@@ -202,7 +202,7 @@ struct Actor {
     socket: UdpSocket,
     sent_by: SocketAddr,
     server: SocketAddr,
-    domain: SocketAddr,
+    domains: Domains,
     proofs: Proofs,
     shared: Arc<Shared>,
     sent: Vec<Sent>,
@@ -270,7 +270,7 @@ impl Actor {
         let reference = plan::reference(number, submission);
         let text = plan::text(&self.run, number);
         let rp = octets::rp_data(reference, plan::kind(&self.run, number), &text);
-        let (sent_by, domain) = (self.sent_by, self.domain);
+        let (sent_by, domain) = (self.sent_by, self.domains.of(&self.run, number));
         let request = plan::request(&self.run, (number, submission), sent_by, domain, &rp);
         let sent = &mut self.sent[number].submissions[submission];
         sent.transmissions = sent.transmissions.saturating_add(1);
@@ -361,7 +361,7 @@ impl Actor {
         source: SocketAddr,
     ) -> Option<()> {
         let (number, submission) = plan::of_call_id(&self.run, head.field("In-Reply-To")?)?;
-        let recipient = plan::recipient(&self.run, number, self.domain);
+        let recipient = plan::recipient(&self.run, number, self.domains.of(&self.run, number));
         let is_right = head.recipient()? == "sc"
             && head.field("From")?.starts_with(&recipient)
             && head.field("To")? == plan::SC

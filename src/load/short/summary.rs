@@ -1,4 +1,5 @@
-//! What the short messages of a run come to: the sums of all judgements, and a row for each case.
+//! What the short messages of a run come to: the sums of all judgements, and a row for each case. Those that went
+//! in sessions have rows and sums of their own, which the sums of all contain.
 
 #![expect(clippy::disallowed_macros, reason = "cold code")]
 
@@ -45,6 +46,8 @@ pub struct Sums {
     pub rp_errors: u64,
     /// Repetitions that reached nobody on the IM side.
     pub absorbed: u64,
+    /// INVITEs for sessions in which they were to be sent.
+    pub sessions: u64,
     /// Messages that a user saw.
     pub seen: u64,
     /// Messages that a user saw more than once.
@@ -60,7 +63,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, sent: &Sent, seen: &Seen, verdicts: u64, judged: &Verdict) {
+    fn add(&mut self, case: Case, sent: &Sent, seen: &Seen, verdicts: u64, judged: &Verdict) {
         let submissions = u64::try_from(sent.count).unwrap_or(u64::MAX);
         let reports = || sent.submissions().iter().filter_map(|one| one.report);
         let acks = reports().filter(|report| report.cause.is_none()).count();
@@ -72,6 +75,7 @@ impl Sums {
         self.rp_acks += acks;
         self.rp_errors += reports - acks;
         self.absorbed += submissions.saturating_sub(u64::from(seen.transactions.max(1)));
+        self.sessions += if case.is_large() { u64::from(seen.transactions) } else { 0 };
         self.seen += u64::from(seen.times > 0);
         self.seen_twice += u64::from(seen.times > 1);
         self.recognised += u64::from(seen.recognised);
@@ -86,7 +90,7 @@ const fn is_faulty(judged: &Verdict) -> bool {
     judgement.lost || judgement.duplicated || judgement.is_false || judgement.wrong
 }
 
-/// What all short messages of a run come to.
+/// What all short messages of a run come to, or those of them that went in sessions.
 #[derive(Debug, Default, Serialize)]
 pub struct ShortSummary {
     /// All of them.
@@ -122,8 +126,9 @@ impl ShortRecords<'_> {
             let verdicts = told.iter().filter(|told| told.accounts > 0).count();
             let verdicts = u64::try_from(verdicts).unwrap_or(u64::MAX);
             let (sums, latencies) = &mut rows[case as usize];
-            for sums in [sums, &mut summary.short_messages.sums] {
-                sums.add(sent, seen, verdicts, &judged);
+            let large = case.is_large().then_some(&mut summary.large_messages.sums);
+            for sums in [sums, &mut summary.short_messages.sums].into_iter().chain(large) {
+                sums.add(case, sent, seen, verdicts, &judged);
             }
             if first.report.is_some() {
                 latencies.push(first.heard_ns.saturating_sub(sent.due_ns));
@@ -140,11 +145,13 @@ impl ShortRecords<'_> {
             }
         }
         let rows = Case::ALL.into_iter().zip(rows).filter(|(_, (sums, _))| sums.messages > 0);
-        summary.short_messages.rows.extend(rows.map(|(case, (sums, latencies))| Row {
-            case,
-            sums,
-            intended: Quantiles::of(latencies.into_iter()),
-        }));
+        for (case, (sums, latencies)) in rows {
+            let row = Row { case, sums, intended: Quantiles::of(latencies.into_iter()) };
+            match case.is_large() {
+                true => summary.large_messages.rows.push(row),
+                false => summary.short_messages.rows.push(row),
+            }
+        }
         let sums = summary.short_messages.sums;
         summary.messages += sums.messages;
         summary.verdicts += sums.verdicts;

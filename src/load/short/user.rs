@@ -21,7 +21,7 @@ use crate::load::sip::{self, Text};
 use crate::load::{DATAGRAM_SIZE_MAX, receive};
 
 /// How many transactions of one message are told apart.
-const TRANSACTIONS_MAX: usize = 8;
+pub(super) const TRANSACTIONS_MAX: usize = 8;
 
 /// Of which messages a 2xx has left.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Proofs {
         self.0[number].load(Ordering::Acquire)
     }
 
-    fn prove(&self, number: usize) {
+    pub(super) fn prove(&self, number: usize) {
         self.0[number].store(true, Ordering::Release);
     }
 }
