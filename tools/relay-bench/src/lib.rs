@@ -1,15 +1,17 @@
 //! What the measurements of a relay and of a gateway need beside the product that is measured.
 //!
-//! Four programs stand on this: `lean-driver` plays the SMS side and the IM side around whatever
+//! Five programs stand on this. `lean-driver` plays the SMS side and the IM side around whatever
 //! stands between them, `bare-relay` is the least that a relay of MESSAGE can be: receive, scan,
 //! remember, send, `bare-gateway` the least that a gateway of short messages can be, and `bare-echo` the
-//! least that can stand on the driver of the product. They share their socket calls ([`batch`] for
+//! least that can stand on the driver of the product. These share their socket calls ([`batch`] for
 //! datagrams, [`trunk`] for connections), their reading of SIP ([`message`]), which is enough for the
-//! packets of the driver and for no others, and their transactions ([`table`]). [`usage`] says what
-//! the system under test cost. Of the product there are only the views of RP and TPDU and the timing
-//! wheel, in `bare-gateway`, and the io driver, in `bare-echo`: what they cost is in both programs. With
-//! [`Reading::Judged`] a bare program reads SIP as the product does, to tell what that costs from what the
-//! rest of the product does.
+//! packets of the driver and for no others, and their transactions ([`table`]). Of the product there are
+//! only the views of RP and TPDU and the timing wheel, in `bare-gateway`, and the io driver, in
+//! `bare-echo`: what they cost is in both programs. With [`Reading::Judged`] a bare program reads SIP as
+//! the product does, to tell what that costs from what the rest of the product does.
+//!
+//! `msrp-pair` is both ends of an MSRP connection, made of the driver, the endpoint and the ledger of the
+//! product, and the same octets over plain TCP. [`usage`] says what each system under test cost.
 
 pub mod batch;
 pub mod message;
