@@ -9,6 +9,8 @@
 
 mod frame;
 mod line;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
