@@ -2,7 +2,7 @@
 //! end is written by hand and reads octets as text.
 
 use roger::delivery::{Evidence, Verdict};
-use roger::engine::{Families, Large, Profile, Setup};
+use roger::engine::{Credentials, Families, Large, Profile, Setup};
 use roger::metrics::Counter;
 use roger::packet::{
     ConnectionId, Departures, Flow, Owner, Rest, SocketId, StreamEvent, Used, Wish,
@@ -769,4 +769,35 @@ fn h51_what_waits_in_an_outbox_at_the_deadline_is_unknown() {
     taken(&mut bench, only(&left, "MESSAGE"));
     // Not a word about it is certain.
     assert_eq!(bench.count(Counter::VerdictUnknown), 1);
+}
+
+#[test]
+fn a_challenge_to_an_invite_is_answered_with_credentials() {
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    let (username, password) = ("roger".into(), "secret".into());
+    setup.peers[1].credentials = Some(Credentials { username, password });
+    let mut bench = Bench::with(setup);
+    let invite = invited(&mut bench, &Short::new(1, "who is there"));
+    let challenge =
+        "Proxy-Authenticate: Digest realm=\"im.example\", nonce=\"abc\", qop=\"auth\"\r\n";
+    let refused = answer_with(&invite.text, "407 Proxy Authentication Required", challenge);
+    let left = bench.give(IM, &refused);
+    assert_eq!(left.len(), 1);
+    only(&left, "ACK");
+    let left = later(&mut bench, 4);
+    let again = only(&left, "INVITE").clone();
+    assert_eq!(again.field("cseq"), "2 INVITE");
+    let authorization = again.field("proxy-authorization");
+    assert!(
+        authorization.contains("uri=\"sip:+15550000001@im.example;user=phone\""),
+        "{authorization}"
+    );
+    assert!(authorization.contains("username=\"roger\""), "{authorization}");
+    let line = Line::new(0);
+    let send = sent_after(&mut bench, &again, &line);
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    assert_eq!(told(&left), ack(1));
+    // What answers copies of the 407 is its ACK.
+    let left = bench.give(IM, &refused);
+    assert_eq!(only(&left, "ACK").field("cseq"), "1 ACK");
 }

@@ -58,6 +58,7 @@ impl Engine {
             entered: now,
             cancelled: None,
             cema,
+            is_v4: hop.way.remote.is_v4(),
             kept: Kept::NOTHING,
             dialog: None,
             forks: [0; super::FORKS_MAX],
@@ -90,13 +91,9 @@ impl Engine {
         {
             call.kept = kept;
             call.session = Some(session);
-            let uri = sessions
-                .calls
-                .get(handle)
-                .and_then(|call| sessions.our_uri(call, hop.way.remote.is_v4()));
-            if uri.is_some_and(|uri| sessions.endpoint.offer(session, uri.octets()))
-                && let Some(transfer) = sessions.transfers.get_mut(transfer_at)
-            {
+            let is_offered = self.offer_session(handle);
+            let sessions = self.sessions_mut();
+            if is_offered && let Some(transfer) = sessions.transfers.get_mut(transfer_at) {
                 transfer.call = Some(handle);
                 let open = sessions.calls.len();
                 self.tally.counters.set(Counter::CallsOpen, u64::from(open));
@@ -104,11 +101,21 @@ impl Engine {
                 return Some(handle);
             }
         }
+        let sessions = self.sessions_mut();
         if let Some(session) = session {
             sessions.endpoint.close(session, now);
         }
         sessions.calls.remove(handle);
         None
+    }
+
+    /// Says by which URI the session of a call is offered.
+    fn offer_session(&mut self, handle: Handle<Call>) -> bool {
+        let sessions = self.sessions_mut();
+        let Some(call) = sessions.calls.get(handle) else { return false };
+        let uri = sessions.our_uri(call);
+        let Some((uri, session)) = uri.zip(call.session) else { return false };
+        sessions.endpoint.offer(session, uri.octets())
     }
 
     /// What the dialog will be called, and who is in it.

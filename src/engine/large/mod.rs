@@ -160,6 +160,9 @@ pub(super) struct Call {
     entered: Instant,
     /// When it was cancelled.
     cancelled: Option<Instant>,
+    /// The address family of our URI: the one that its first INVITE goes to. To another server the same
+    /// offer goes.
+    is_v4: bool,
     /// Whether the offer says that a middlebox may lead the connection through itself.
     cema: bool,
     /// The names of the dialog, both parties and the way, also of what is to become one.
@@ -209,6 +212,7 @@ impl Call {
             entered: self.entered,
             cancelled: None,
             cema: self.cema,
+            is_v4: self.is_v4,
             kept,
             dialog: Dialog::of_response(status, self.leg.cseq),
             forks: [0; FORKS_MAX],

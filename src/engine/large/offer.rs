@@ -46,12 +46,12 @@ impl Sessions {
         if is_v4 { &self.setup.authority_v4 } else { &self.setup.authority_v6 }
     }
 
-    /// The URI of the session of a call, as its peer of this family is given it. `None` if it is longer than
-    /// is kept.
-    pub(super) fn our_uri(&self, call: &Call, is_v4: bool) -> Option<OurUri> {
+    /// The URI of the session of a call, as its peer is given it. `None` if it is longer than is kept.
+    pub(super) fn our_uri(&self, call: &Call) -> Option<OurUri> {
         let session_id: [u8; SESSION_ID_SIZE] = self.desk.session_id(call.session?);
         let mut uri = OurUri { octets: [0; MSRP_URI_SIZE_MAX], len: 0 };
-        for piece in [&b"msrp://"[..], self.authority(is_v4).as_bytes(), b"/", &session_id, b";tcp"]
+        for piece in
+            [&b"msrp://"[..], self.authority(call.is_v4).as_bytes(), b"/", &session_id, b";tcp"]
         {
             let next = uri.len + piece.len();
             uri.octets.get_mut(uri.len..next)?.copy_from_slice(piece);
@@ -69,9 +69,8 @@ impl Sessions {
         to: &mut [u8],
     ) -> Option<usize> {
         let call = self.calls.get(handle)?;
-        let is_v4 = call.leg.way.remote.is_v4();
-        let uri = self.our_uri(call, is_v4)?;
-        let (host, port) = self.authority(is_v4).rsplit_once(':')?;
+        let uri = self.our_uri(call)?;
+        let (host, port) = self.authority(call.is_v4).rsplit_once(':')?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let [number, version] = self.desk.minted(DESCRIPTION, name(handle)).0;
         let maker = Maker {
@@ -129,10 +128,9 @@ impl Engine {
         let description = sdp::parse(answer).map_err(|_| NOT_USABLE)?;
         let sessions = self.sessions_mut();
         let call = sessions.calls.get(handle).ok_or(NOT_USABLE)?;
-        let is_v4 = call.leg.way.remote.is_v4();
         let (peer, cema, session) = (call.leg.peer, call.cema, call.session.ok_or(NOT_USABLE)?);
         let transfer_at = call.transfer.ok_or(NOT_USABLE)?;
-        let path = sessions.our_uri(call, is_v4).ok_or(NOT_USABLE)?;
+        let path = sessions.our_uri(call).ok_or(NOT_USABLE)?;
         let transfer = sessions.transfers.get(transfer_at).ok_or(NOT_USABLE)?;
         let (is_second, before) = (transfer.is_second, transfer.content);
         let order = self.contents(peer);

@@ -543,9 +543,10 @@ fn follows(last: &Transaction, cseq: u32, text: &Text<'_>) -> Verdict<()> {
     let authorized =
         ["Authorization", "Proxy-Authorization"].iter().any(|name| text.value(name).is_some());
     let right = match status {
-        _ if unsent => cseq == last.cseq,
+        // Whoever answers has it, whatever the kernel has said of one copy.
         Some((What::Response(503), _)) => cseq == last.cseq,
         Some((What::Response(401 | 407), _)) => cseq == last.cseq + 1 && authorized,
+        _ if unsent => cseq == last.cseq,
         Some((_, certain)) => !certain,
         None => false,
     };

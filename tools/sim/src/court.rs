@@ -257,7 +257,7 @@ impl<'a> Court<'a> {
                     .calls
                     .wire
                     .talks_in(&call.session)
-                    .all(|talk| talk.begun < self.life.arrived)
+                    .all(|talk| talk.begun < self.life.arrived || talk.begun > decided)
             }),
             Evidence::Final(response) if self.has_said(response.status, decided) => true,
             Evidence::Final(_)

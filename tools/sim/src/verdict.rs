@@ -451,7 +451,9 @@ impl Case<'_> {
             let taken = matches!(result, RpResult::Taken(_));
             let alone = self.swarm.crew.workers == 1;
             let reached = !proof.is_fresh() || alone && proof.at == now;
-            reached && proof.certain && (200..300).contains(&status) != taken
+            // What came after timer F came too late, whenever the account is told.
+            let in_time = proof.at < limit;
+            reached && in_time && proof.certain && (200..300).contains(&status) != taken
         });
         if right && !contradicted {
             Ok(())
