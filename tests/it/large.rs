@@ -742,13 +742,13 @@ fn a_connection_that_is_refused_leads_to_another_session() {
     let owner = connecting(&mut bench);
     let event = StreamEvent::Refused { owner, at: bench.now };
     bench.engine.on_stream(event, &mut bench.out);
-    let left = bench.leave();
+    let left = later(&mut bench, 4);
     let second = only(&left, "INVITE").clone();
     bench.give(IM, &agreed(&second, PHONE, "passive", ""));
     let owner = connecting(&mut bench);
     let event = StreamEvent::Refused { owner, at: bench.now };
     bench.engine.on_stream(event, &mut bench.out);
-    let left = bench.leave();
+    let left = later(&mut bench, 4);
     taken(&mut bench, only(&left, "MESSAGE"));
     let account = bench.account();
     let verdict = (account.verdict, account.evidence);
@@ -800,4 +800,33 @@ fn a_challenge_to_an_invite_is_answered_with_credentials() {
     // What answers copies of the 407 is its ACK.
     let left = bench.give(IM, &refused);
     assert_eq!(only(&left, "ACK").field("cseq"), "1 ACK");
+}
+
+/// However many wait for one connection: what follows for each when there is none has its turn.
+#[test]
+fn a_connection_that_many_wait_for_is_refused() {
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    (setup.messages_max, setup.finished_max) = (4_000, 10_000);
+    if let Some(large) = &mut setup.large {
+        (large.sessions_max, large.message_size) = (8_000, 1_024);
+    }
+    let mut bench = Bench::with(setup);
+    let mut owner = None;
+    for number in 0..3_000 {
+        let mut short = Short::new(number, "one of very many");
+        short.recipient = format!("sip:+1555{number:07}@im.example;user=phone");
+        let invite = invited(&mut bench, &short);
+        let left = bench.give(IM, &agreed(&invite, PHONE, "passive", ""));
+        only(&left, "ACK");
+        let wished = wishes(&mut bench.out);
+        owner = owner.or_else(|| match wished[..] {
+            [Wish::Connect { owner, .. }] => Some(owner),
+            _ => None,
+        });
+    }
+    let event = StreamEvent::Refused { owner: owner.unwrap(), at: bench.now };
+    bench.engine.on_stream(event, &mut bench.out);
+    let left = later(&mut bench, 400);
+    let invites = left.iter().filter(|left| left.text.starts_with("INVITE ")).count();
+    assert_eq!(invites, 3_000, "each is called once more");
 }

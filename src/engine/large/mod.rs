@@ -90,6 +90,8 @@ pub(super) struct Transfer {
 enum Wait {
     /// A connection of its session.
     Connection,
+    /// Its turn: the connection was refused.
+    Refused,
     /// The last octets to be handed over, or an answer to one of them: the session looks after that.
     Sending,
     /// REPORTs about what was sent.

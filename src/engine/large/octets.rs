@@ -1,6 +1,6 @@
 //! Octets of MSRP connections, in and out.
 
-use super::Call;
+use super::{Call, Wait};
 use crate::engine::Engine;
 use crate::id::Handle;
 use crate::metrics::Counter;
@@ -26,7 +26,7 @@ impl Engine {
         assert!(out.free(Purse::Evidence) >= crate::limits::STREAM_EVIDENCE_MIN);
         match event {
             StreamEvent::Opened { flow, owner, at } => self.on_opened(&flow, owner, at, out),
-            StreamEvent::Refused { owner, at } => self.on_unconnected(place_of(owner), at, out),
+            StreamEvent::Refused { owner, at } => self.on_unconnected(place_of(owner), at),
             StreamEvent::Arrived { id, octets, used, at } => {
                 *used = self.on_octets(id, octets, at, out);
             }
@@ -114,7 +114,7 @@ impl Engine {
     }
 
     /// No connection could be opened: for the calls that wait for it, there will be none.
-    fn on_unconnected(&mut self, place: u16, now: Instant, out: &mut Departures) {
+    fn on_unconnected(&mut self, place: u16, now: Instant) {
         self.count(Counter::MsrpConnectionsFailed);
         let mut next = self.sessions_mut().links.remove(place);
         while let Some(handle) = next {
@@ -123,7 +123,9 @@ impl Engine {
             next = call.next_waiting.take();
             call.is_waiting = false;
             call.link = None;
-            self.on_no_connection(handle, now, out);
+            // Many may have waited for it: what follows for each takes a slot, so that each has its turn.
+            call.wait = Some((Wait::Refused, now));
+            self.wait_for_call(handle);
         }
     }
 

@@ -180,8 +180,15 @@ impl Engine {
             self.read_early(out);
             return Ok(());
         }
-        let is_on_its_way = target.is_some_and(|target| self.connect(handle, target, now, out));
-        if is_on_its_way { Ok(()) } else { Err(NOT_USABLE) }
+        let target = target.ok_or(NOT_USABLE)?;
+        if !self.connect(handle, target, now, out)
+            && let Some(call) = self.sessions_mut().calls.get_mut(handle)
+        {
+            // There is no place for another connection, which says nothing about them.
+            call.wait = Some((Wait::Refused, now));
+            self.wait_for_call(handle);
+        }
+        Ok(())
     }
 
     /// Gives the message to the session of a call, which sends it when it has a connection.

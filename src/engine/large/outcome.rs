@@ -210,6 +210,8 @@ impl Engine {
     ) {
         let observation = match wait {
             Wait::Connection => Observation::NeverConnected,
+            // We were to connect: nothing has left, and another session may do.
+            Wait::Refused => Observation::Lost,
             Wait::Reports => Observation::Waited,
             Wait::Sending => return,
             Wait::Idle | Wait::Farewell => return self.end_call(handle, now),
@@ -231,25 +233,9 @@ impl Engine {
             ledger.observe(observation);
         }
         self.weigh(transfer, now, out);
-    }
-
-    /// There is no connection for a call, and there will be none.
-    pub(super) fn on_no_connection(
-        &mut self,
-        handle: Handle<Call>,
-        now: Instant,
-        out: &mut Departures,
-    ) {
-        let sessions = self.sessions_mut();
-        let transfer = sessions.calls.get(handle).and_then(|call| call.transfer);
-        let known = transfer.and_then(|transfer| sessions.transfers.get_mut(transfer));
-        if let Some(ledger) = known.and_then(|it| it.ledger.as_mut()) {
-            ledger.observe(Observation::Lost);
+        if observation == Observation::Lost {
+            self.end_call(handle, now);
         }
-        if let Some(transfer) = transfer {
-            self.weigh(transfer, now, out);
-        }
-        self.end_call(handle, now);
     }
 
     /// The verdict on a message that is sent in a session is due (hazards H59 and H60).

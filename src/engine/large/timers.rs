@@ -35,7 +35,9 @@ impl Engine {
         self.catch_up(now, out);
         self.show_counts();
         let mut expired = 0;
+        // Facts may have taken the slots that timers were to have.
         while expired < limit
+            && Self::has_room_for_a_fact(out)
             && let Some(index) = self.sessions_mut().wheel.expire(now)
         {
             if let Some(handle) = self.sessions_mut().calls.handle_at(index) {
