@@ -285,9 +285,12 @@ pub const MSRP_ENDS_MAX: usize = 64;
 /// How long a connection may belong to no session (RFC 4976 section 6.1 has the same 30 s), in milliseconds.
 pub const MSRP_UNBOUND_MS: u32 = 30_000;
 
-/// How long a response is waited for once the last octet of its chunk was handed over (RFC 4975 section
-/// 7.1.1), in milliseconds.
+/// How long a response is waited for once the last octet of its chunk was handed over, where nothing else is
+/// said and at most, in milliseconds (RFC 4975 section 7.1.1).
 pub const MSRP_RESPONSE_MS: u32 = 30_000;
+
+/// The same at least, in milliseconds: TCP sends a lost segment again after that.
+pub const MSRP_RESPONSE_MS_MIN: u32 = 1_000;
 
 /// How long a message that is not whole may make no progress, in milliseconds: the sender's own timer
 /// and a relay's have passed by then.

@@ -16,6 +16,7 @@ use crate::limits::{
     LARGE_INVITE_WAIT_MS, LARGE_INVITE_WAIT_MS_MIN, LARGE_MESSAGE_SIZE, LARGE_MESSAGE_SIZE_MAX,
     LARGE_MESSAGE_SIZE_MIN, LARGE_REPORT_WAIT_MS, LARGE_REPORT_WAIT_MS_MAX,
     LARGE_REPORT_WAIT_MS_MIN, LARGE_SESSION_IDLE_MS_MAX, LARGE_SESSIONS, LARGE_SESSIONS_MAX,
+    MSRP_RESPONSE_MS, MSRP_RESPONSE_MS_MIN,
 };
 
 /// How Large Messages are sent (RFC 4975).
@@ -31,6 +32,8 @@ pub struct Large {
     pub connections: u16,
     /// How long a final response to INVITE is waited for, in milliseconds.
     pub invite_wait_ms: u32,
+    /// How long a response to a chunk is waited for, in milliseconds.
+    pub response_wait_ms: u32,
     /// How long REPORTs are waited for, in milliseconds.
     pub report_wait_ms: u32,
     /// How long a session stays for further messages of the same two, in milliseconds; 0: it does not.
@@ -86,6 +89,7 @@ pub(super) struct DraftLarge {
     pub(super) message_size: Setting<Count<LARGE_MESSAGE_SIZE_MIN, LARGE_MESSAGE_SIZE_MAX>>,
     pub(super) connections: Setting<Count<1, CONNECTIONS_MAX>>,
     invite_wait: Setting<Millis>,
+    response_wait: Setting<Millis>,
     report_wait: Setting<Millis>,
     session_idle: Setting<Millis>,
 }
@@ -121,6 +125,7 @@ pub(super) fn read(
         message_size,
         connections,
         invite_wait,
+        response_wait: section.read("response_wait", Millis(MSRP_RESPONSE_MS)),
         report_wait: section.read("report_wait", Millis(LARGE_REPORT_WAIT_MS)),
         session_idle: section.read("session_idle", Millis(0)),
     };
@@ -174,6 +179,7 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
         message_size: size.value.0,
         connections: u16::try_from(large.connections.value.0).ok()?,
         invite_wait_ms: large.invite_wait.value.0,
+        response_wait_ms: large.response_wait.value.0,
         report_wait_ms: large.report_wait.value.0,
         session_idle_ms: large.session_idle.value.0,
     })
@@ -255,6 +261,21 @@ fn waits(reader: &mut Reader, draft: &Draft) {
             )
             .beside(&deadline.origin, "this one")
             .because("waiting counts against the deadline, which would always come first"),
+        );
+    }
+    let response = &draft.large.response_wait;
+    let (least, most) = (Millis(MSRP_RESPONSE_MS_MIN), Millis(MSRP_RESPONSE_MS));
+    if !(least..=most).contains(&response.value) {
+        reader.report(
+            Diagnosis::error(
+                format!("response_wait must lie between {least} and {most}"),
+                response.origin.clone(),
+                "out of range",
+            )
+            .because(
+                "RFC 4975 section 7.1.1 gives a response 30 s; waited for less, what comes later\n\
+                 proves nothing any more",
+            ),
         );
     }
     let (least, most) = (Millis(LARGE_REPORT_WAIT_MS_MIN), Millis(LARGE_REPORT_WAIT_MS_MAX));

@@ -253,6 +253,9 @@ pub struct Large {
     /// How long a session stays for further messages of the same originator to the same recipient when
     /// nothing is sent in it, in milliseconds; 0: it is ended with the verdict.
     pub session_idle_ms: u32,
+    /// How long a response to a chunk is waited for once its last octet was handed over, in milliseconds
+    /// (RFC 4975 section 7.1.1).
+    pub response_wait_ms: u32,
     /// How long REPORTs are waited for when all was sent, in milliseconds (RFC 4975 section 7.1.1).
     pub report_wait_ms: u32,
 }
@@ -269,6 +272,7 @@ impl Default for Large {
             authority_v4: "".into(),
             authority_v6: "".into(),
             invite_wait_ms: 10_000,
+            response_wait_ms: 30_000,
             report_wait_ms: 120_000,
             session_idle_ms: 0,
         }

@@ -145,6 +145,7 @@ pub(super) fn large(config: &Config, msrp: &[MsrpLocal], first: usize) -> Option
         authority_v4: authority(v4),
         authority_v6: authority(v6),
         invite_wait_ms: large.invite_wait_ms,
+        response_wait_ms: large.response_wait_ms,
         report_wait_ms: large.report_wait_ms,
         session_idle_ms: large.session_idle_ms,
     })
@@ -345,7 +346,8 @@ mod tests {
     fn large_messages_have_the_sockets_behind_all_others() {
         let more = "[[listen]]\naddress = \"127.0.0.1:2855\"\ntransports = \"msrp\"\n\
                     [large]\nsessions = 9\nmessage_size = 5000\nconnections = 3\n\
-                    invite_wait = \"2s\"\nreport_wait = \"7s\"\n";
+                    invite_wait = \"2s\"\n\
+                    response_wait = \"9s\"\nreport_wait = \"7s\"\n";
         let role = "preset = \"kamailio\"\nmsrp = \"b2bua\"\nim.profile = \"cpm\"";
         let text = TEXT.replace("preset = \"kamailio\"", role) + more;
         let config = configured(&text);
@@ -360,6 +362,7 @@ mod tests {
         assert_eq!(&*large.authority_v6, "[2001:db8::1]:7000");
         assert_eq!((large.sessions_max, large.message_size, large.connections_max), (9, 5_000, 3));
         assert_eq!((large.invite_wait_ms, large.report_wait_ms), (2_000, 7_000));
+        assert_eq!(large.response_wait_ms, 9_000);
         let one = super::large(&config, &both[1..], 4).unwrap();
         assert_eq!(one.sockets, Families { v4: Some(SocketId(4)), v6: None });
         assert!(one.authority_v6.is_empty());

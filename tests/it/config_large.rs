@@ -71,12 +71,14 @@ fn without_a_listener_for_msrp_there_are_no_large_messages() {
         message_size,
         connections,
         invite_wait_ms,
+        response_wait_ms,
         report_wait_ms,
         session_idle_ms,
     } = served.large.unwrap();
     assert_eq!(listeners[0].address, "127.0.0.1:2855".parse::<SocketAddr>().unwrap());
     assert_eq!((sessions, message_size, connections), (1_024, 4_096, 1_024));
     assert_eq!((invite_wait_ms, report_wait_ms, session_idle_ms), (10_000, 120_000, 0));
+    assert_eq!(response_wait_ms, 30_000);
 }
 
 #[test]
@@ -258,10 +260,11 @@ fn large_has_its_bounds() {
     let of = |more: &str| large(&format!("[large]\n{more}\n"));
     let set =
         config(&of("sessions = 10\nmessage_size = 65536\nconnections = 7\ninvite_wait = \"5s\"\n\
-         report_wait = \"30s\""));
+         response_wait = \"20s\"\nreport_wait = \"30s\""));
     let set = set.large.unwrap();
     assert_eq!((set.sessions, set.message_size, set.connections), (10, 65_536, 7));
     assert_eq!((set.invite_wait_ms, set.report_wait_ms), (5_000, 30_000));
+    assert_eq!(set.response_wait_ms, 20_000);
     the_only_error(&of("sessions = 0"), "this number must lie between 1 and 1048576", 17, 12);
     let sizes = "this number must lie between 1024 and 1048576";
     the_only_error(&of("message_size = 1023"), sizes, 17, 16);
@@ -292,6 +295,11 @@ fn large_has_its_bounds() {
         the_only_error(&text, "report_wait must lie between 1s and 10min", 17, 15);
     }
     config(&of("report_wait = \"10min\""));
+    for wrong in ["999ms", "30001ms"] {
+        let text = of(&format!("response_wait = \"{wrong}\""));
+        the_only_error(&text, "response_wait must lie between 1s and 30s", 17, 17);
+    }
+    config(&of("response_wait = \"1s\""));
     let text = of("session_idle = \"2h\"");
     the_only_error(&text, "session_idle must not be longer than 1h", 17, 16);
     let set = config(&of("session_idle = \"1min\"")).large.expect("Large Messages");

@@ -78,6 +78,7 @@ impl Side {
             incomings_max: 8,
             buffers_max: 4,
             buffer_size: SIZE,
+            response_ms: 30_000,
         };
         let it = Endpoint::new(rules, Instant(0));
         let desk = Desk { body: [b'-'].repeat(SIZE).into(), reports: 0 };

@@ -62,6 +62,7 @@ pub(super) fn config_text(arguments: &Arguments, ends: &Ends) -> String {
          sessions = {sessions}\n\
          connections = {MSRP_CONNECTIONS}\n\
          invite_wait = \"{INVITE_WAIT_MS}ms\"\n\
+         response_wait = \"{f_ms}ms\"\n\
          report_wait = \"{f_ms}ms\"\n\
          [timers]\n\
          t1 = \"{t1_ms}ms\"\n\

@@ -260,6 +260,7 @@ impl Sessions {
             incomings_max: 16,
             buffers_max: 0,
             buffer_size: 0,
+            response_ms: large.response_wait_ms,
         };
         let life = (setup.key, setup.node, setup.worker, setup.epoch);
         Self {

@@ -247,6 +247,9 @@ pub struct Rules {
     pub buffers_max: u32,
     /// Octets of each of them.
     pub buffer_size: usize,
+    /// How long a response is waited for once the last octet of its chunk was handed over, in milliseconds
+    /// (RFC 4975 section 7.1.1 says 30 s).
+    pub response_ms: u32,
 }
 
 /// A chunk that ends at this octet of the stream.
@@ -286,6 +289,7 @@ pub struct Endpoint {
     connections: Box<[Connection]>,
     buffers: incoming::Buffers,
     wheel: Wheel,
+    response_ms: u32,
     facts: VecDeque<Fact>,
     counts: Counts,
 }
@@ -339,6 +343,7 @@ impl Endpoint {
                 .collect(),
             buffers: incoming::Buffers::new(rules.buffers_max, rules.buffer_size),
             wheel: Wheel::new(timers, now),
+            response_ms: rules.response_ms,
             facts,
             counts: Counts::default(),
         }

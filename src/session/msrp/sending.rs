@@ -15,9 +15,7 @@ use super::sessions::SessionId;
 use super::text::Text;
 use super::{Connection, Endpoint, Fact, Host, Transaction};
 use crate::id::Handle;
-use crate::limits::{
-    MSRP_CHUNKS_MAX, MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX, MSRP_RESPONSE_MS,
-};
+use crate::limits::{MSRP_CHUNKS_MAX, MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX};
 use crate::store::Octets;
 use crate::time::Instant;
 use crate::wire::msrp::{FailureReport, Path, Request, Response, Send};
@@ -270,7 +268,7 @@ impl Endpoint {
             chunk.state = if is_answered { State::HandedOver(now) } else { State::Lapsed };
             if is_answered && !sending.is_timed {
                 sending.is_timed = true;
-                self.wheel.start(timer, now.plus_ms(MSRP_RESPONSE_MS));
+                self.wheel.start(timer, now.plus_ms(self.response_ms));
             }
             self.tell(Fact::HandedOver { sending: end.sending, chunk: end.chunk });
             self.make_ready(end.sending);
@@ -355,7 +353,7 @@ impl Endpoint {
         let mut lapsed = [None; MSRP_CHUNKS_MAX];
         for (chunk, lapsed) in sending.chunks().iter_mut().zip(&mut lapsed) {
             let State::HandedOver(at) = chunk.state else { continue };
-            let due = at.plus_ms(MSRP_RESPONSE_MS);
+            let due = at.plus_ms(self.response_ms);
             if due <= now {
                 chunk.state = State::Lapsed;
                 *lapsed = Some(chunk.number);

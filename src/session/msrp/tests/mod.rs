@@ -15,7 +15,6 @@ mod sessions;
 mod walk;
 
 use super::*;
-use crate::limits::MSRP_RESPONSE_MS;
 use crate::wire::msrp::{FailureReport, Path};
 
 pub(super) const OURS: &str = "msrp://us.example:7000/s0-secret;tcp";
@@ -88,6 +87,7 @@ pub(super) fn rules() -> Rules {
         incomings_max: 12,
         buffers_max: 10,
         buffer_size: 100_000,
+        response_ms: RESPONSE_MS,
     }
 }
 
@@ -216,4 +216,4 @@ pub(super) fn ours(id: SendingId, number: u32) -> String {
     format!("us.{}.{}.{number}.0", id.index, id.generation)
 }
 
-pub(super) const RESPONSE_MS: u32 = MSRP_RESPONSE_MS;
+pub(super) const RESPONSE_MS: u32 = 20_000;

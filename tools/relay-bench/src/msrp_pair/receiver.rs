@@ -68,6 +68,7 @@ pub(crate) fn run(receive: Receive) -> io::Result<()> {
         incomings_max: receive.arriving,
         buffers_max: 0,
         buffer_size: 0,
+        response_ms: 30_000,
     };
     let mut endpoint = Endpoint::new(rules, stand.now());
     let acceptance =

@@ -197,6 +197,7 @@ pub(crate) fn run(send: Send) -> io::Result<()> {
         incomings_max: 1,
         buffers_max: 0,
         buffer_size: 0,
+        response_ms: 30_000,
     };
     let mut endpoint = Endpoint::new(rules, now);
     let role = if send.reports { MsrpRole::Relay } else { MsrpRole::Endpoint };

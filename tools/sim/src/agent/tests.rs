@@ -100,6 +100,7 @@ impl Bench {
             incomings_max: 4,
             buffers_max: 2,
             buffer_size: 1_000,
+            response_ms: 30_000,
         };
         let mut it = msrp::Endpoint::new(rules, Instant(0));
         let acceptance =
