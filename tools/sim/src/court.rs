@@ -86,6 +86,9 @@ pub(crate) struct Court<'a> {
     /// The calls that were made for it since it came, the one that its account names among them.
     calls: Vec<&'a Call>,
     short: &'a Short,
+    /// It and those that say the same to the same recipient: in a session that was there nobody can tell
+    /// which of them is sent.
+    alike: Vec<usize>,
 }
 
 impl<'a> Court<'a> {
@@ -94,10 +97,11 @@ impl<'a> Court<'a> {
         gateway: &'a Gateway,
         life: &'a Life,
         account: &'a Account,
-        short: &'a Short,
+        (short, centres): (&'a Short, &'a Centres),
         swarm: &'a Swarm,
     ) -> Option<Self> {
         swarm.large.as_ref()?;
+        let alike: Vec<usize> = gateway.alike(life.short, centres).collect();
         let named = gateway.calls.named(account.im_call_id.octets());
         let named = named.map(|named| &gateway.calls.list[named]).filter(|call| !call.is_past);
         let mut calls: Vec<&Call> = named.into_iter().collect();
@@ -118,11 +122,12 @@ impl<'a> Court<'a> {
             swarm,
             calls,
             short,
+            alike,
         })
     }
 
     fn talks(&self) -> impl Iterator<Item = (&Call, &Talk)> {
-        self.gateway.calls.talks_of(self.life.short)
+        self.alike.iter().flat_map(|short| self.gateway.calls.talks_of(*short))
     }
 
     fn role(&self, call: &Call) -> MsrpRole {
@@ -204,6 +209,7 @@ impl<'a> Court<'a> {
         let any = |holds: &dyn Fn(&Call, &Talk) -> bool| {
             self.talks().any(|(call, talk)| talk.begun <= decided && holds(call, talk))
         };
+        let none = |holds: &dyn Fn(&Call, &Talk) -> bool| self.alike.len() > 1 || !any(holds);
         let right = match self.account.evidence {
             Evidence::Invite(response) => return self.invited(response, decided).map(Some),
             Evidence::InviteTimeout => self.calls.iter().any(|call| self.was_silent(call, decided)),
@@ -227,7 +233,7 @@ impl<'a> Court<'a> {
                 let handed = talk.chunks.last().and_then(|last| last.handed);
                 talk.is_whole() && by(handed.map(|at| at + wait))
             }),
-            Evidence::Unfinished => near && !any(&|_, talk| talk.is_whole()),
+            Evidence::Unfinished => near && none(&|_, talk| talk.is_whole()),
             Evidence::Aborted => any(&|_, talk| talk.chunks.iter().any(|it| it.flag == '#')),
             Evidence::ByeBeforeEnd => {
                 self.was_ended(decided) && self.talks().all(|(_, talk)| !talk.is_whole())
@@ -237,7 +243,7 @@ impl<'a> Court<'a> {
                 let mut talks = self.gateway.calls.wire.talks_in(&call.session);
                 !call.accepted.is_empty() && talks.next().is_none()
             }),
-            Evidence::ConnectionUnused => !any(&|_, talk| {
+            Evidence::ConnectionUnused => none(&|_, talk| {
                 talk.lost.is_none() && talk.chunks.iter().any(|it| it.handed.is_some())
             }),
             Evidence::ConnectionLost => any(&|_, talk| by(talk.lost)),
@@ -247,7 +253,7 @@ impl<'a> Court<'a> {
             }
             Evidence::DeadlineUnsent => {
                 let since = self.life.arrived;
-                near && !any(&|_, talk| {
+                near && none(&|_, talk| {
                     talk.begun >= since && talk.chunks.iter().any(|it| by(it.handed))
                 })
             }
@@ -531,7 +537,13 @@ impl Gateway {
             let recent = now < before.begun + REMEMBERED;
             let proved = before.proved_at(role_of(other, swarm));
             // Whoever knows what became of it may take what comes again for something new.
-            let is_closed = proved.is_some() || before.refused_at().is_some();
+            let settled = |account: &Account| {
+                let is_final = matches!(account.verdict, Decided::Delivered | Decided::Permanent);
+                is_final && account.decided.0 >= before.begun
+            };
+            let mut lives = self.lives_of(short);
+            let is_settled = lives.any(|life| life.account.as_ref().is_some_and(settled));
+            let is_closed = proved.is_some() || before.refused_at().is_some() || is_settled;
             if recent
                 && !is_closed
                 && !self.has_twin(short, centres)
@@ -566,6 +578,17 @@ impl Gateway {
         let sent = &centres.shorts[short];
         let twin = |other: &&Short| other.text == sent.text && other.recipient == sent.recipient;
         centres.shorts.iter().filter(twin).count() > 1
+    }
+
+    /// A short message, and those that say the same to the same recipient.
+    pub(crate) fn alike<'a>(
+        &self,
+        short: usize,
+        centres: &'a Centres,
+    ) -> impl Iterator<Item = usize> + use<'a> {
+        let sent = &centres.shorts[short];
+        let is_alike = |it: &Short| it.text == sent.text && it.recipient == sent.recipient;
+        (0..centres.shorts.len()).filter(move |at| is_alike(&centres.shorts[*at]))
     }
 
     /// The message is sent twice at most for one submission (RFC 4975 section 5.4).

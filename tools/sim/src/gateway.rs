@@ -40,6 +40,8 @@ pub(crate) enum Place {
 pub(crate) enum Ticket {
     Message(usize),
     Report(usize, usize),
+    /// A part of a text.
+    Part(usize),
     /// The transaction of an INVITE, of a call.
     Call(usize, usize),
     /// An answer to somebody of whom a damaged copy came.
@@ -311,6 +313,7 @@ impl Gateway {
         let Err(error) = sent else { return };
         let post = match ticket {
             Ticket::Message(attempt) => Some(&mut self.attempts[attempt].post),
+            Ticket::Part(part) => Some(&mut self.parts[part].post),
             Ticket::Report(life, post) => {
                 self.lives[life].told.as_mut().and_then(|told| told.posts.get_mut(post))
             }

@@ -62,10 +62,11 @@ impl Gateway {
         if let Some(other) = self.parts.iter().find(pending) {
             return Err(format!("R2: {branch}: a part while {} is pending", other.branch));
         }
+        let ticket = Ticket::Part(self.parts.len());
         self.branches.insert(branch.clone(), Place::Part(self.parts.len()));
         let form::Message { uri, text, call_id, .. } = message;
         self.parts.push(Part { short, uri, text, call_id, branch, post });
-        Ok(Ticket::Other)
+        Ok(ticket)
     }
 
     /// Whether all of a text went in parts for which this holds, whichever of two that begin alike they were

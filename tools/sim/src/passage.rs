@@ -112,8 +112,13 @@ impl World {
         let has = |branch: &str| self.servers.iter().any(|server| server.seen.contains(branch));
         let in_parts = self.gateway.is_whole_in_parts(sent, &|part| has(&part.branch));
         let is_lied = named.is_some_and(doubtful) || in_parts || has_twin;
-        let mut truth = Truth { shown: None, is_lied, is_usable };
         let is_delivered = account.verdict == roger::delivery::Verdict::Delivered;
+        // A damaged copy may be a message of its own, whichever of the two is delivered.
+        let lives = self.gateway.lives_of(short);
+        let copies =
+            lives.filter(|life| self.centres.submissions[life.submission].call_id == call_id);
+        let has_rival = self.swarm.faults.corrupting() && copies.count() > 1;
+        let mut truth = Truth { shown: None, is_lied: is_lied || has_rival, is_usable };
         for (call, talk) in calls.talks_of(short) {
             truth.is_lied |= call.is_tainted;
             // What an earlier submission has brought is no failure of this one.

@@ -6,7 +6,7 @@ use crate::gateway::{Gateway, Place, Ticket};
 use crate::ledger::Verdict;
 use crate::post::{Post, Told};
 use crate::rp::{Answer, Report};
-use crate::short::{Fate, Short};
+use crate::short::Fate;
 use crate::submission::slack;
 use crate::swarm::Swarm;
 use crate::text::Text;
@@ -49,7 +49,7 @@ impl Gateway {
                 return Err("I7: a report to another service centre".to_owned());
             }
             form::check_report(&report, submission, short, text, swarm)?;
-            self.is_true(now, life, report.answer, submission, short, swarm)?;
+            self.is_true(now, life, report.answer, submission, centres, swarm)?;
         }
         let life_index = life;
         let life = &mut self.lives[life];
@@ -88,10 +88,10 @@ impl Gateway {
         life: usize,
         answer: Answer,
         submission: &Submission,
-        short: &Short,
+        centres: &Centres,
         swarm: &Swarm,
     ) -> Verdict<()> {
-        let who = &submission.call_id;
+        let (who, short) = (&submission.call_id, &centres.shorts[submission.short]);
         let life = &self.lives[life];
         // Which of several copies was new again only the account tells.
         let lives = self.by_submission.get(&life.submission).map_or(&[][..], Vec::as_slice);
@@ -111,7 +111,7 @@ impl Gateway {
             (Answer::Ack, Fate::Send) => {
                 proved('D')
                     || accepts && proved('A')
-                    || self.was_delivered(life.short, now, swarm)
+                    || self.alike(life.short, centres).any(|it| self.was_delivered(it, now, swarm))
                     || self.was_taken_in_parts(short, accepts, now, swarm)
             }
             (Answer::Ack, Fate::Discard | Fate::Smma) => true,

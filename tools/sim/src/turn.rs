@@ -251,7 +251,8 @@ impl World {
                 self.ledger.on_arrival(now, since, packet, socket, transaction);
             }
             let short = packet.mark.map_or_else(String::new, |submission| {
-                format!("  short {}", self.centres.submissions[submission].short)
+                let number = self.centres.submissions[submission].short;
+                format!("  short {number} {:.12}", self.centres.shorts[number].text)
             });
             self.note(|| {
                 format!(

@@ -108,7 +108,7 @@ pub(crate) fn account(
     if account.arrived.0 != life.arrived {
         return Err(format!("arrived at {} instead of {}", account.arrived.0, life.arrived));
     }
-    let court = Court::of(gateway, life, account, short, swarm);
+    let court = Court::of(gateway, life, account, (short, centres), swarm);
     let is_large = match &court {
         Some(court) => court.judge()?,
         None => false,
