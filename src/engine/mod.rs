@@ -320,6 +320,11 @@ impl Engine {
         self.sessions.as_deref().map_or(0, Sessions::open)
     }
 
+    /// Messages that are sent in sessions of MSRP, or were and are still asked about there.
+    pub fn transfers(&self) -> u32 {
+        self.sessions.as_deref().map_or(0, Sessions::under_way)
+    }
+
     /// Messages accepted and not closed.
     pub const fn open(&self) -> u32 {
         self.records.len()

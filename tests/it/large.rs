@@ -13,10 +13,10 @@ use crate::short::{Short, ack, error, rp_of, submit, taken};
 use roger::delivery::MsrpRole;
 use roger::id::WorkerId;
 
-const MSRP_SOCKET: SocketId = SocketId(1);
-const PHONE: &str = "msrp://10.0.0.9:7777/ph0ne;tcp";
+pub(crate) const MSRP_SOCKET: SocketId = SocketId(1);
+pub(crate) const PHONE: &str = "msrp://10.0.0.9:7777/ph0ne;tcp";
 
-fn large_setup(role: MsrpRole) -> Setup {
+pub(crate) fn large_setup(role: MsrpRole) -> Setup {
     let mut setup = setup();
     setup.large = Some(Large {
         sockets: Families { v4: Some(MSRP_SOCKET), v6: None },
@@ -28,38 +28,38 @@ fn large_setup(role: MsrpRole) -> Setup {
     setup
 }
 
-fn large_bench(role: MsrpRole) -> Bench {
+pub(crate) fn large_bench(role: MsrpRole) -> Bench {
     Bench::with(large_setup(role))
 }
 
 /// One MSRP connection of the bench, seen from the other end.
-struct Line {
-    id: ConnectionId,
-    flow: Flow,
+pub(crate) struct Line {
+    pub(crate) id: ConnectionId,
+    pub(crate) flow: Flow,
 }
 
 impl Line {
-    fn new(number: u16) -> Self {
+    pub(crate) fn new(number: u16) -> Self {
         let id =
             ConnectionId { generation: 1.try_into().unwrap(), index: number, worker: WorkerId(0) };
         let flow = Flow::to(endpoint("10.0.0.9:7777"), MSRP_SOCKET);
         Self { id, flow: Flow { connection: Some(id), ..flow } }
     }
 
-    fn opened(&self, bench: &mut Bench, owner: Option<Owner>) {
+    pub(crate) fn opened(&self, bench: &mut Bench, owner: Option<Owner>) {
         let event = StreamEvent::Opened { flow: self.flow, owner, at: bench.now };
         bench.engine.on_stream(event, &mut bench.out);
     }
 
     /// What the engine writes when it is asked to, handed over at once; empty if it has not wished to.
-    fn taken(&self, bench: &mut Bench) -> String {
+    pub(crate) fn taken(&self, bench: &mut Bench) -> String {
         if !wishes(&mut bench.out).contains(&Wish::Write(self.id)) {
             return String::new();
         }
         self.filled(bench)
     }
 
-    fn filled(&self, bench: &mut Bench) -> String {
+    pub(crate) fn filled(&self, bench: &mut Bench) -> String {
         let all = self.put(bench);
         let octets = all.len() as u64;
         let event = StreamEvent::Written { id: self.id, octets, at: bench.now };
@@ -68,7 +68,7 @@ impl Line {
     }
 
     /// What the engine puts in, which is not handed over.
-    fn put(&self, bench: &mut Bench) -> String {
+    pub(crate) fn put(&self, bench: &mut Bench) -> String {
         let mut all = Vec::new();
         loop {
             let mut room = [0; 8_192];
@@ -88,7 +88,7 @@ impl Line {
         String::from_utf8(all).unwrap()
     }
 
-    fn says(&self, bench: &mut Bench, text: &str) -> Vec<Left> {
+    pub(crate) fn says(&self, bench: &mut Bench, text: &str) -> Vec<Left> {
         let mut used = Used { octets: text.len(), rest: Rest::WithMore };
         let event = StreamEvent::Arrived {
             id: self.id,
@@ -101,19 +101,19 @@ impl Line {
         bench.leave()
     }
 
-    fn lost(&self, bench: &mut Bench) -> Vec<Left> {
+    pub(crate) fn lost(&self, bench: &mut Bench) -> Vec<Left> {
         let event = StreamEvent::Lost { id: self.id, doubtful: 0, at: bench.now };
         bench.engine.on_stream(event, &mut bench.out);
         bench.leave()
     }
 }
 
-fn wishes(out: &mut Departures) -> Vec<Wish> {
+pub(crate) fn wishes(out: &mut Departures) -> Vec<Wish> {
     core::iter::from_fn(|| out.pop_wish()).collect()
 }
 
 /// The only wish, to connect: whom to tell.
-fn connecting(bench: &mut Bench) -> Owner {
+pub(crate) fn connecting(bench: &mut Bench) -> Owner {
     let wished = wishes(&mut bench.out);
     let [Wish::Connect { flow, owner }] = wished[..] else { panic!("{wished:?}") };
     assert_eq!(flow, Flow::to(endpoint("10.0.0.9:7777"), MSRP_SOCKET));
@@ -121,7 +121,7 @@ fn connecting(bench: &mut Bench) -> Owner {
 }
 
 /// The only request of this method among what has left.
-fn only<'a>(left: &'a [Left], method: &str) -> &'a Left {
+pub(crate) fn only<'a>(left: &'a [Left], method: &str) -> &'a Left {
     let begins = |one: &&Left| one.text.starts_with(&format!("{method} "));
     let found: Vec<_> = left.iter().filter(begins).collect();
     let texts: Vec<_> = left.iter().map(|left| left.text.as_str()).collect();
@@ -130,7 +130,7 @@ fn only<'a>(left: &'a [Left], method: &str) -> &'a Left {
 }
 
 /// A 200 with a description to an INVITE.
-fn agreed(invite: &Left, path: &str, setup: &str, lines: &str) -> String {
+pub(crate) fn agreed(invite: &Left, path: &str, setup: &str, lines: &str) -> String {
     let sdp = format!(
         "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\n\
          m=message 7777 TCP/MSRP *\r\na=path:{path}\r\na=accept-types:text/plain\r\n\
@@ -139,7 +139,7 @@ fn agreed(invite: &Left, path: &str, setup: &str, lines: &str) -> String {
     with_body(invite, &sdp, "uas")
 }
 
-fn with_body(invite: &Left, sdp: &str, tag: &str) -> String {
+pub(crate) fn with_body(invite: &Left, sdp: &str, tag: &str) -> String {
     let fields = "Contact: <sip:phone@10.0.0.9:5070>\r\nContent-Type: application/sdp\r\n";
     let bare = answer_with(&invite.text, "200 OK", fields);
     let bare = bare.replace(";tag=uas", &format!(";tag={tag}"));
@@ -150,24 +150,24 @@ fn with_body(invite: &Left, sdp: &str, tag: &str) -> String {
 }
 
 /// The part of the head behind the first `name` up to the end of its line.
-fn value<'a>(text: &'a str, name: &str) -> &'a str {
+pub(crate) fn value<'a>(text: &'a str, name: &str) -> &'a str {
     let at = text.find(&format!("{name}: ")).unwrap_or_else(|| panic!("{name} in {text}"));
     text[at + name.len() + 2..].split("\r\n").next().unwrap()
 }
 
-fn tid(text: &str) -> &str {
+pub(crate) fn tid(text: &str) -> &str {
     text.strip_prefix("MSRP ").unwrap().split(' ').next().unwrap()
 }
 
 /// A response to a SEND.
-fn response(send: &str, code: &str) -> String {
+pub(crate) fn response(send: &str, code: &str) -> String {
     let (to, from) = (value(send, "From-Path"), value(send, "To-Path"));
     let id = tid(send);
     format!("MSRP {id} {code}\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\n-------{id}$\r\n")
 }
 
 /// A REPORT about a SEND.
-fn report(send: &str, range: &str, code: u16) -> String {
+pub(crate) fn report(send: &str, range: &str, code: u16) -> String {
     let (to, from) = (value(send, "From-Path"), value(send, "To-Path"));
     let id = value(send, "Message-ID");
     format!(
@@ -177,20 +177,20 @@ fn report(send: &str, range: &str, code: u16) -> String {
 }
 
 /// Submits; the INVITE that leaves.
-fn invited(bench: &mut Bench, short: &Short) -> Left {
+pub(crate) fn invited(bench: &mut Bench, short: &Short) -> Left {
     let left = submit(bench, short);
     assert_eq!(left.len(), 1, "one request: {left:#?}");
     only(&left, "INVITE").clone()
 }
 
 /// A session of a message that is open, and the SEND in it.
-fn sent(bench: &mut Bench, short: &Short, line: &Line) -> (Left, String) {
+pub(crate) fn sent(bench: &mut Bench, short: &Short, line: &Line) -> (Left, String) {
     let invite = invited(bench, short);
     let send = sent_after(bench, &invite, line);
     (invite, send)
 }
 
-fn sent_after(bench: &mut Bench, invite: &Left, line: &Line) -> String {
+pub(crate) fn sent_after(bench: &mut Bench, invite: &Left, line: &Line) -> String {
     let left = bench.give(IM, &agreed(invite, PHONE, "passive", ""));
     assert_eq!(left.len(), 1);
     let ack = only(&left, "ACK");
@@ -204,22 +204,22 @@ fn sent_after(bench: &mut Bench, invite: &Left, line: &Line) -> String {
 }
 
 /// Takes the BYE that is due, and answers it.
-fn ended(bench: &mut Bench) {
+pub(crate) fn ended(bench: &mut Bench) {
     let left: Vec<Left> = bench.wait_ms(20).into_iter().map(|(_, left)| left).collect();
     let bye = only(&left, "BYE").clone();
     assert!(bench.give(IM, &answer_ok(&bye)).is_empty());
 }
 
-fn answer_ok(request: &Left) -> String {
+pub(crate) fn answer_ok(request: &Left) -> String {
     answer(&request.text, "200 OK").replace(";tag=uas;tag=uas", ";tag=uas")
 }
 
 /// A report left: its RP message.
-fn told(left: &[Left]) -> Vec<u8> {
+pub(crate) fn told(left: &[Left]) -> Vec<u8> {
     rp_of(only(left, "MESSAGE"))
 }
 
-fn later(bench: &mut Bench, ms: u32) -> Vec<Left> {
+pub(crate) fn later(bench: &mut Bench, ms: u32) -> Vec<Left> {
     bench.wait_ms(ms).into_iter().map(|(_, left)| left).collect()
 }
 
@@ -513,7 +513,7 @@ fn h28_what_was_said_before_the_bye_counts() {
 }
 
 /// The BYE of the other end in the dialog of this ACK.
-fn bye(ack: &Left) -> String {
+pub(crate) fn bye(ack: &Left) -> String {
     format!(
         "BYE sip:10.0.0.5:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bKbye\r\n\
          From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\n\

@@ -23,6 +23,7 @@ mod handed;
 mod identity;
 mod io_allocations;
 mod large;
+mod large_breaker;
 mod load_run;
 mod msrp_allocations;
 mod pki;

@@ -12,6 +12,7 @@ use crate::metrics::Counter;
 use crate::packet::{Departures, Purse};
 use crate::session::dialog::{self, Names, Request as Within};
 use crate::session::negotiation::Change;
+use crate::store::Buffer;
 use crate::time::Instant;
 use crate::transaction::branch::Branch;
 use crate::transaction::success::{Action, Event, State, interval_ms};
@@ -114,24 +115,20 @@ impl Engine {
 
     /// A re-INVITE: the same again, or it is refused and all stays as it was (section 14.2).
     fn on_reinvite(&mut self, handle: Handle<Call>, asked: Asked<'_>, out: &mut Departures) {
-        let status = self.judge_description(handle, asked);
+        let kept = self.answer_of(handle, asked).and_then(|(octets, len)| {
+            self.keep_answer(handle, &octets[..len]).map(|answer| (answer, len)).ok_or(500)
+        });
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
         if let Some(dialog) = &mut call.dialog {
-            dialog.answer_invite(status);
+            // Only of a 2xx there is an ACK to be waited for.
+            dialog.answer_invite(kept.err().unwrap_or(200));
         }
-        if status != 200 {
-            let refusal = Refusal::new(status, sip::reason_phrase(status));
-            return self.refuse(asked, refusal, out);
-        }
+        let (answer, len) = match kept {
+            Ok(kept) => kept,
+            Err(status) => return self.refuse_inside(asked, status, out),
+        };
         self.refresh_target(handle, asked);
         let flow = self.reply_flow(asked);
-        let Some((octets, len)) = self.write_answer(handle, asked) else { return };
-        let answers = &mut self.sessions_mut().answers;
-        let Some(answer) = answers.take() else {
-            let extra = Extra::RetryAfter(u32::from(self.retry_after_s(asked.fingerprint)));
-            return self.answer(asked, Refusal::new(500, "Server Internal Error"), extra, out);
-        };
-        answers.octets_mut(answer)[..len].copy_from_slice(&octets[..len]);
         let (t1_ms, t2_ms) = (self.setup.timers.t1_ms, self.setup.timers.t2_ms);
         let again = asked.now.plus_ms(super::invite::ms(interval_ms(1, t1_ms, t2_ms)));
         if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
@@ -148,6 +145,25 @@ impl Engine {
         }
         self.push_answer(handle, out);
         self.wait_for_call(handle);
+    }
+
+    /// Keeps an answer until its ACK, in the place of one whose ACK was lost. `None` without a buffer.
+    fn keep_answer(&mut self, handle: Handle<Call>, octets: &[u8]) -> Option<Buffer> {
+        self.end_reinvite(handle);
+        let answers = &mut self.sessions_mut().answers;
+        let answer = answers.take()?;
+        answers.octets_mut(answer)[..octets.len()].copy_from_slice(octets);
+        Some(answer)
+    }
+
+    /// Refuses a description in a dialog. What there was no room for may be asked for again.
+    fn refuse_inside(&self, asked: Asked<'_>, status: u16, out: &mut Departures) {
+        let refusal = Refusal::new(status, sip::reason_phrase(status));
+        if status == 500 {
+            let extra = Extra::RetryAfter(u32::from(self.retry_after_s(asked.fingerprint)));
+            return self.answer(asked, refusal, extra, out);
+        }
+        self.refuse(asked, refusal, out);
     }
 
     /// The answer to a re-INVITE once more: its copy came, or its ACK did not.
@@ -206,18 +222,33 @@ impl Engine {
 
     /// UPDATE: the same again keeps the session alive (RFC 4028 section 7.4), anything else is refused.
     fn answer_update(&mut self, handle: Handle<Call>, asked: Asked<'_>, out: &mut Departures) {
-        let status = self.judge_description(handle, asked);
-        if status != 200 {
-            let refusal = Refusal::new(status, sip::reason_phrase(status));
-            return self.refuse(asked, refusal, out);
-        }
+        let (octets, len) = match self.answer_of(handle, asked) {
+            Ok(written) => written,
+            Err(status) => return self.refuse_inside(asked, status, out),
+        };
         self.refresh_target(handle, asked);
         let flow = self.reply_flow(asked);
-        let Some((octets, len)) = self.write_answer(handle, asked) else { return };
         self.send_back(Back::to(flow, Purse::Evidence, len), out, |slot| {
             slot[..len].copy_from_slice(&octets[..len]);
             len
         });
+    }
+
+    /// Our 200 to a re-INVITE or an UPDATE.
+    ///
+    /// # Errors
+    ///
+    /// The status with which it is refused: what is judged of its description, or 500 for what is longer
+    /// than what is kept.
+    fn answer_of(
+        &self,
+        handle: Handle<Call>,
+        asked: Asked<'_>,
+    ) -> Result<([u8; ANSWER_SIZE_MAX], usize), u16> {
+        match self.judge_description(handle, asked) {
+            200 => self.write_answer(handle, asked).ok_or(500),
+            status => Err(status),
+        }
     }
 
     /// What a description in a dialog is answered with: 200 if it is the one that is agreed upon or there is
@@ -251,8 +282,8 @@ impl Engine {
         }
     }
 
-    /// Our 200 to a re-INVITE or an UPDATE: our description as it was, and the session timer as they want
-    /// it (RFC 4028 section 9).
+    /// Our description as it was, and the session timer as they want it (RFC 4028 section 9). `None` if that
+    /// and what is copied from the request are too long.
     fn write_answer(
         &self,
         handle: Handle<Call>,

@@ -296,6 +296,11 @@ impl Sessions {
         self.calls.len()
     }
 
+    /// Messages that have a place.
+    pub(super) const fn under_way(&self) -> u32 {
+        self.transfers.len()
+    }
+
     /// Whether there is room for one more message.
     fn has_room(&self) -> bool {
         !self.transfers.is_full() && !self.calls.is_full()

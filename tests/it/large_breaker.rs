@@ -1,0 +1,120 @@
+//! Sessions of Large Messages with a peer, a connection or a moment that nobody wishes for: whatever comes,
+//! each message has one verdict, and nothing of it stays.
+
+use roger::delivery::MsrpRole;
+use roger::engine::Setup;
+
+use crate::bench::{Bench, IM, Left};
+use crate::large::{
+    Line, PHONE, agreed, connecting, invited, large_setup, later, only, response, told, wishes,
+};
+use crate::short::{Short, ack};
+
+/// With room for so many calls at once, and half as many messages.
+fn small_setup(role: MsrpRole, calls: u32) -> Setup {
+    let mut setup = large_setup(role);
+    if let Some(large) = &mut setup.large {
+        large.sessions_max = calls;
+    }
+    setup
+}
+
+/// The calls and messages of a bench when everything has had its time.
+fn rest(bench: &mut Bench) -> (u32, u32) {
+    later(bench, 200_000);
+    (bench.engine.calls(), bench.engine.transfers())
+}
+
+/// A request of the other end in the dialog of this ACK, with a body.
+fn within(ack: &Left, (method, cseq): (&str, u32), fields: &str, sdp: &str) -> String {
+    let content_type = if sdp.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    format!(
+        "{method} sip:10.0.0.5:5060 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 10.0.0.9:5070;branch=z9hG4bK{method}{cseq}\r\n\
+         From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n\
+         Contact: <sip:phone@10.0.0.9:5070>\r\n{fields}{content_type}\
+         Content-Length: {}\r\n\r\n{sdp}",
+        ack.field("to"),
+        ack.field("from"),
+        ack.field("call-id"),
+        sdp.len(),
+    )
+}
+
+/// A session whose message was sent: its INVITE, the ACK of that, the description of the other end, the SEND.
+struct Open {
+    ack: Left,
+    sdp: String,
+    send: String,
+}
+
+fn open(bench: &mut Bench, short: &Short, line: &Line) -> Open {
+    let invite = invited(bench, short);
+    let ok = agreed(&invite, PHONE, "passive", "");
+    let sdp = ok.split("\r\n\r\n").nth(1).unwrap().to_owned();
+    let left = bench.give(IM, &ok);
+    let ack = only(&left, "ACK").clone();
+    let owner = connecting(bench);
+    line.opened(bench, Some(owner));
+    let send = line.taken(bench);
+    Open { ack, sdp, send }
+}
+
+/// One buffer for answers that wait for their ACK. Whoever has lost an ACK asks again, and gets it.
+#[test]
+fn another_reinvite_takes_the_place_of_one_whose_ack_was_lost() {
+    let mut bench = Bench::with(small_setup(MsrpRole::Endpoint, 2));
+    let line = Line::new(0);
+    let Open { ack: of_200, sdp, send } = open(&mut bench, &Short::new(1, "still there"), &line);
+    for cseq in 1..=3 {
+        let left = bench.give(IM, &within(&of_200, ("INVITE", cseq), "", &sdp));
+        assert_eq!((left.len(), left[0].status()), (1, 200), "{cseq}");
+    }
+    assert!(bench.give(IM, &within(&of_200, ("ACK", 3), "", "")).is_empty());
+    assert!(later(&mut bench, 5_000).is_empty(), "it is not sent again");
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    assert_eq!(told(&left), ack(1));
+}
+
+/// Without a buffer, or with one that is too small, a re-INVITE fails, and nothing waits for its ACK.
+#[test]
+fn a_reinvite_that_cannot_be_answered_is_refused_and_the_dialog_ends_all_the_same() {
+    let via =
+        "Via: SIP/2.0/UDP 10.9.9.9:5060;branch=z9hG4bKxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n";
+    for fields in ["", &via.repeat(48)] {
+        let mut bench = Bench::with(small_setup(MsrpRole::Endpoint, 4));
+        let (first, second) = (Line::new(0), Line::new(1));
+        let one = open(&mut bench, &Short::new(1, "the first of two"), &first);
+        if fields.is_empty() {
+            let left = bench.give(IM, &within(&one.ack, ("INVITE", 1), "", &one.sdp));
+            assert_eq!(left[0].status(), 200, "it has the buffer");
+        }
+        let mut other = Short::new(2, "the second of two");
+        other.recipient = "sip:+15550000009@im.example;user=phone".to_owned();
+        let invite = invited(&mut bench, &other);
+        let ok = agreed(&invite, &PHONE.replace("7777", "7778"), "passive", "");
+        let ok = ok.replace("m=message 7777", "m=message 7778");
+        let sdp = ok.split("\r\n\r\n").nth(1).unwrap().to_owned();
+        let left = bench.give(IM, &ok);
+        let of_200 = only(&left, "ACK").clone();
+        let wished = wishes(&mut bench.out);
+        let [roger::packet::Wish::Connect { owner, .. }] = wished[..] else { panic!("{wished:?}") };
+        second.opened(&mut bench, Some(owner));
+        let send = second.taken(&mut bench);
+        let left = bench.give(IM, &within(&of_200, ("INVITE", 1), fields, &sdp));
+        assert_eq!((left.len(), left[0].status()), (1, 500), "{}", left[0].text);
+        // No ACK comes.
+        let left = second.says(&mut bench, &response(&send, "200 OK"));
+        assert_eq!(told(&left), ack(2));
+        let left = later(&mut bench, 3_000);
+        let byes: Vec<_> = left.iter().filter(|left| left.text.starts_with("BYE ")).collect();
+        assert!(
+            byes.iter().any(|bye| bye.field("call-id") == of_200.field("call-id")),
+            "its session is ended: {left:#?}"
+        );
+        // An UPDATE that cannot be answered is refused as well.
+        let left = bench.give(IM, &within(&one.ack, ("UPDATE", 2), &via.repeat(48), &one.sdp));
+        assert_eq!((left.len(), left[0].status()), (1, 500), "{}", left[0].text);
+        assert_eq!(rest(&mut bench), (0, 0));
+    }
+}
