@@ -3,12 +3,14 @@
 
 use roger::delivery::MsrpRole;
 use roger::engine::Setup;
+use roger::packet::StreamEvent;
 
 use crate::bench::{Bench, IM, Left};
 use crate::large::{
-    Line, PHONE, agreed, connecting, invited, large_setup, later, only, response, told, wishes,
+    Line, PHONE, agreed, answer_ok, bye, connecting, ended, invited, large_bench, large_setup,
+    later, only, response, told, wishes,
 };
-use crate::short::{Short, ack};
+use crate::short::{Short, ack, taken};
 
 /// With room for so many calls at once, and half as many messages.
 fn small_setup(role: MsrpRole, calls: u32) -> Setup {
@@ -58,6 +60,51 @@ fn open(bench: &mut Bench, short: &Short, line: &Line) -> Open {
     line.opened(bench, Some(owner));
     let send = line.taken(bench);
     Open { ack, sdp, send }
+}
+
+/// Told by its responses, a message waits for the REPORT that may follow. So does nobody when the session
+/// is over.
+#[test]
+fn a_session_that_ends_after_the_verdict_leaves_nothing() {
+    for is_lost in [false, true] {
+        let mut bench = Bench::with(small_setup(MsrpRole::Endpoint, 2));
+        let line = Line::new(0);
+        let Open { ack: ack_of_200, send, .. } =
+            open(&mut bench, &Short::new(1, "short and sweet"), &line);
+        let left = line.says(&mut bench, &response(&send, "200 OK"));
+        assert_eq!(told(&left), ack(1));
+        taken(&mut bench, only(&left, "MESSAGE"));
+        if is_lost {
+            line.lost(&mut bench);
+            ended(&mut bench);
+        } else {
+            assert_eq!(bench.give(IM, &bye(&ack_of_200))[0].status(), 200);
+        }
+        assert_eq!(rest(&mut bench), (0, 0), "lost: {is_lost}");
+        bench.account();
+        invited(&mut bench, &Short::new(2, "and there is room for another"));
+    }
+}
+
+/// A response may be read before it is known that all of its chunk was handed over. The wait after the verdict
+/// stays as short as it is.
+#[test]
+fn what_is_handed_over_after_the_verdict_waits_for_nothing() {
+    let mut bench = large_bench(MsrpRole::Endpoint);
+    let line = Line::new(0);
+    let invite = invited(&mut bench, &Short::new(1, "faster than its echo"));
+    bench.give(IM, &agreed(&invite, PHONE, "passive", ""));
+    let owner = connecting(&mut bench);
+    line.opened(&mut bench, Some(owner));
+    let send = line.put(&mut bench);
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    assert_eq!(told(&left), ack(1));
+    taken(&mut bench, only(&left, "MESSAGE"));
+    let octets = send.len() as u64;
+    let event = StreamEvent::Written { id: line.id, octets, at: bench.now };
+    bench.engine.on_stream(event, &mut bench.out);
+    let left = later(&mut bench, 2_010);
+    assert!(bench.give(IM, &answer_ok(only(&left, "BYE"))).is_empty());
 }
 
 /// One buffer for answers that wait for their ACK. Whoever has lost an ACK asks again, and gets it.

@@ -140,10 +140,12 @@ impl Engine {
         let Some((_, transfer)) = self.transfer_of(sending) else { return };
         let Some(ledger) = &mut transfer.ledger else { return };
         ledger.hand_over(transfer.chunks_from + chunk);
-        let (is_all, call) = (ledger.is_all_sent(), transfer.call);
+        // Once its verdict is told, only what was to follow at once is waited for.
+        let is_awaited = ledger.is_all_sent() && transfer.record.is_some();
+        let call = transfer.call.filter(|_| is_awaited);
         let sessions = self.sessions_mut();
         let until = now.plus_ms(sessions.setup.report_wait_ms);
-        let Some(call) = call.filter(|_| is_all) else { return };
+        let Some(call) = call else { return };
         if let Some(it) = sessions.calls.get_mut(call)
             && !it.was_ended
         {
@@ -189,6 +191,11 @@ impl Engine {
             ledger.observe(observation);
         }
         self.weigh(handle, now, out);
+        let left = self.sessions_mut().transfers.get(handle);
+        if left.is_some_and(|transfer| transfer.record.is_none()) {
+            // Its verdict is told, and nobody can say more of it.
+            self.end_transfer(handle, now);
+        }
     }
 
     /// The connection of a session is lost, and the session with it (RFC 4975 section 5.4).
