@@ -1,7 +1,7 @@
 //! Sessions of Large Messages with a peer, a connection or a moment that nobody wishes for: whatever comes,
 //! each message has one verdict, and nothing of it stays.
 
-use roger::delivery::MsrpRole;
+use roger::delivery::{Evidence, MsrpRole, Verdict};
 use roger::engine::Setup;
 use roger::packet::StreamEvent;
 
@@ -162,6 +162,52 @@ fn a_reinvite_that_cannot_be_answered_is_refused_and_the_dialog_ends_all_the_sam
         // An UPDATE that cannot be answered is refused as well.
         let left = bench.give(IM, &within(&one.ack, ("UPDATE", 2), &via.repeat(48), &one.sdp));
         assert_eq!((left.len(), left[0].status()), (1, 500), "{}", left[0].text);
+        assert_eq!(rest(&mut bench), (0, 0));
+    }
+}
+
+/// Who has said that he listens connects all the same: then our own connection is one too many, whatever
+/// becomes of it.
+#[test]
+fn a_peer_that_listens_and_connects_has_one_session() {
+    for is_refused in [false, true] {
+        let mut setup = large_setup(MsrpRole::Relay);
+        if let Some(large) = &mut setup.large {
+            large.report_wait_ms = 5_000;
+        }
+        let mut bench = Bench::with(setup);
+        let invite = invited(&mut bench, &Short::new(1, "both ways at once"));
+        let body = String::from_utf8(invite.body().to_vec()).unwrap();
+        let path = body.split("a=path:").nth(1).unwrap().split("\r\n").next().unwrap();
+        bench.give(IM, &agreed(&invite, PHONE, "passive", ""));
+        let owner = connecting(&mut bench);
+        let (theirs, ours) = (Line::new(1), Line::new(2));
+        theirs.opened(&mut bench, None);
+        theirs.says(
+            &mut bench,
+            &format!(
+                "MSRP b1nd SEND\r\nTo-Path: {path}\r\nFrom-Path: {PHONE}\r\nMessage-ID: emp7y\r\n\
+                 -------b1nd$\r\n"
+            ),
+        );
+        let out = theirs.taken(&mut bench);
+        let (_, send) = out.split_once("$\r\n").unwrap();
+        theirs.says(&mut bench, &response(send, "200 OK"));
+        if is_refused {
+            let event = StreamEvent::Refused { owner, at: bench.now };
+            bench.engine.on_stream(event, &mut bench.out);
+        } else {
+            ours.opened(&mut bench, Some(owner));
+            assert_eq!(ours.taken(&mut bench), "", "nothing is sent there");
+        }
+        assert!(later(&mut bench, 4_900).is_empty(), "its session goes on");
+        let left = later(&mut bench, 200);
+        assert_eq!(told(&left)[0], 0x04, "no REPORT came");
+        taken(&mut bench, only(&left, "MESSAGE"));
+        let account = bench.account();
+        let verdict = (account.verdict, account.evidence);
+        assert_eq!(verdict, (Verdict::Unknown, Evidence::ReportMissing));
+        bench.give(IM, &answer_ok(only(&left, "BYE")));
         assert_eq!(rest(&mut bench), (0, 0));
     }
 }

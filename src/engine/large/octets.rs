@@ -69,10 +69,13 @@ impl Engine {
             let Some(call) = sessions.calls.get_mut(handle) else { break };
             next = call.next_waiting.take();
             call.is_waiting = false;
-            if let Some(session) = call.session {
-                sessions.endpoint.bind(session, place);
+            // Whoever was to listen may have connected all the same: then the session has its connection.
+            let endpoint = &mut sessions.endpoint;
+            if call.session.is_some_and(|session| endpoint.bind(session, place)) {
+                self.on_bound(handle, place, now);
+            } else {
+                self.wait_for_call(handle);
             }
-            self.on_bound(handle, place, now);
         }
         self.wish_to_write(place, out);
     }
@@ -122,9 +125,13 @@ impl Engine {
             let Some(call) = sessions.calls.get_mut(handle) else { return };
             next = call.next_waiting.take();
             call.is_waiting = false;
-            call.link = None;
-            // Many may have waited for it: what follows for each takes a slot, so that each has its turn.
-            call.wait = Some((Wait::Refused, now));
+            let endpoint = &sessions.endpoint;
+            if call.session.and_then(|session| endpoint.connection_of(session)).is_none() {
+                call.link = None;
+                // Many may have waited for it: what follows for each takes a slot, so that each has its
+                // turn.
+                call.wait = Some((Wait::Refused, now));
+            }
             self.wait_for_call(handle);
         }
     }
