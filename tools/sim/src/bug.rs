@@ -145,11 +145,13 @@ pub enum Bug {
     FreshMessageId,
     /// BYE follows straight on the last octet.
     ByeAtOnce,
+    /// Nobody hears that a connection was refused.
+    ConnectUnheard,
 }
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 71] = [
+    pub const ALL: [Self; 72] = [
         Self::ReportTwice,
         Self::ReportLost,
         Self::BusyAsDelivered,
@@ -221,6 +223,7 @@ impl Bug {
         Self::ForkUsed,
         Self::FreshMessageId,
         Self::ByeAtOnce,
+        Self::ConnectUnheard,
     ];
 
     /// Its name on the command line.

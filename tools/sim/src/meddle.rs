@@ -78,6 +78,9 @@ impl Boundary {
         event: StreamEvent<'_>,
         out: &mut Departures,
     ) {
+        if matches!(event, StreamEvent::Refused { .. }) && self.strikes(Bug::ConnectUnheard) {
+            return;
+        }
         if !self.bug.is_some_and(meddles) {
             return self.engines[worker].on_stream(event, out);
         }

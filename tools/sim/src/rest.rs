@@ -79,6 +79,10 @@ impl World {
             if engine.next_deadline().is_some() && !leaves {
                 return Err("I8: a timer runs for nothing".to_owned());
             }
+            let (calls, transfers) = (engine.calls(), engine.transfers());
+            if (calls != 0 || transfers != 0) && !leaves {
+                return Err(format!("I8: at the end {calls} calls, {transfers} messages in them"));
+            }
             for (purse, slots) in [
                 (Purse::Evidence, SLOTS_EVIDENCE),
                 (Purse::Refusals, SLOTS_REFUSALS),
