@@ -180,10 +180,12 @@ pub const STREAM_RETRY_MS: u32 = 250;
 /// [`STREAM_CONNECT_MS`] with the connecting before it.
 pub const TLS_HANDSHAKE_MS: u32 = 5_000;
 
-/// TLS handshakes that others have begun and that may go on at the same time.
+/// TLS handshakes that others have begun and that may go on at the same time: so many for SIP, and as many for
+/// MSRP.
 pub const TLS_HANDSHAKES_MAX: u32 = 256;
 
-/// How many of them one source may have begun; all strangers together count as one.
+/// How many of them one source may have begun; for SIP all strangers together count as one, for MSRP each
+/// address does.
 pub const TLS_HANDSHAKES_PER_SOURCE_MAX: u32 = 64;
 
 /// How long the other end of a TLS connection that we have ended may take to end it, in milliseconds.

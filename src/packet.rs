@@ -117,6 +117,20 @@ impl Flow {
     }
 }
 
+/// The certificate that the other end of an encrypted connection has shown, and whose key it has: hash
+/// values of its DER form, by which SDP names it (RFC 8122 section 5).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Certificate {
+    /// By SHA-256.
+    pub sha256: [u8; 32],
+    /// By SHA-384.
+    pub sha384: [u8; 48],
+    /// By SHA-512.
+    pub sha512: [u8; 64],
+    /// Whether one of our roots vouches for it, and it bears the name of who is at that address.
+    pub is_named: bool,
+}
+
 /// Octets that arrived. They stay in the driver's buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
@@ -192,6 +206,8 @@ pub enum StreamEvent<'a> {
         flow: Flow,
         /// Who has wished for it; none if it was accepted.
         owner: Option<Owner>,
+        /// What the other end has shown; none where nothing is encrypted.
+        certificate: Option<&'a Certificate>,
         /// When that was noticed.
         at: Instant,
     },

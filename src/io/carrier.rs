@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use crossbeam::queue::ArrayQueue;
 
 use super::waker::Waker;
-use crate::packet::{ConnectionId, Endpoint, SocketId};
+use crate::packet::{Certificate, ConnectionId, Endpoint, SocketId};
 
 /// A connection that a driver wants to have opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +36,8 @@ pub enum Carried {
         local: [u8; 16],
         /// The plain octets.
         stream: OwnedFd,
+        /// What the other end has shown, where the engine judges that.
+        certificate: Option<Certificate>,
     },
     /// A wanted connection is there.
     Opened {
@@ -45,6 +47,8 @@ pub enum Carried {
         local: [u8; 16],
         /// The plain octets.
         stream: OwnedFd,
+        /// What the other end has shown, where the engine judges that.
+        certificate: Option<Certificate>,
     },
     /// It cannot be had. Not an octet has left.
     Failed {
@@ -78,13 +82,10 @@ impl Carrier {
         self.wanted.pop()
     }
 
-    /// Tells the driver, which must be woken after it.
-    ///
-    /// # Errors
-    ///
-    /// Gives it back when too much waits already.
-    pub fn tell(&self, carried: Carried) -> Result<(), Carried> {
-        self.carried.push(carried)
+    /// Tells the driver, which must be woken after it. `false` when too much waits already: a connection is
+    /// then closed.
+    pub fn tell(&self, carried: Carried) -> bool {
+        self.carried.push(carried).is_ok()
     }
 
     /// `false` when too much waits already.

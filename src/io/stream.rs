@@ -42,8 +42,11 @@ pub struct Sockets {
 impl Sockets {
     /// How many connections there may be about which the engine wishes something.
     pub fn connections_wished_max(&self) -> u16 {
-        let is_one = |socket: &StreamSocket| matches!(socket, StreamSocket::Msrp { .. });
-        if self.streams.iter().any(is_one) { self.rules.connections_max } else { 0 }
+        if self.streams.iter().any(StreamSocket::is_undivided) {
+            self.rules.connections_max
+        } else {
+            0
+        }
     }
 }
 
@@ -73,6 +76,8 @@ pub enum StreamSocket {
     },
     /// TLS, carried outside.
     Tls(Arc<Carrier>),
+    /// TLS, carried outside, of which the engine divides the octets itself (MSRP).
+    Msrps(Arc<Carrier>),
 }
 
 impl StreamSocket {
@@ -80,7 +85,20 @@ impl StreamSocket {
     pub const fn listener(&self) -> Option<&TcpListener> {
         match self {
             Self::Tcp { listener, .. } | Self::Msrp { listener, .. } => listener.as_ref(),
-            Self::Tls(_) => None,
+            Self::Tls(_) | Self::Msrps(_) => None,
+        }
+    }
+
+    /// Whether the engine divides the octets of its connections itself.
+    const fn is_undivided(&self) -> bool {
+        matches!(self, Self::Msrp { .. } | Self::Msrps(_))
+    }
+
+    /// Who carries its connections, where that is done elsewhere.
+    const fn carrier(&self) -> Option<&Arc<Carrier>> {
+        match self {
+            Self::Tcp { .. } | Self::Msrp { .. } => None,
+            Self::Tls(carrier) | Self::Msrps(carrier) => Some(carrier),
         }
     }
 
@@ -88,7 +106,7 @@ impl StreamSocket {
     pub const fn transport(&self) -> Transport {
         match self {
             Self::Tcp { .. } | Self::Msrp { .. } => Transport::Tcp,
-            Self::Tls(_) => Transport::Tls,
+            Self::Tls(_) | Self::Msrps(_) => Transport::Tls,
         }
     }
 }
@@ -160,13 +178,16 @@ impl Connections {
         };
         let places = usize::from(rules.connections_max);
         let kinds = (first..).zip(&sockets);
-        let undivided = kinds
-            .filter(|(_, socket)| matches!(socket, StreamSocket::Msrp { .. }))
-            .map(|(id, _)| SocketId(id));
+        let undivided =
+            kinds.filter(|(_, socket)| socket.is_undivided()).map(|(id, _)| SocketId(id));
         let rules = Rules { undivided: undivided.collect(), ..rules };
+        let mut streams = Streams::new(rules, Arc::clone(tally), now);
+        if sockets.iter().any(|socket| matches!(socket, StreamSocket::Msrps(_))) {
+            streams = streams.with_certificates();
+        }
         let nothing = || Parked { index: 0, buffer: 0, len: 0, at: 0 };
         Ok(Some(Self {
-            streams: Streams::new(rules, Arc::clone(tally), now),
+            streams,
             sockets: sockets.into(),
             first,
             files: core::iter::repeat_with(|| None).take(places).collect(),
@@ -197,10 +218,8 @@ impl Connections {
 
     /// Whether something waits that no completion will tell of.
     pub(super) fn is_busy(&self) -> bool {
-        let carried = |socket: &StreamSocket| match socket {
-            StreamSocket::Tls(carrier) => carrier.is_waiting(),
-            StreamSocket::Tcp { .. } | StreamSocket::Msrp { .. } => false,
-        };
+        let carried =
+            |socket: &StreamSocket| socket.carrier().is_some_and(|carrier| carrier.is_waiting());
         let is_shown = |parked: &Parked| !self.streams.is_paused(parked.index);
         self.streams.is_busy()
             || !self.parked.is_empty()
@@ -292,7 +311,7 @@ impl Connections {
         let flow = self.streams.flow(index);
         let id = flow.connection?;
         match &self.sockets[usize::from(flow.socket.0 - self.first)] {
-            StreamSocket::Tls(carrier) => {
+            StreamSocket::Tls(carrier) | StreamSocket::Msrps(carrier) => {
                 let wanted = Wanted { id, socket: flow.socket, remote: flow.remote };
                 if !carrier.want(wanted) {
                     self.streams.connected(index, Err(libc::EAGAIN), now);
@@ -343,8 +362,7 @@ impl Connections {
     pub(super) fn take_carried(&mut self, now: Instant) -> usize {
         let mut work = 0;
         for number in 0..self.sockets.len() {
-            let StreamSocket::Tls(carrier) = &self.sockets[number] else { continue };
-            let carrier = Arc::clone(carrier);
+            let Some(carrier) = self.sockets[number].carrier().map(Arc::clone) else { continue };
             for _ in 0..CARRIED_PER_TURN {
                 let Some(carried) = carrier.carried() else { break };
                 self.on_carried(carried, now);
@@ -356,14 +374,17 @@ impl Connections {
 
     fn on_carried(&mut self, carried: Carried, now: Instant) {
         match carried {
-            Carried::Accepted { socket, remote, local, stream } => {
-                self.accepted(stream, (socket, remote, local), now);
+            Carried::Accepted { socket, remote, local, stream, certificate } => {
+                if let Some(index) = self.accepted(stream, (socket, remote, local), now) {
+                    self.streams.show_certificate(index, certificate);
+                }
             }
-            Carried::Opened { id, local, stream } => {
+            Carried::Opened { id, local, stream, certificate } => {
                 if self.streams.flow(id.index).connection == Some(id)
                     && self.streams.is_connecting(id.index)
                 {
                     self.files[usize::from(id.index)] = Some(stream);
+                    self.streams.show_certificate(id.index, certificate);
                     self.streams.connected(id.index, Ok(local), now);
                 }
             }

@@ -55,7 +55,9 @@ impl Encryption {
         let workers = u32::try_from(config.workers.count()).unwrap_or(u32::MAX);
         let of_all = |each: u16| u32::from(each).saturating_mul(workers);
         let (told, troubles) = bounded(TROUBLES_WAITING_MAX);
-        let Carriers { entrances, carriers, waker } = carriers;
+        let Carriers { entrances, carriers, waker, fingerprint } = carriers;
+        // Before any worker offers a session.
+        fingerprint.store(material.fingerprint());
         let tls = Tls::start(Plan {
             entrances,
             carriers,
@@ -63,9 +65,11 @@ impl Encryption {
             workers: Box::new(Hands(crew)),
             directory: directory(config),
             material,
+            fingerprint,
             limits: Limits {
                 accepted_max: of_all(config.capacity.connections),
                 per_source_max: of_all(config.capacity.connections_per_source),
+                msrp_max: config.large.as_ref().map_or(0, |large| of_all(large.connections)),
             },
             cpu: free_cpu(&config.workers.cpus),
             tally,

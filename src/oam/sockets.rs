@@ -11,6 +11,8 @@ use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
+use crossbeam::atomic::AtomicCell;
+
 use crate::config::{self, Config, HostPort, Requests, Strangers};
 use crate::id::WorkerId;
 use crate::io::{Carrier, SocketSpec, Sockets, StreamSocket, Waker, bind, bind_in, listen};
@@ -19,7 +21,7 @@ use crate::oam::service::StartError;
 use crate::oam::setup::{Local, MsrpLocal};
 use crate::packet::{Endpoint, SocketId, Transport};
 use crate::session::stream::Rules;
-use crate::tls::Entrance;
+use crate::tls::{Entrance, Spoken};
 
 /// The sockets of one worker and what is said about them.
 #[derive(Debug, Default)]
@@ -41,6 +43,8 @@ pub(super) struct Carriers {
     pub(super) entrances: Vec<Entrance>,
     pub(super) carriers: Vec<Arc<Carrier>>,
     pub(super) waker: Waker,
+    /// Our own certificate by SHA-256, as whoever speaks TLS says it.
+    pub(super) fingerprint: Arc<AtomicCell<[u8; 32]>>,
 }
 
 impl Carriers {
@@ -48,7 +52,7 @@ impl Carriers {
         let waker = Waker::new()?;
         let carriers = (0..workers).map(|_| Ok(Arc::new(Carrier::new(waker.try_clone()?))));
         let carriers = carriers.collect::<io::Result<_>>()?;
-        Ok(Self { entrances: Vec::new(), carriers, waker })
+        Ok(Self { entrances: Vec::new(), carriers, waker, fingerprint: Arc::default() })
     }
 
     /// Listens, and gives every worker a socket whose connections come from there. Says where.
@@ -65,7 +69,8 @@ impl Carriers {
             bound.connect_from(Transport::Tls, address, configured);
         }
         // Its number is known when all sockets are.
-        self.entrances.push(Entrance { socket: SocketId(0), listener, address });
+        let (socket, spoken) = (SocketId(0), Spoken::Sip);
+        self.entrances.push(Entrance { socket, listener, address, spoken });
         Ok(address)
     }
 

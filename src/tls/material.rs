@@ -4,14 +4,19 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use webpki::KeyUsage;
 
+use crate::packet::Certificate;
 use crate::tls::names::Verifier;
+use crate::tls::shown::{Anybody, certificate, is_named};
 
 /// Where certificates are, all in PEM.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,6 +39,13 @@ pub struct Material {
     pub(super) client: Option<Arc<ClientConfig>>,
     /// Whether those that connect have to show a certificate.
     pub(super) is_mutual: bool,
+    /// The same for MSRP, where certificates are known by fingerprints.
+    pub(super) msrp_server: Arc<ServerConfig>,
+    pub(super) msrp_client: Arc<ClientConfig>,
+    /// The roots of those that we connect to, and of those that connect to us.
+    roots: [Option<Arc<RootCertStore>>; 2],
+    /// Our own certificate by SHA-256.
+    fingerprint: [u8; 32],
 }
 
 impl Material {
@@ -52,15 +64,61 @@ impl Material {
         matching(&chain, &key).map_err(of(&files.key))?;
         let read_roots =
             |path: &Option<PathBuf>| path.as_ref().map(|path| roots(path).map_err(of(path)));
-        let ca = read_roots(&files.ca).transpose()?;
-        let client_ca = read_roots(&files.client_ca).transpose()?;
-        let is_mutual = client_ca.is_some();
-        let client = ca.map(|roots| client(roots, chain.clone(), key.clone_key())).transpose();
-        let client = client.map_err(|error| error.to_string())?.map(Arc::new);
-        let server = server(client_ca, chain, key)?;
-        Ok(Self { server: Arc::new(server), client, is_mutual })
+        let ca = read_roots(&files.ca).transpose()?.map(Arc::new);
+        let client_ca = read_roots(&files.client_ca).transpose()?.map(Arc::new);
+        let anybody = Anybody::new(&provider());
+        let own = || (chain.clone(), key.clone_key());
+        let by_name = |roots: &Arc<RootCertStore>| {
+            let algorithms = provider().signature_verification_algorithms;
+            let verifier = Verifier::new(Arc::clone(roots), algorithms);
+            client(Arc::new(verifier), own()).map(Arc::new)
+        };
+        let text = |error: rustls::Error| error.to_string();
+        Ok(Self {
+            server: Arc::new(server(by_roots(client_ca.as_ref())?, own()).map_err(text)?),
+            client: ca.as_ref().map(by_name).transpose().map_err(text)?,
+            is_mutual: client_ca.is_some(),
+            msrp_server: Arc::new(server(Some(Arc::clone(&anybody) as _), own()).map_err(text)?),
+            msrp_client: client(anybody, own()).map(Arc::new).map_err(text)?,
+            roots: [ca, client_ca],
+            fingerprint: chain.first().map_or([0; 32], |own| certificate(own, true).sha256),
+        })
+    }
+
+    /// Our own certificate by SHA-256, as SDP says it.
+    pub const fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// What somebody has shown, whom we have connected to or not, and who is called this if he is who he
+    /// should be.
+    pub(super) fn judge(
+        &self,
+        shown: &[CertificateDer<'_>],
+        have_connected: bool,
+        name: &ServerName<'_>,
+    ) -> Option<Certificate> {
+        let [ca, client_ca] = &self.roots;
+        let (roots, usage) = match have_connected {
+            true => (ca, KeyUsage::server_auth()),
+            false => (client_ca, KeyUsage::client_auth()),
+        };
+        let is_named = roots.as_ref().is_some_and(|roots| is_named(shown, roots, usage, name));
+        Some(certificate(shown.first()?, is_named))
     }
 }
+
+/// Who judges those that connect by roots; nobody where there are none.
+fn by_roots(
+    roots: Option<&Arc<RootCertStore>>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
+    let Some(roots) = roots else { return Ok(None) };
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider());
+    builder.build().map(Some).map_err(|error| error.to_string())
+}
+
+/// Our certificate, what leads from it to a root, and its key.
+type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
@@ -69,23 +127,16 @@ fn provider() -> Arc<CryptoProvider> {
 /// Nothing of one session is used in another, so that a new certificate holds for every handshake
 /// after it, and every handshake proves anew who is there. Connections live for hours.
 fn server(
-    client_ca: Option<RootCertStore>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, String> {
-    let text = |error: rustls::Error| error.to_string();
-    let versions = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(text)?;
-    let builder = match client_ca {
+    clients: Option<Arc<dyn ClientCertVerifier>>,
+    (chain, key): Own,
+) -> Result<ServerConfig, rustls::Error> {
+    let versions =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match clients {
         None => versions.with_no_client_auth(),
-        Some(roots) => {
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-            versions.with_client_cert_verifier(verifier.map_err(|error| error.to_string())?)
-        }
+        Some(verifier) => versions.with_client_cert_verifier(verifier),
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(text)?;
+    let mut config = builder.with_single_cert(chain, key)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
@@ -93,16 +144,13 @@ fn server(
 
 /// Shows our certificate to those who ask for one.
 fn client(
-    roots: RootCertStore,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
+    servers: Arc<dyn ServerCertVerifier>,
+    (chain, key): Own,
 ) -> Result<ClientConfig, rustls::Error> {
-    let provider = provider();
-    let verifier = Verifier::new(roots, provider.signature_verification_algorithms);
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(servers)
         .with_client_auth_cert(chain, key)?;
     config.resumption = rustls::client::Resumption::disabled();
     Ok(config)
@@ -187,7 +235,7 @@ pub fn validity(certificate: &CertificateDer<'_>, ahead: Duration) -> Validity {
     let Ok(parsed) = webpki::EndEntityCert::try_from(certificate) else { return Validity::Valid };
     let at = UnixTime::since_unix_epoch(Duration::from_secs(UnixTime::now().as_secs()) + ahead);
     let algorithms = webpki::ALL_VERIFICATION_ALGS;
-    let usage = webpki::KeyUsage::server_auth();
+    let usage = KeyUsage::server_auth();
     // Nobody has signed it where there are no roots; but its own time is judged before that.
     match parsed.verify_for_usage(algorithms, &[], &[], at, usage, None, None) {
         Err(webpki::Error::CertExpired { .. }) => Validity::Expired,

@@ -1,4 +1,4 @@
-//! TLS for SIP (RFC 3261 section 26.2), outside of the packet path.
+//! TLS for SIP (RFC 3261 section 26.2) and for MSRP (RFC 4975 section 14), outside of the packet path.
 //!
 //! One thread owns every TLS connection. It accepts and connects, shakes hands, proves who is who,
 //! and copies octets between the encrypted connection and one end of a pair of local sockets whose
@@ -22,6 +22,10 @@
 //! address and port, which is of one peer (the configuration refuses two), and what is accepted is
 //! nobody's message but that peer's.
 //!
+//! That is how it is with SIP. Over MSRP whoever knows a session connects from anywhere, and the SDP says by
+//! fingerprints which certificate he has: a handshake demands one, whatever it is, the connection goes to the
+//! worker whose port that is, and the engine is told what was shown ([`crate::packet::Certificate`]).
+//!
 //! # What is used up
 //!
 //! Handshakes are counted in all and by source, connections too. Each direction of a connection holds
@@ -29,12 +33,16 @@
 
 #![expect(clippy::disallowed_macros, reason = "a thread of its own, outside of the packet path")]
 
+mod counted;
 mod material;
 pub mod names;
+mod plan;
 mod pump;
+mod shown;
 mod thread;
 mod trouble;
 
 pub use self::material::{Files, Material, Validity, certificates, matching, private_key, roots};
 pub use self::material::{server_name, validity};
-pub use self::thread::{Entrance, Limits, Plan, Tls, Workers};
+pub use self::plan::{Entrance, Limits, Plan, Spoken, Workers};
+pub use self::thread::Tls;

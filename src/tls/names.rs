@@ -38,12 +38,15 @@ pub fn bears(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
 /// Judges the certificates of servers: a chain to one of the roots, and the name by [`bears`].
 #[derive(Debug)]
 pub(super) struct Verifier {
-    roots: RootCertStore,
+    roots: Arc<RootCertStore>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Verifier {
-    pub(super) const fn new(roots: RootCertStore, algorithms: WebPkiSupportedAlgorithms) -> Self {
+    pub(super) const fn new(
+        roots: Arc<RootCertStore>,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Self {
         Self { roots, algorithms }
     }
 }

@@ -1,7 +1,6 @@
 //! The thread that owns all TLS connections.
 
 use core::cell::{Cell, RefCell};
-use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
@@ -9,8 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam::channel::Sender;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -24,70 +22,13 @@ use crate::limits::{
     TLS_LINGER_MS,
 };
 use crate::metrics::{Counter, Tally};
-use crate::packet::{Endpoint, SocketId, ip_octets};
+use crate::packet::{Certificate, Endpoint, ip_octets};
+use crate::tls::counted::{Count, Crowd};
 use crate::tls::material::Material;
 use crate::tls::names::Directory;
+use crate::tls::plan::{Door, Entrance, Limits, Plan, Spoken, Workers};
 use crate::tls::pump::{End, Pump};
 use crate::tls::trouble::{Teller, Trouble};
-
-/// Where connections come in, and own ones leave from.
-#[derive(Debug)]
-pub struct Entrance {
-    /// Its number on every worker.
-    pub socket: SocketId,
-    /// Who listens there.
-    pub listener: std::net::TcpListener,
-    /// Where that is.
-    pub address: SocketAddr,
-}
-
-/// How much there may be at once.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Connections that others have opened.
-    pub accepted_max: u32,
-    /// Of these, those of one source; all strangers together count as one.
-    pub per_source_max: u32,
-}
-
-/// The workers, as far as connections are given to them.
-pub trait Workers: Send {
-    /// Makes a worker look at what it was told.
-    fn wake(&self, worker: usize);
-
-    /// Whether it still takes turns.
-    fn is_able(&self, worker: usize) -> bool;
-}
-
-/// What the thread is started with.
-pub struct Plan {
-    /// Where connections come in.
-    pub entrances: Vec<Entrance>,
-    /// What each worker has to say and is told, in their order.
-    pub carriers: Vec<Arc<Carrier>>,
-    /// What the carriers wake.
-    pub waker: Waker,
-    /// How they are woken.
-    pub workers: Box<dyn Workers>,
-    /// Who may be at the other end.
-    pub directory: Directory,
-    /// What handshakes are made with at first.
-    pub material: Material,
-    /// How much there may be.
-    pub limits: Limits,
-    /// A CPU that no worker has, if there is one.
-    pub cpu: Option<usize>,
-    /// Where it counts: nobody else does there.
-    pub tally: Arc<Tally>,
-    /// Where it says what goes wrong; what does not fit there is not said.
-    pub told: Sender<String>,
-}
-
-impl fmt::Debug for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("limits", &self.limits).finish_non_exhaustive()
-    }
-}
 
 /// The running thread.
 #[derive(Debug)]
@@ -144,9 +85,9 @@ impl Tls {
 async fn live(plan: Plan, mut ordered: UnboundedReceiver<Order>) {
     let Plan { entrances, carriers, waker, workers, directory, material, limits, tally, .. } = plan;
     let sources = directory.sources();
-    let none = || (0..sources).map(|_| Cell::new(0)).collect();
+    let fingerprint = plan.fingerprint;
     let shared = Rc::new(Shared {
-        leaving: entrances.iter().map(|one| (one.socket, one.address)).collect(),
+        doors: entrances.iter().map(Entrance::door).collect(),
         carriers,
         workers,
         directory,
@@ -154,16 +95,19 @@ async fn live(plan: Plan, mut ordered: UnboundedReceiver<Order>) {
         limits,
         teller: Teller::new(plan.told),
         tally,
-        accepted: Count { all: Cell::new(0), sources: none() },
-        handshakes: Count { all: Cell::new(0), sources: none() },
+        accepted: Count::new(sources),
+        handshakes: Count::new(sources),
+        msrp_accepted: Count::new(1),
+        msrp_handshakes: Crowd::default(),
         open: Cell::new(0),
         turn: Cell::new(0),
     });
     let mut doors = Vec::new();
     for entrance in entrances {
+        let door = entrance.door();
         match TcpListener::from_std(entrance.listener) {
             Ok(listener) => {
-                let accepting = accept_all(Rc::clone(&shared), listener, entrance.socket);
+                let accepting = accept_all(Rc::clone(&shared), listener, door);
                 doors.push(spawn_local(accepting));
             }
             // It was listening before, so that the process has no descriptor left.
@@ -172,6 +116,9 @@ async fn live(plan: Plan, mut ordered: UnboundedReceiver<Order>) {
     }
     let asked = spawn_local(open_all(Rc::clone(&shared), waker));
     while let Some(Order::Use(material)) = ordered.recv().await {
+        // A session that was offered before and connects after it may be refused by the other end: nothing of
+        // its message has left then.
+        fingerprint.store(material.fingerprint());
         *shared.material.borrow_mut() = material;
     }
     doors.iter().chain([&asked]).for_each(|task| task.abort());
@@ -191,8 +138,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all connections have in common.
 struct Shared {
-    /// Where own connections leave from, by their socket.
-    leaving: Vec<(SocketId, SocketAddr)>,
+    /// Where connections come in, and own ones leave from.
+    doors: Vec<Door>,
     carriers: Vec<Arc<Carrier>>,
     workers: Box<dyn Workers>,
     directory: Directory,
@@ -202,44 +149,12 @@ struct Shared {
     tally: Arc<Tally>,
     accepted: Count,
     handshakes: Count,
+    /// The same of MSRP, where nobody is known before his session is.
+    msrp_accepted: Count,
+    msrp_handshakes: Crowd,
     open: Cell<u64>,
     /// The worker that the next connection is given to.
     turn: Cell<usize>,
-}
-
-/// How many there are, in all and of each source.
-struct Count {
-    all: Cell<u32>,
-    sources: Box<[Cell<u32>]>,
-}
-
-impl Count {
-    /// Counts one more unless there are too many.
-    fn take(&self, source: usize, all_max: u32, per_source_max: u32) -> Option<Taken<'_>> {
-        let of_source = self.sources.get(source)?;
-        if self.all.get() >= all_max || of_source.get() >= per_source_max {
-            return None;
-        }
-        self.all.set(self.all.get() + 1);
-        of_source.set(of_source.get() + 1);
-        Some(Taken { count: self, source })
-    }
-}
-
-/// One that is counted, for as long as it is.
-struct Taken<'a> {
-    count: &'a Count,
-    source: usize,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let Count { all, sources } = self.count;
-        all.set(all.get() - 1);
-        if let Some(of_source) = sources.get(self.source) {
-            of_source.set(of_source.get() - 1);
-        }
-    }
 }
 
 /// A connection that is shown as open, for as long as it is.
@@ -311,7 +226,7 @@ impl Shared {
     /// Tells a worker. `false` if too much waits there already: then it is as if nothing had been.
     fn hand_over(&self, worker: usize, carried: Carried) -> bool {
         let Some(carrier) = self.carriers.get(worker) else { return false };
-        let is_told = carrier.tell(carried).is_ok();
+        let is_told = carrier.tell(carried);
         self.workers.wake(worker);
         is_told
     }
@@ -324,11 +239,15 @@ impl Shared {
 }
 
 #[expect(clippy::infinite_loop, reason = "its task is aborted at the end")]
-async fn accept_all(shared: Rc<Shared>, listener: TcpListener, socket: SocketId) {
+async fn accept_all(shared: Rc<Shared>, listener: TcpListener, door: Door) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                spawn_local(serve(Rc::clone(&shared), stream, remote.into(), socket));
+                let shared = Rc::clone(&shared);
+                match door.spoken {
+                    Spoken::Sip => spawn_local(serve(shared, stream, remote.into(), door)),
+                    Spoken::Msrp(_) => spawn_local(serve_msrp(shared, stream, remote.into(), door)),
+                };
             }
             Err(_) => {
                 shared.count(Counter::AcceptErrors);
@@ -338,10 +257,10 @@ async fn accept_all(shared: Rc<Shared>, listener: TcpListener, socket: SocketId)
     }
 }
 
-/// The life of a connection that somebody else has opened.
-async fn serve(shared: Rc<Shared>, stream: TcpStream, remote: Endpoint, socket: SocketId) {
+/// The life of a connection of SIP that somebody else has opened.
+async fn serve(shared: Rc<Shared>, stream: TcpStream, remote: Endpoint, door: Door) {
     let shared = &*shared;
-    let Limits { accepted_max, per_source_max } = shared.limits;
+    let Limits { accepted_max, per_source_max, .. } = shared.limits;
     let source = shared.directory.source(remote.ip);
     let taken = source.and_then(|source| {
         let handshake =
@@ -350,21 +269,87 @@ async fn serve(shared: Rc<Shared>, stream: TcpStream, remote: Endpoint, socket: 
     });
     let Some((_accepted, handshake)) = taken else { return shared.count(Counter::TlsRefused) };
     let _open = Open::new(shared);
-    let (tls, local) = match shaken(shared, stream, remote).await {
-        Ok(done) => done,
-        Err(failed) => return shared.tell(remote, &failed),
-    };
-    drop(handshake);
-    shared.count(Counter::TlsHandshakes);
-    let ends = UnixStream::pair().and_then(|(own, theirs)| Ok((own, theirs.into_std()?)));
-    let (Ok((own, theirs)), Some(worker)) = (ends, shared.next_worker()) else {
-        return shared.count(Counter::TlsRefused);
-    };
-    let stream = theirs.into();
-    if !shared.hand_over(worker, Carried::Accepted { socket, remote, local, stream }) {
-        return shared.count(Counter::TlsRefused);
+    match shaken(shared, stream, remote, door).await {
+        Ok(shaken) => {
+            drop(handshake);
+            let worker = shared.next_worker();
+            shared.carry(shaken, remote, door, worker).await;
+        }
+        Err(failed) => shared.tell(remote, &failed),
     }
-    shared.copied(Pump::new(tls, own).await);
+}
+
+/// The same of one of MSRP: anybody may connect, and goes to the worker whose port that is.
+async fn serve_msrp(shared: Rc<Shared>, stream: TcpStream, remote: Endpoint, door: Door) {
+    const HANDSHAKES_MAX: usize = TLS_HANDSHAKES_MAX as usize;
+    const PER_ADDRESS_MAX: usize = TLS_HANDSHAKES_PER_SOURCE_MAX as usize;
+    let shared = &*shared;
+    let msrp_max = shared.limits.msrp_max;
+    let handshake = shared.msrp_handshakes.enter(remote.ip, HANDSHAKES_MAX, PER_ADDRESS_MAX);
+    let Some(handshake) = handshake else { return shared.count(Counter::TlsRefused) };
+    let _open = Open::new(shared);
+    match shaken(shared, stream, remote, door).await {
+        Ok(shaken) => {
+            drop(handshake);
+            // Not before: who never comes to the end of a handshake takes nobody's place.
+            let Some(_accepted) = shared.msrp_accepted.take(0, msrp_max, msrp_max) else {
+                return shared.count(Counter::TlsRefused);
+            };
+            let worker = match door.spoken {
+                Spoken::Msrp(worker) => Some(worker),
+                Spoken::Sip => None,
+            };
+            let worker = worker.filter(|worker| shared.workers.is_able(*worker));
+            shared.carry(shaken, remote, door, worker).await;
+        }
+        Err(failed) => shared.tell(remote, &failed),
+    }
+}
+
+/// A connection after its handshake.
+struct Shaken {
+    tls: TlsStream<TcpStream>,
+    local: [u8; 16],
+    /// What the other end has shown, where the engine judges that.
+    certificate: Option<Certificate>,
+}
+
+impl Shared {
+    /// Gives a connection that was accepted to a worker, and copies its octets until it ends.
+    async fn carry(&self, shaken: Shaken, remote: Endpoint, door: Door, worker: Option<usize>) {
+        let Shaken { tls, local, certificate } = shaken;
+        self.count(Counter::TlsHandshakes);
+        let ends = UnixStream::pair().and_then(|(own, theirs)| Ok((own, theirs.into_std()?)));
+        let (Ok((own, theirs)), Some(worker)) = (ends, worker) else {
+            return self.count(Counter::TlsRefused);
+        };
+        let (socket, stream) = (door.socket, theirs.into());
+        let carried = Carried::Accepted { socket, remote, local, stream, certificate };
+        if !self.hand_over(worker, carried) {
+            return self.count(Counter::TlsRefused);
+        }
+        self.copied(Pump::new(tls, own).await);
+    }
+
+    /// What the other end of a connection of MSRP has shown.
+    fn judged(
+        &self,
+        tls: &TlsStream<TcpStream>,
+        remote: Endpoint,
+        door: Door,
+    ) -> Option<Certificate> {
+        let (_, session) = tls.get_ref();
+        let have_connected = matches!(tls, TlsStream::Client(_));
+        matches!(door.spoken, Spoken::Msrp(_)).then_some(())?;
+        let shown = session.peer_certificates()?;
+        self.material.borrow().judge(shown, have_connected, &self.called(remote))
+    }
+
+    /// Under which name somebody is called over MSRP: his address has to do where he has none.
+    fn called(&self, remote: Endpoint) -> ServerName<'static> {
+        let by_address = || ServerName::from(remote.to_socket_addr().ip());
+        self.directory.called(remote).cloned().unwrap_or_else(by_address)
+    }
 }
 
 /// Shakes hands with somebody who has connected, and asks who he is.
@@ -372,15 +357,19 @@ async fn shaken(
     shared: &Shared,
     stream: TcpStream,
     remote: Endpoint,
-) -> Result<(TlsStream<TcpStream>, [u8; 16]), Failed> {
+    door: Door,
+) -> Result<Shaken, Failed> {
     let local = stream.local_addr().map_err(|_| Failed::silently(0))?;
     prepare(&socket2::SockRef::from(&stream));
     let (acceptor, is_mutual) = {
         let material = shared.material.borrow();
-        (TlsAcceptor::from(Arc::clone(&material.server)), material.is_mutual)
+        match door.spoken {
+            Spoken::Sip => (Arc::clone(&material.server), material.is_mutual),
+            Spoken::Msrp(_) => (Arc::clone(&material.msrp_server), false),
+        }
     };
     let patience = Duration::from_millis(TLS_HANDSHAKE_MS.into());
-    let tls = match timeout(patience, acceptor.accept(stream)).await {
+    let tls = match timeout(patience, TlsAcceptor::from(acceptor).accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return Err(Failed::of_handshake(&error)),
         Err(_) => return Err(Failed::of(Trouble::Timeout)),
@@ -391,7 +380,9 @@ async fn shaken(
     if is_mutual && !is_admitted {
         return Err(Failed::of(Trouble::WrongName));
     }
-    Ok((tls.into(), ip_octets(local.ip())))
+    let tls = tls.into();
+    let certificate = shared.judged(&tls, remote, door);
+    Ok(Shaken { tls, local: ip_octets(local.ip()), certificate })
 }
 
 /// Opens what workers want, when they want it.
@@ -417,21 +408,21 @@ async fn open(shared: Rc<Shared>, worker: usize, wanted: Wanted) {
     let _open = Open::new(shared);
     let Wanted { id, remote, .. } = wanted;
     let patience = Duration::from_millis(STREAM_CONNECT_MS.into());
-    let connected = match timeout(patience, connected(shared, wanted)).await {
+    let connected = match timeout(patience, connected(shared, worker, wanted)).await {
         Ok(connected) => connected,
         Err(_) => Err(Failed { errno: libc::ETIMEDOUT, ..Failed::of(Trouble::Timeout) }),
     };
-    let ends = connected.and_then(|(tls, local)| {
+    let ends = connected.and_then(|shaken| {
         let pair = UnixStream::pair().and_then(|(own, theirs)| Ok((own, theirs.into_std()?)));
         let (own, theirs) =
             pair.map_err(|error| Failed::silently(error.raw_os_error().unwrap_or_default()))?;
-        Ok((tls, own, theirs, local))
+        Ok((shaken, own, theirs))
     });
     match ends {
-        Ok((tls, own, theirs, local)) => {
+        Ok((Shaken { tls, local, certificate }, own, theirs)) => {
             shared.count(Counter::TlsHandshakes);
             let stream = theirs.into();
-            if shared.hand_over(worker, Carried::Opened { id, local, stream }) {
+            if shared.hand_over(worker, Carried::Opened { id, local, stream, certificate }) {
                 shared.copied(Pump::new(tls, own).await);
             } else {
                 shared.count(Counter::TlsRefused);
@@ -445,35 +436,44 @@ async fn open(shared: Rc<Shared>, worker: usize, wanted: Wanted) {
     }
 }
 
-/// Connects to a peer, which has to prove its name.
-async fn connected(
-    shared: &Shared,
-    wanted: Wanted,
-) -> Result<(TlsStream<TcpStream>, [u8; 16]), Failed> {
-    let remote = wanted.remote.to_socket_addr();
-    let client = shared.material.borrow().client.clone();
-    // Where nothing can be proved nothing is sent.
-    let (Some(name), Some(client)) = (shared.directory.called(wanted.remote), client) else {
-        return Err(Failed::silently(libc::EACCES));
+/// Connects to a peer, which has to prove its name; or to an end of MSRP, which has to show a certificate.
+async fn connected(shared: &Shared, worker: usize, wanted: Wanted) -> Result<Shaken, Failed> {
+    let is_meant = |door: &&Door| {
+        door.socket == wanted.socket && [Spoken::Sip, Spoken::Msrp(worker)].contains(&door.spoken)
     };
-    let leaving = shared.leaving.iter().find(|(socket, _)| *socket == wanted.socket);
-    let stream = connect(remote, leaving.map(|(_, address)| *address)).await;
+    let nothing = || Failed::silently(libc::EACCES);
+    let door = *shared.doors.iter().find(is_meant).ok_or_else(nothing)?;
+    let (name, client) = {
+        let material = shared.material.borrow();
+        match door.spoken {
+            Spoken::Sip => {
+                (shared.directory.called(wanted.remote).cloned(), material.client.clone())
+            }
+            Spoken::Msrp(_) => {
+                (Some(shared.called(wanted.remote)), Some(Arc::clone(&material.msrp_client)))
+            }
+        }
+    };
+    // Where nothing can be proved nothing is sent.
+    let (name, client) = name.zip(client).ok_or_else(nothing)?;
+    let stream = connect(wanted.remote.to_socket_addr(), door.address).await;
     let (stream, local) =
         stream.map_err(|error| Failed::silently(error.raw_os_error().unwrap_or_default()))?;
-    match TlsConnector::from(client).connect(name.clone(), stream).await {
-        Ok(tls) => Ok((tls.into(), ip_octets(local.ip()))),
+    match TlsConnector::from(client).connect(name, stream).await {
+        Ok(tls) => {
+            let tls = tls.into();
+            let certificate = shared.judged(&tls, wanted.remote, door);
+            Ok(Shaken { tls, local: ip_octets(local.ip()), certificate })
+        }
         Err(error) => Err(Failed::of_handshake(&error)),
     }
 }
 
-async fn connect(
-    remote: SocketAddr,
-    leaving: Option<SocketAddr>,
-) -> io::Result<(TcpStream, SocketAddr)> {
+async fn connect(remote: SocketAddr, leaving: SocketAddr) -> io::Result<(TcpStream, SocketAddr)> {
     let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     prepare(&socket2::SockRef::from(&socket));
-    if let Some(address) = leaving.filter(|address| !address.ip().is_unspecified()) {
-        socket.bind(SocketAddr::new(address.ip(), 0))?;
+    if !leaving.ip().is_unspecified() {
+        socket.bind(SocketAddr::new(leaving.ip(), 0))?;
     }
     let stream = socket.connect(remote).await?;
     let local = stream.local_addr()?;

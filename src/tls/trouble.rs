@@ -16,6 +16,8 @@ use crate::time::Instant;
 pub(super) enum Trouble {
     /// What came is not TLS.
     NotTls,
+    /// No certificate, where one is asked for.
+    NoCertificate,
     /// A certificate of nobody we know.
     Untrusted,
     /// A certificate whose time is over or has not come.
@@ -31,12 +33,12 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     const fn counter(self) -> Counter {
         match self {
             Self::NotTls => Counter::TlsNotTls,
-            Self::Untrusted => Counter::TlsUntrusted,
+            Self::NoCertificate | Self::Untrusted => Counter::TlsUntrusted,
             Self::Expired => Counter::TlsExpired,
             Self::WrongName => Counter::TlsWrongName,
             Self::Timeout => Counter::TlsTimeouts,
@@ -48,6 +50,7 @@ impl Trouble {
     const fn words(self) -> &'static str {
         match self {
             Self::NotTls => "what comes is not TLS",
+            Self::NoCertificate => "it shows no certificate",
             Self::Untrusted => "its certificate leads to no root that we have",
             Self::Expired => "its certificate is not valid now",
             Self::WrongName => "its certificate bears another name",
@@ -66,7 +69,7 @@ impl Trouble {
         match error {
             Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => Self::NotTls,
             Error::InvalidCertificate(error) => Self::of_certificate(error),
-            Error::NoCertificatesPresented => Self::Untrusted,
+            Error::NoCertificatesPresented => Self::NoCertificate,
             Error::AlertReceived(alert) => Self::of_alert(*alert),
             _ => Self::Other,
         }

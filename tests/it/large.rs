@@ -47,7 +47,8 @@ impl Line {
     }
 
     pub(crate) fn opened(&self, bench: &mut Bench, owner: Option<Owner>) {
-        let event = StreamEvent::Opened { flow: self.flow, owner, at: bench.now };
+        let event =
+            StreamEvent::Opened { flow: self.flow, owner, certificate: None, at: bench.now };
         bench.engine.on_stream(event, &mut bench.out);
     }
 

@@ -51,6 +51,13 @@ fn soon() -> time::OffsetDateTime {
     time::OffsetDateTime::from(std::time::SystemTime::now()) + time::Duration::days(10)
 }
 
+/// A certificate that nobody has signed but who has it.
+pub(crate) fn self_signed(names: &[&str]) -> Certified {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params(names).self_signed(&key).unwrap().pem();
+    Certified { certificate, key: key.serialize_pem() }
+}
+
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
         let mut params = params(&[]);

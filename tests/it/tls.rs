@@ -210,7 +210,7 @@ fn who_connects_has_to_be_the_peer_at_his_address() {
     assert_eq!(site.count(Counter::ConnectionsAccepted), 0);
     // Each class is told once.
     let troubles: Vec<String> = site.service.troubles().collect();
-    assert_eq!(troubles.len(), 3, "{troubles:#?}");
+    assert_eq!(troubles.len(), 4, "{troubles:#?}");
     let mut sms = site.sms();
     sms.send(&message(1));
     site.accept(&site.im, "im.example").get();

@@ -170,7 +170,11 @@ impl Channel {
 
     /// Waits for a connection and shakes hands.
     pub(crate) fn server(listener: &TcpListener, config: Arc<ServerConfig>) -> Self {
-        let (mut stream, _) = listener.accept().unwrap();
+        Self::accepted(listener.accept().unwrap().0, config)
+    }
+
+    /// Shakes hands with somebody who has connected.
+    pub(crate) fn accepted(mut stream: TcpStream, config: Arc<ServerConfig>) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut session = ServerConnection::new(config).unwrap();
         while session.is_handshaking() && session.complete_io(&mut stream).is_ok() {}

@@ -10,9 +10,9 @@ use roger::io::{Carrier, Waker};
 use roger::metrics::{Counter, Tally};
 use roger::packet::SocketId;
 use roger::tls::names::Directory;
-use roger::tls::{Entrance, Files, Limits, Material, Plan, Tls, Workers};
+use roger::tls::{Entrance, Files, Limits, Material, Plan, Spoken, Tls, Workers};
 
-use crate::pki::Authority;
+use crate::pki::{Authority, self_signed};
 use crate::status_socket::Directory as Place;
 use crate::tls_site::{Channel, Site, ip, message, tcp};
 
@@ -40,6 +40,10 @@ struct Thread {
 
 impl Thread {
     fn start(name: &str, limits: Limits) -> Self {
+        Self::speaking(Spoken::Sip, name, limits)
+    }
+
+    fn speaking(spoken: Spoken, name: &str, limits: Limits) -> Self {
         let directory = Place::new(name);
         let authority = Authority::new("test");
         let [certificate, key] = authority.certify(&["roger.example"]).write(&directory.0, "roger");
@@ -53,12 +57,13 @@ impl Thread {
         let (tally, woken) =
             (Arc::new(Tally::new(0)), Arc::new([const { AtomicUsize::new(0) }; 3]));
         let tls = Tls::start(Plan {
-            entrances: Vec::from([Entrance { socket: SocketId(0), listener, address }]),
+            entrances: Vec::from([Entrance { socket: SocketId(0), listener, address, spoken }]),
             carriers,
             waker,
             workers: Box::new(Woken(Arc::clone(&woken))),
             directory: Directory::new([], true),
             material: Material::read(&files).unwrap(),
+            fingerprint: Arc::default(),
             limits,
             cpu: None,
             tally: Arc::clone(&tally),
@@ -73,6 +78,23 @@ impl Thread {
         Channel::client(stream, self.authority.client(None))
     }
 
+    /// The same with a certificate that nobody has signed.
+    fn connect_with_one(&self) -> Channel {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Channel::client(stream, self.authority.client(Some(&self_signed(&[]))))
+    }
+
+    /// A client is through with its handshake before the other end is.
+    #[track_caller]
+    fn wait_until_woken(&self, expected: [usize; 3]) {
+        let mut found = std::iter::repeat_with(|| {
+            std::thread::sleep(Duration::from_millis(5));
+            self.woken()
+        });
+        assert!(found.by_ref().take(2_000).any(|woken| woken == expected), "{:?}", self.woken());
+    }
+
     fn woken(&self) -> [usize; 3] {
         [0, 1, 2].map(|worker| self.woken[worker].load(Ordering::Relaxed))
     }
@@ -80,7 +102,7 @@ impl Thread {
 
 #[test]
 fn connections_go_to_workers_in_turn_and_to_none_that_is_lost_or_takes_none() {
-    let limits = Limits { accepted_max: 10_000, per_source_max: 10_000 };
+    let limits = Limits { accepted_max: 10_000, per_source_max: 10_000, msrp_max: 0 };
     let thread = Thread::start("tls-turn", limits);
     // 256 wait for each of two, and nobody takes one.
     let all: Vec<Channel> = (0..512).map(|_| thread.connect()).collect();
@@ -101,7 +123,7 @@ fn connections_go_to_workers_in_turn_and_to_none_that_is_lost_or_takes_none() {
 #[test]
 fn there_are_so_many_connections_and_no_more() {
     for (accepted_max, per_source_max) in [(3, 9), (9, 3)] {
-        let limits = Limits { accepted_max, per_source_max };
+        let limits = Limits { accepted_max, per_source_max, msrp_max: 0 };
         let thread = Thread::start(&format!("tls-limit-{accepted_max}"), limits);
         let all: Vec<Channel> = (0..3).map(|_| thread.connect()).collect();
         assert!(thread.connect().is_closed());
@@ -110,6 +132,32 @@ fn there_are_so_many_connections_and_no_more() {
         drop(all);
         thread.tls.end();
     }
+}
+
+#[test]
+fn who_connects_for_msrp_comes_to_the_worker_whose_port_that_is() {
+    let limits = Limits { accepted_max: 0, per_source_max: 0, msrp_max: 3 };
+    let thread = Thread::speaking(Spoken::Msrp(2), "tls-msrp", limits);
+    let all: Vec<Channel> = (0..3).map(|_| thread.connect_with_one()).collect();
+    thread.wait_until_woken([0, 0, 3]);
+    assert!(thread.connect_with_one().is_closed(), "there are so many and no more");
+    assert_eq!(thread.tally.counters.read(Counter::TlsRefused), 1);
+    drop(all);
+    thread.tls.end();
+    // Those who have begun to shake hands and go no further are in nobody's way.
+    let thread = Thread::speaking(Spoken::Msrp(0), "tls-msrp-slow", limits);
+    let silent: Vec<TcpStream> =
+        (0..9).map(|_| TcpStream::connect(thread.address).unwrap()).collect();
+    let all: Vec<Channel> = (0..3).map(|_| thread.connect_with_one()).collect();
+    thread.wait_until_woken([3, 0, 0]);
+    drop((silent, all));
+    thread.tls.end();
+    // The second one is lost, and nobody else has its sessions.
+    let thread = Thread::speaking(Spoken::Msrp(1), "tls-msrp-lost", limits);
+    assert!(thread.connect_with_one().is_closed());
+    assert_eq!(thread.tally.counters.read(Counter::TlsRefused), 1);
+    assert_eq!(thread.woken(), [0, 0, 0]);
+    thread.tls.end();
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Engine {
     pub fn on_stream(&mut self, event: StreamEvent<'_>, out: &mut Departures) {
         assert!(out.free(Purse::Evidence) >= crate::limits::STREAM_EVIDENCE_MIN);
         match event {
-            StreamEvent::Opened { flow, owner, at } => self.on_opened(&flow, owner, at, out),
+            StreamEvent::Opened { flow, owner, at, .. } => self.on_opened(&flow, owner, at, out),
             StreamEvent::Refused { owner, at } => self.on_unconnected(place_of(owner), at),
             StreamEvent::Arrived { id, octets, used, at } => {
                 *used = self.on_octets(id, octets, at, out);

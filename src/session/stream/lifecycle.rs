@@ -40,6 +40,8 @@ impl Streams {
         connection.was_open = state == State::Open;
         connection.heard = now;
         connection.due = NEVER;
+        // What was shown here was another connection's.
+        self.show_certificate(index, None);
         self.schedule(index);
         self.show_open();
     }

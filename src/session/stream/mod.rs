@@ -47,7 +47,7 @@ pub use self::rules::Rules;
 use self::undivided::{REFUSED_MAX, Undivided};
 use crate::limits::{OUTBOX_OWNERS, OUTBOX_SIZE, OUTBOXES, SLOTS_MAX, STREAM_READ_SIZE};
 use crate::metrics::{Counter, Tally};
-use crate::packet::{Endpoint, Flow, Owner, Sent, SocketId};
+use crate::packet::{Certificate, Endpoint, Flow, Owner, Sent, SocketId};
 use crate::time::{Instant, Wheel};
 
 /// What a driver is to do. Each order is given once.
@@ -197,6 +197,8 @@ pub struct Streams {
     boxless: VecDeque<u16>,
     /// Who is to be told that there will be no connection.
     refused: VecDeque<Owner>,
+    /// What the other ends have shown, by place; empty where none of these connections is encrypted.
+    certificates: Box<[Option<Certificate>]>,
     /// How many connections that were wished for go to each address.
     wished: Vec<([u8; 16], u16)>,
     /// How many may keep back a long read.
@@ -271,6 +273,7 @@ impl Streams {
             line: VecDeque::with_capacity(places),
             boxless: VecDeque::with_capacity(places),
             refused: VecDeque::with_capacity(REFUSED_MAX),
+            certificates: Box::default(),
             wished: Vec::with_capacity(places),
             long_reads: 0,
             offered: 0,
@@ -280,9 +283,24 @@ impl Streams {
         }
     }
 
+    /// Makes room for the certificates of connections whose octets the engine divides itself.
+    #[must_use]
+    pub fn with_certificates(self) -> Self {
+        let certificates = core::iter::repeat_n(None, self.connections.len()).collect();
+        Self { certificates, ..self }
+    }
+
+    /// The other end of a connection has shown this, and has its key. Said before [`Streams::tell`].
+    pub fn show_certificate(&mut self, index: u16, certificate: Option<Certificate>) {
+        if let Some(place) = self.certificates.get_mut(usize::from(index)) {
+            *place = certificate;
+        }
+    }
+
     /// How many octets the connections take, used or not.
     pub fn size(&self) -> usize {
         size_of_val(&*self.connections)
+            + size_of_val(&*self.certificates)
             + self.tails.size()
             + OUTBOXES * Outbox::SIZE
             + self.connections.len() * (Wheel::entry_size() + 5 * size_of::<Order>())

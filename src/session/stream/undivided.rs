@@ -243,7 +243,9 @@ impl Streams {
         let Some(id) = flow.connection else { return false };
         let (flow, was_open) = (*flow, *was_open);
         if was_open && !core::mem::replace(&mut undivided.is_known, true) {
-            on(StreamEvent::Opened { flow, owner: undivided.owner, at: now }, out);
+            let owner = undivided.owner;
+            let certificate = self.certificates.get(usize::from(index)).and_then(Option::as_ref);
+            on(StreamEvent::Opened { flow, owner, certificate, at: now }, out);
         }
         if undivided.written > 0 {
             if !has_evidence(out) {

@@ -35,11 +35,12 @@ impl Passage {
     ) {
         let mut story = Story::of(&event);
         match event {
-            StreamEvent::Opened { flow, owner, at } => {
+            StreamEvent::Opened { flow, owner, certificate, at } => {
                 if let Some(id) = flow.connection {
                     wire.opened(id);
                 }
-                boundary.on_stream(worker, StreamEvent::Opened { flow, owner, at }, out);
+                let opened = StreamEvent::Opened { flow, owner, certificate, at };
+                boundary.on_stream(worker, opened, out);
             }
             StreamEvent::Arrived { id, octets, used, at } => {
                 let shown = StreamEvent::Arrived { id, octets, used: &mut *used, at };

@@ -8,6 +8,7 @@
 )]
 
 mod attack;
+mod certificates;
 mod deadlines;
 mod elsewhere;
 mod limits;
