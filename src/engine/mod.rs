@@ -49,7 +49,7 @@ pub use self::remains::{Left, Remains};
 use self::request::Asked;
 pub use self::setup::{
     Content, Credentials, Families, Gateway, Host, Large, Peer, Profile, Recipient, RequestSockets,
-    Serving, Setup, Strangers, Timers,
+    Secure, Serving, Setup, Strangers, Timers,
 };
 use self::short::Short;
 use crate::delivery::Account;

@@ -1,5 +1,9 @@
 //! What an engine is told once, before its first packet.
 
+use std::sync::Arc;
+
+use crossbeam::atomic::AtomicCell;
+
 use crate::delivery::{Mapping, MsrpRole, Role};
 use crate::id::WorkerId;
 use crate::packet::{Endpoint, SocketId, Transport};
@@ -125,6 +129,8 @@ pub struct Peer {
     pub content: Content,
     /// Who its MSRP sessions are with; none if it takes no Large Messages.
     pub msrp: Option<MsrpRole>,
+    /// Whether its MSRP sessions have TLS.
+    pub msrp_tls: bool,
     /// Which service our sessions with it belong to.
     pub profile: Profile,
     /// How we answer its challenges.
@@ -154,6 +160,7 @@ impl Peer {
             ack_accepted: false,
             content: Content::Text,
             msrp: None,
+            msrp_tls: false,
             profile: Profile::SimpleIm,
             credentials: None,
             transport: Transport::Udp,
@@ -248,6 +255,8 @@ pub struct Large {
     pub authority_v4: Box<str>,
     /// The same of the IPv6 socket: `[2001:db8::1]:2855`.
     pub authority_v6: Box<str>,
+    /// The same of MSRP over TLS, where that is spoken.
+    pub secure: Option<Secure>,
     /// How long a final response to INVITE is waited for, in milliseconds; then comes CANCEL.
     pub invite_wait_ms: u32,
     /// How long a session stays for further messages of the same originator to the same recipient when
@@ -258,6 +267,41 @@ pub struct Large {
     pub response_wait_ms: u32,
     /// How long REPORTs are waited for when all was sent, in milliseconds (RFC 4975 section 7.1.1).
     pub report_wait_ms: u32,
+}
+
+/// What MSRP over TLS has besides.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// The sockets on which others connect to this worker, and from which it connects.
+    pub sockets: Families,
+    /// Host and port of these sockets, as our MSRP URIs name them.
+    pub authority_v4: Box<str>,
+    /// The same of the IPv6 socket.
+    pub authority_v6: Box<str>,
+    /// Our own certificate by SHA-256 (RFC 8122 section 5), which a new one may replace at any moment.
+    pub fingerprint: Arc<AtomicCell<[u8; 32]>>,
+}
+
+impl Large {
+    /// The sockets of MSRP with TLS or without.
+    pub(super) fn sockets_of(&self, is_tls: bool) -> Families {
+        match &self.secure {
+            Some(secure) if is_tls => secure.sockets,
+            None if is_tls => Families::default(),
+            Some(_) | None => self.sockets,
+        }
+    }
+
+    /// What MSRP URIs name, with TLS or without, for this address family; empty if there is nothing.
+    pub(super) fn authority(&self, is_tls: bool, is_v4: bool) -> &str {
+        match (&self.secure, is_tls, is_v4) {
+            (_, false, true) => &self.authority_v4,
+            (_, false, false) => &self.authority_v6,
+            (Some(secure), true, true) => &secure.authority_v4,
+            (Some(secure), true, false) => &secure.authority_v6,
+            (None, true, _) => "",
+        }
+    }
 }
 
 impl Default for Large {
@@ -271,6 +315,7 @@ impl Default for Large {
             sockets: Families::default(),
             authority_v4: "".into(),
             authority_v6: "".into(),
+            secure: None,
             invite_wait_ms: 10_000,
             response_wait_ms: 30_000,
             report_wait_ms: 120_000,

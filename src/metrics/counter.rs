@@ -112,6 +112,10 @@ pub enum Counter {
     MsrpBroken,
     /// MSRP connections closed because no session was bound to them in time.
     MsrpUnbound,
+    /// MSRP connections that a session was to have, whose certificate is not the one that its SDP names.
+    MsrpWrongCertificate,
+    /// MSRP sessions over TLS whose SDP names no certificate, or by a weak hash function only.
+    MsrpNoFingerprint,
     /// MSRP sessions whose connection was lost.
     MsrpSessionsLost,
     /// Responses to chunks of ours.
@@ -335,7 +339,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 161] = [
+    pub const ALL: [Self; 163] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -390,6 +394,8 @@ impl Counter {
         Self::MsrpConnectionsRefused,
         Self::MsrpBroken,
         Self::MsrpUnbound,
+        Self::MsrpWrongCertificate,
+        Self::MsrpNoFingerprint,
         Self::MsrpSessionsLost,
         Self::MsrpResponsesIn,
         Self::MsrpReportsIn,
@@ -569,6 +575,8 @@ const NAMES: [&str; Counter::COUNT] = [
     "msrp_connections_refused",
     "msrp_broken",
     "msrp_unbound",
+    "msrp_wrong_certificate",
+    "msrp_no_fingerprint",
     "msrp_sessions_lost",
     "msrp_responses_in",
     "msrp_reports_in",

@@ -144,6 +144,7 @@ pub(super) fn large(config: &Config, msrp: &[MsrpLocal], first: usize) -> Option
         sockets,
         authority_v4: authority(v4),
         authority_v6: authority(v6),
+        secure: None,
         invite_wait_ms: large.invite_wait_ms,
         response_wait_ms: large.response_wait_ms,
         report_wait_ms: large.report_wait_ms,

@@ -206,6 +206,11 @@ const GROUPS: [(&str, &[(Counter, &str)]); 12] = [
             (Counter::MsrpConnectionsRefused, "connections for which there was no place"),
             (Counter::MsrpBroken, "connections closed: what came was not MSRP"),
             (Counter::MsrpUnbound, "connections closed: they belonged to no session"),
+            (
+                Counter::MsrpWrongCertificate,
+                "connections refused: the SDP names another certificate",
+            ),
+            (Counter::MsrpNoFingerprint, "sessions refused: no certificate in the SDP"),
             (Counter::MsrpSessionsLost, "sessions lost with their connection"),
             (Counter::MsrpResponsesIn, "responses received"),
             (Counter::MsrpReportsIn, "REPORTs received"),

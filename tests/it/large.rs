@@ -1,11 +1,14 @@
 //! Short messages that are sent in a session of their own: INVITE, MSRP, and what of it is proved. The other
 //! end is written by hand and reads octets as text.
 
+use std::sync::Arc;
+
+use crossbeam::atomic::AtomicCell;
 use roger::delivery::{Evidence, Verdict};
-use roger::engine::{Credentials, Families, Large, Profile, Setup};
+use roger::engine::{Credentials, Families, Large, Profile, Secure, Setup};
 use roger::metrics::Counter;
 use roger::packet::{
-    ConnectionId, Departures, Flow, Owner, Rest, SocketId, StreamEvent, Used, Wish,
+    Certificate, ConnectionId, Departures, Flow, Owner, Rest, SocketId, StreamEvent, Used, Wish,
 };
 
 use crate::bench::{Bench, IM, Left, SBC, answer, answer_with, endpoint, setup};
@@ -222,6 +225,17 @@ pub(crate) fn told(left: &[Left]) -> Vec<u8> {
 
 pub(crate) fn later(bench: &mut Bench, ms: u32) -> Vec<Left> {
     bench.wait_ms(ms).into_iter().map(|(_, left)| left).collect()
+}
+
+/// The configuration refuses that; a session that is to have TLS has it or is none.
+#[test]
+fn without_a_certificate_of_ours_no_session_is_offered_to_who_wants_tls() {
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    setup.peers[1].msrp_tls = true;
+    let mut bench = Bench::with(setup);
+    let left = submit(&mut bench, &Short::new(42, "Grüße aus der Ferne"));
+    assert_eq!(told(&left)[0], 0x04, "RP-ERROR, and no INVITE: {left:#?}");
+    assert_eq!(left.len(), 1);
 }
 
 #[test]
@@ -801,6 +815,66 @@ fn a_challenge_to_an_invite_is_answered_with_credentials() {
     // What answers copies of the 407 is its ACK.
     let left = bench.give(IM, &refused);
     assert_eq!(only(&left, "ACK").field("cseq"), "1 ACK");
+}
+
+/// Two wait for one connection, and its certificate is that of one of them: he has it, and for the other one it
+/// is as if nobody had been there.
+#[test]
+fn who_waits_for_a_connection_has_it_if_its_certificate_is_his() {
+    const MSRPS_SOCKET: SocketId = SocketId(2);
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    setup.peers[1].msrp_tls = true;
+    if let Some(large) = &mut setup.large {
+        large.secure = Some(Secure {
+            sockets: Families { v4: Some(MSRPS_SOCKET), v6: None },
+            authority_v4: "10.0.0.5:2865".into(),
+            authority_v6: "".into(),
+            fingerprint: Arc::new(AtomicCell::new([0xAB; 32])),
+        });
+    }
+    let mut bench = Bench::with(setup);
+    let print = |octet: &str| format!("a=fingerprint:SHA-256 {}\r\n", [octet; 32].join(":"));
+    let mut owner = None;
+    for (number, octet) in [(1, "07"), (2, "08")] {
+        let mut short = Short::new(number, "one of two");
+        short.recipient = format!("sip:+1555{number:07}@im.example;user=phone");
+        let invite = invited(&mut bench, &short);
+        let offer = invite.text.split("\r\n\r\n").nth(1).unwrap();
+        assert!(offer.contains("m=message 2865 TCP/TLS/MSRP *\r\n"), "{offer}");
+        assert!(offer.contains("a=path:msrps://10.0.0.5:2865/"), "{offer}");
+        assert!(offer.to_uppercase().contains(&print("AB").to_uppercase()), "{offer}");
+        let path = format!("msrps://10.0.0.9:7777/ph0ne{number};tcp");
+        let answer = agreed(&invite, &path, "passive", &print(octet));
+        let answer = answer.replace(" TCP/MSRP ", " TCP/TLS/MSRP ");
+        let (head, sdp) = answer.split_once("\r\n\r\n").unwrap();
+        let (head, _) = head.rsplit_once("Content-Length:").unwrap();
+        let answer = format!("{head}Content-Length: {}\r\n\r\n{sdp}", sdp.len());
+        only(&bench.give(IM, &answer), "ACK");
+        match wishes(&mut bench.out)[..] {
+            [Wish::Connect { flow, owner: who }] => {
+                assert_eq!(flow.socket, MSRPS_SOCKET);
+                owner = Some(who);
+            }
+            [] => assert_eq!(number, 2, "one connection for both"),
+            ref other => panic!("{other:?}"),
+        }
+    }
+    let line = Line::new(3);
+    let certificate =
+        Certificate { sha256: [7; 32], sha384: [0; 48], sha512: [0; 64], is_named: true };
+    let certificate = Some(&certificate);
+    let event = StreamEvent::Opened { flow: line.flow, owner, certificate, at: bench.now };
+    bench.engine.on_stream(event, &mut bench.out);
+    let send = line.taken(&mut bench);
+    assert_eq!(send.matches(" SEND\r\n").count(), 1, "{send}");
+    assert_eq!(value(&send, "To-Path"), "msrps://10.0.0.9:7777/ph0ne1;tcp");
+    assert_eq!(bench.count(Counter::MsrpWrongCertificate), 1);
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    assert_eq!(told(&left), ack(1));
+    // The other one is called once more, in a session of its own.
+    let left = later(&mut bench, 40);
+    only(&left, "INVITE");
+    assert!(!wishes(&mut bench.out).contains(&Wish::Close(line.id)), "it is of use");
 }
 
 /// However many wait for one connection: what follows for each when there is none has its turn.

@@ -10,6 +10,7 @@
 //! connection of its message; its tag has 64. Node, worker and epoch are in the tag alone: a
 //! connection is of one worker, and what another life has made has another tag.
 
+use super::proof::Proofs;
 use crate::engine::memory::{hex, put_hex};
 use crate::id::WorkerId;
 use crate::limits::MSRP_IDENT_SIZE_MAX;
@@ -21,7 +22,7 @@ pub(super) const SESSION_ID_SIZE: usize = PLACE_DIGITS + 32;
 
 const PLACE_DIGITS: usize = 16;
 
-/// Mints and reads identifiers of MSRP, and holds the bodies of what is sent.
+/// Mints and reads identifiers of MSRP, holds the bodies of what is sent, and knows who is who.
 #[derive(Debug)]
 pub(super) struct Desk {
     key: HashKey,
@@ -30,6 +31,8 @@ pub(super) struct Desk {
     reports: u64,
     bodies: Box<[u8]>,
     body_size: usize,
+    /// Which sessions have TLS, and with whom.
+    pub(super) proofs: Proofs,
 }
 
 impl Desk {
@@ -42,7 +45,7 @@ impl Desk {
         let mut bodies: Box<[u8]> = core::iter::repeat_n(0, count as usize * body_size).collect();
         bodies.fill(0xFF);
         let life = u64::from(epoch) << 16 | u64::from(node) << 8 | u64::from(worker.0);
-        Self { key, life, reports: 0, bodies, body_size }
+        Self { key, life, reports: 0, bodies, body_size, proofs: Proofs::default() }
     }
 
     /// 128 bits that nobody can guess, for this use and this name.
@@ -52,7 +55,7 @@ impl Desk {
 
     /// Octets of everything.
     pub(super) fn size(&self) -> usize {
-        size_of_val(&*self.bodies)
+        size_of_val(&*self.bodies) + self.proofs.size()
     }
 
     /// Where the body of the message at this place is written.
@@ -85,6 +88,10 @@ impl Desk {
 }
 
 impl Host for Desk {
+    fn admits(&self, session: SessionId, connection: u16) -> bool {
+        self.proofs.admits(session, connection)
+    }
+
     fn session(&self, session_id: &[u8]) -> Option<u32> {
         let text: &[u8; SESSION_ID_SIZE] = session_id.try_into().ok()?;
         let (place, tag) = text.split_at(PLACE_DIGITS);

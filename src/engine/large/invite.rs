@@ -51,6 +51,12 @@ impl Engine {
         let record_at = self.sessions.as_deref()?.transfers.get(transfer_at)?.record?;
         let im = self.records.get(record_at)?.im;
         let hop = Hop { way: im.way, peer: im.peer, pop_route: false, in_list: im.server };
+        // Without our certificate there is no session that is to have TLS: it never goes without.
+        let secure = self.sessions.as_deref()?.setup.secure.as_ref();
+        let own = match self.peers.get(im.peer).msrp_tls {
+            true => Some(secure?.fingerprint.load()),
+            false => None,
+        };
         let call = Call {
             transfer: Some(transfer_at),
             leg: Leg::new(Towards::Call, &hop, 1, now),
@@ -84,6 +90,9 @@ impl Engine {
         let acceptance =
             Acceptance { size_max: u64::MAX, keep: Keep::Counted, reports: Reports::WhenTold };
         let session = sessions.endpoint.open(name(handle), acceptance);
+        if let (Some(session), Some(own)) = (session, own) {
+            sessions.desk.proofs.begin(session, own);
+        }
         let kept = self.kept_of(handle, record_at);
         let sessions = self.sessions_mut();
         if let (Some(kept), Some(session)) = (kept, session)

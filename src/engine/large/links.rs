@@ -101,13 +101,19 @@ impl Links {
         self.name(place, id);
     }
 
-    /// The one that we have opened or wished for to there.
-    pub(super) fn ours(&self, remote: Endpoint, socket: SocketId) -> Option<u16> {
+    /// The one that we have opened or wished for to there, of those that may be used once they are there.
+    pub(super) fn ours(
+        &self,
+        remote: Endpoint,
+        socket: SocketId,
+        may_be_used: impl Fn(u16) -> bool,
+    ) -> Option<u16> {
         let from = self.ours.partition_point(|(at, _)| *at < remote);
         let same = self.ours[from..].iter().take_while(|(at, _)| *at == remote);
         same.map(|(_, place)| *place).find(|place| {
             let link = &self.links[usize::from(*place)];
-            link.socket == socket && !link.is_closing
+            let is_usable = link.id.is_none() || may_be_used(*place);
+            link.socket == socket && !link.is_closing && is_usable
         })
     }
 

@@ -13,6 +13,8 @@
 //! A call outlives its transfer: it is ended with BYE, and its INVITE is answered with ACK for as long as
 //! copies of its responses may come.
 //!
+//! Where a session has TLS, it has the connection whose certificate its SDP names, or none ([`proof`]).
+//!
 //! The verdict is reached as for every short message: here it is the ledger that says which evidence
 //! decides. What comes after the deadline is remembered (hazards H59 and H60).
 
@@ -25,11 +27,13 @@ mod links;
 mod octets;
 mod offer;
 mod outcome;
+mod proof;
 mod responses;
 mod timers;
 
 use self::ids::Desk;
 use self::links::Links;
+use self::proof::Proofs;
 use crate::delivery::coverage::Ledger;
 use crate::delivery::{Evidence, Verdict};
 use crate::engine::record::{Leg, Record};
@@ -263,6 +267,10 @@ impl Sessions {
             response_ms: large.response_wait_ms,
         };
         let life = (setup.key, setup.node, setup.worker, setup.epoch);
+        let mut desk = Desk::new(life, transfers, large.message_size as usize);
+        if large.secure.is_some() {
+            desk.proofs = Proofs::new(calls, large.connections_max);
+        }
         Self {
             setup: large.clone(),
             calls: Slab::new(calls),
@@ -270,7 +278,7 @@ impl Sessions {
             answers: Pool::new(calls.div_ceil(ANSWERS_SHARE)),
             transfers: Slab::new(transfers),
             endpoint: Endpoint::new(rules, now),
-            desk: Desk::new(life, transfers, large.message_size as usize),
+            desk,
             links: Links::new(large.connections_max, large.places_max),
             idle: Directory::with_tick(calls, IDLE_TICK_MS, now),
             is_behind: false,

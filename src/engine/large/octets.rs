@@ -5,7 +5,8 @@ use crate::engine::Engine;
 use crate::id::Handle;
 use crate::metrics::Counter;
 use crate::packet::{
-    ConnectionId, Departures, Endpoint, Flow, Owner, Purse, Rest, SocketId, StreamEvent, Used, Wish,
+    Certificate, ConnectionId, Departures, Endpoint, Flow, Owner, Purse, Rest, SocketId,
+    StreamEvent, Used, Wish,
 };
 use crate::session::msrp::Step;
 use crate::time::Instant;
@@ -25,7 +26,9 @@ impl Engine {
     pub fn on_stream(&mut self, event: StreamEvent<'_>, out: &mut Departures) {
         assert!(out.free(Purse::Evidence) >= crate::limits::STREAM_EVIDENCE_MIN);
         match event {
-            StreamEvent::Opened { flow, owner, at, .. } => self.on_opened(&flow, owner, at, out),
+            StreamEvent::Opened { flow, owner, certificate, at } => {
+                self.on_opened(&flow, owner, certificate, at, out);
+            }
             StreamEvent::Refused { owner, at } => self.on_unconnected(place_of(owner), at),
             StreamEvent::Arrived { id, octets, used, at } => {
                 *used = self.on_octets(id, octets, at, out);
@@ -44,7 +47,14 @@ impl Engine {
         }
     }
 
-    fn on_opened(&mut self, flow: &Flow, owner: Option<Owner>, now: Instant, out: &mut Departures) {
+    fn on_opened(
+        &mut self,
+        flow: &Flow,
+        owner: Option<Owner>,
+        certificate: Option<&Certificate>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
         let Some(id) = flow.connection else { return };
         let sessions = self.sessions_mut();
         let place = match owner {
@@ -62,22 +72,48 @@ impl Engine {
             },
         };
         let sessions = self.sessions_mut();
+        sessions.desk.proofs.show(place, certificate.copied());
         sessions.endpoint.connected(place, now);
         let mut next = sessions.links.get(place).waiting.take();
+        let (mut has_refused, mut is_used) = (false, false);
         while let Some(handle) = next {
             let sessions = self.sessions_mut();
             let Some(call) = sessions.calls.get_mut(handle) else { break };
             next = call.next_waiting.take();
             call.is_waiting = false;
+            let session = call.session;
+            if session.is_some_and(|session| !sessions.desk.proofs.admits(session, place)) {
+                has_refused = true;
+                self.on_unproved(handle, now);
+                continue;
+            }
+            is_used = true;
             // Whoever was to listen may have connected all the same: then the session has its connection.
             let endpoint = &mut sessions.endpoint;
-            if call.session.is_some_and(|session| endpoint.bind(session, place)) {
+            if session.is_some_and(|session| endpoint.bind(session, place)) {
                 self.on_bound(handle, place, now);
             } else {
                 self.wait_for_call(handle);
             }
         }
+        if has_refused && !is_used {
+            self.close_link(place, out);
+        }
         self.wish_to_write(place, out);
+    }
+
+    /// The other end of the connection that a call has waited for is not who its SDP says: for this call it is
+    /// as if nobody had been there.
+    fn on_unproved(&mut self, handle: Handle<Call>, now: Instant) {
+        self.count(Counter::MsrpWrongCertificate);
+        let sessions = self.sessions_mut();
+        let Some(call) = sessions.calls.get_mut(handle) else { return };
+        let endpoint = &sessions.endpoint;
+        if call.session.and_then(|session| endpoint.connection_of(session)).is_none() {
+            call.link = None;
+            call.wait = Some((Wait::Refused, now));
+        }
+        self.wait_for_call(handle);
     }
 
     /// A connection to there for a call, or the one that there is. `false` if there can be none.
@@ -89,7 +125,11 @@ impl Engine {
         out: &mut Departures,
     ) -> bool {
         let sessions = self.sessions_mut();
-        let (place, is_new) = match sessions.links.ours(remote, socket) {
+        let session = sessions.calls.get(handle).and_then(|call| call.session);
+        // The certificate of who is there may have been renewed since: then he has another connection.
+        let proofs = &sessions.desk.proofs;
+        let is_his = |place| session.is_some_and(|session| proofs.admits(session, place));
+        let (place, is_new) = match sessions.links.ours(remote, socket, is_his) {
             Some(place) => (place, false),
             None => match sessions.links.connect(remote, socket) {
                 Some(place) => (place, true),
@@ -98,7 +138,6 @@ impl Engine {
         };
         let Some(call) = sessions.calls.get_mut(handle) else { return false };
         call.link = Some(place);
-        let session = call.session;
         if sessions.links.get(place).id.is_some() {
             if let Some(session) = session {
                 sessions.endpoint.bind(session, place);
@@ -168,6 +207,11 @@ impl Engine {
                 Step::Early => {
                     sessions.links.get(place).is_early = true;
                     break Rest::WhenWished;
+                }
+                Step::Unproved => {
+                    self.count(Counter::MsrpWrongCertificate);
+                    self.close_link(place, out);
+                    return all;
                 }
                 Step::Broken => {
                     self.count(Counter::MsrpBroken);

@@ -9,9 +9,10 @@ use crate::engine::instant::TEXT;
 use crate::engine::{Content, Engine, Profile};
 use crate::id::Handle;
 use crate::limits::{MSRP_UNBOUND_MS, MSRP_URI_SIZE_MAX};
+use crate::metrics::Counter;
 use crate::packet::{Departures, Endpoint, SocketId};
-use crate::session::msrp::Message;
-use crate::session::negotiation::{self, Agreement, Meaning, Ours, Previous, Role};
+use crate::session::msrp::{Message, SessionId};
+use crate::session::negotiation::{self, Agreement, Meaning, Ours, Previous, Refusal, Role};
 use crate::time::Instant;
 use crate::wire::msrp::{FailureReport, Path};
 use crate::wire::sdp::build::{self as sdp_build, Maker, Stream};
@@ -41,18 +42,19 @@ impl OurUri {
 }
 
 impl Sessions {
-    /// Host and port of our MSRP URIs in sessions with somebody of this address family.
-    fn authority(&self, is_v4: bool) -> &str {
-        if is_v4 { &self.setup.authority_v4 } else { &self.setup.authority_v6 }
+    /// Whether the session of a call has TLS, and host and port of our URI in it.
+    fn authority(&self, call: &Call) -> (bool, &str) {
+        let is_tls = call.session.is_some_and(|session| self.desk.proofs.is_tls(session));
+        (is_tls, self.setup.authority(is_tls, call.is_v4))
     }
 
     /// The URI of the session of a call, as its peer is given it. `None` if it is longer than is kept.
     pub(super) fn our_uri(&self, call: &Call) -> Option<OurUri> {
         let session_id: [u8; SESSION_ID_SIZE] = self.desk.session_id(call.session?);
         let mut uri = OurUri { octets: [0; MSRP_URI_SIZE_MAX], len: 0 };
-        for piece in
-            [&b"msrp://"[..], self.authority(call.is_v4).as_bytes(), b"/", &session_id, b";tcp"]
-        {
+        let (is_tls, authority) = self.authority(call);
+        let scheme: &[u8] = if is_tls { b"msrps://" } else { b"msrp://" };
+        for piece in [scheme, authority.as_bytes(), b"/", &session_id, b";tcp"] {
             let next = uri.len + piece.len();
             uri.octets.get_mut(uri.len..next)?.copy_from_slice(piece);
             uri.len = next;
@@ -70,7 +72,8 @@ impl Sessions {
     ) -> Option<usize> {
         let call = self.calls.get(handle)?;
         let uri = self.our_uri(call)?;
-        let (host, port) = self.authority(call.is_v4).rsplit_once(':')?;
+        let (is_tls, authority) = self.authority(call);
+        let (host, port) = authority.rsplit_once(':')?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let [number, version] = self.desk.minted(DESCRIPTION, name(handle)).0;
         let maker = Maker {
@@ -80,7 +83,7 @@ impl Sessions {
             host: host.as_bytes(),
         };
         let stream = Stream {
-            tls: false,
+            tls: is_tls,
             port: port.parse().ok()?,
             path: uri.octets(),
             accept_types: b"message/cpim text/plain",
@@ -88,7 +91,7 @@ impl Sessions {
             max_size: None,
             setup: if offer.is_some() { call.role.setup() } else { Setup::ActPass },
             cema: call.cema,
-            fingerprint: None,
+            fingerprint: call.session.and_then(|session| self.desk.proofs.own(session)),
             direction: Direction::SendOnly,
         };
         match offer {
@@ -147,8 +150,7 @@ impl Engine {
             sends: true,
             receives: false,
         };
-        let agreed = negotiation::judge(&description, &ours, false, 0)
-            .map_err(negotiation::Refusal::means)?;
+        let agreed = self.judged(session, &description, &ours)?;
         let content = order[usize::from(agreed.content)];
         let size = self.compose(transfer_at, content).ok_or(NOT_USABLE)?;
         if agreed.max_size.is_some_and(|max| size as u64 > max) {
@@ -189,6 +191,25 @@ impl Engine {
             self.wait_for_call(handle);
         }
         Ok(())
+    }
+
+    /// What is agreed upon by an answer, which has to say who is at the other end where our offer asks for that.
+    fn judged(
+        &mut self,
+        session: SessionId,
+        answer: &sdp::Session<'_>,
+        ours: &Ours<'_>,
+    ) -> Result<Agreement, Meaning> {
+        let proofs = &mut self.sessions_mut().desk.proofs;
+        let refusal = match negotiation::judge(answer, ours, proofs.is_tls(session), 0) {
+            Ok(agreed) if proofs.agree(session, &agreed) => return Ok(agreed),
+            Ok(_) => Refusal::Fingerprint,
+            Err(refusal) => refusal,
+        };
+        if refusal == Refusal::Fingerprint {
+            self.count(Counter::MsrpNoFingerprint);
+        }
+        Err(refusal.means())
     }
 
     /// Gives the message to the session of a call, which sends it when it has a connection.
@@ -236,7 +257,7 @@ impl Engine {
             Some(ip) => Endpoint { ip, port: target.port },
             None => self.peers.named(target.host.of(answer), target.port).next()?,
         };
-        let families = self.sessions.as_deref()?.setup.sockets;
+        let families = self.sessions.as_deref()?.setup.sockets_of(agreed.tls);
         let socket = if remote.is_v4() { families.v4 } else { families.v6 };
         Some((remote, socket?))
     }

@@ -76,6 +76,12 @@ pub enum Transaction {
 
 /// What an endpoint asks for.
 pub trait Host {
+    /// Whether a session may belong to this connection, which nothing but its path was asked for yet.
+    /// Where connections prove who is at their other end, this says whether it is who it should be.
+    fn admits(&self, _session: SessionId, _connection: u16) -> bool {
+        true
+    }
+
     /// The place of the session that a session-id of ours names, if we have minted it.
     fn session(&self, session_id: &[u8]) -> Option<u32>;
 

@@ -49,6 +49,9 @@ pub enum Step {
     Early,
     /// The stream cannot be divided: the connection is to be closed.
     Broken,
+    /// They are of a session that may not belong to this connection ([`Host::admits`]), which is to be
+    /// closed: nothing is answered, and the session waits for the one that is right.
+    Unproved,
 }
 
 /// The chunk that is being read on a connection.
@@ -98,10 +101,11 @@ impl Endpoint {
         let event = reader.read(octets);
         let (len, step) = match event {
             Event::Head { len } => {
-                if !self.head(connection, &octets[..len], host, now) {
-                    return Read { len: 0, step: Step::Early };
+                let step = self.head(connection, &octets[..len], host, now);
+                if step != Step::Used {
+                    return Read { len: 0, step };
                 }
-                (len, Step::Used)
+                (len, step)
             }
             Event::Body { len } => (len, self.body(connection, &octets[..len], now)),
             Event::End { flag, len } => {
@@ -115,15 +119,15 @@ impl Endpoint {
         Read { len, step }
     }
 
-    /// A head came. `false` if it cannot be judged yet, and is to be read again.
-    fn head(&mut self, connection: u16, octets: &[u8], host: &impl Host, now: Instant) -> bool {
+    /// A head came: it is used, or cannot be judged yet and is to be read again, or must not be looked at.
+    fn head(&mut self, connection: u16, octets: &[u8], host: &impl Host, now: Instant) -> Step {
         self.connection(connection).arriving = Arriving::NOTHING;
         match head(octets) {
             Ok(Head::Request(request)) => return self.request(connection, &request, host, now),
             Ok(Head::Response(response)) => self.respond(&response, connection, host),
             Err(_) => self.counts.malformed += 1,
         }
-        true
+        Step::Used
     }
 
     fn request(
@@ -132,21 +136,22 @@ impl Endpoint {
         request: &Request<'_>,
         host: &impl Host,
         now: Instant,
-    ) -> bool {
+    ) -> Step {
         if let Some(fault) = request.fault {
             self.answer_request(connection, request, fault.code, fault.comment);
-            return true;
+            return Step::Used;
         }
         let session = match self.home(request, connection, host) {
             Home::Session(session) => session,
-            Home::Early => return false,
+            Home::Early => return Step::Early,
+            Home::Unproved => return Step::Unproved,
             Home::None(code) => {
                 match request.method {
                     Method::Report => self.counts.stray_reports += 1,
                     Method::Send | Method::Auth | Method::Other => self.counts.homeless += 1,
                 }
                 self.answer_request(connection, request, code, comment(code));
-                return true;
+                return Step::Used;
             }
         };
         match request.method {
@@ -162,7 +167,7 @@ impl Endpoint {
                 self.answer_request(connection, request, 501, comment(501))
             }
         }
-        true
+        Step::Used
     }
 
     /// Answers at once, if that is asked for. The rest of the chunk is passed over.

@@ -71,6 +71,8 @@ pub(super) enum Home {
     Session(SessionId),
     /// Of a session whose peer is not known yet.
     Early,
+    /// Of a session that may not belong to this connection.
+    Unproved,
     /// Of none, and this is the answer.
     None(u16),
 }
@@ -227,6 +229,7 @@ impl Endpoint {
         }
         match session.connection {
             Some(bound) if bound != connection => Home::None(506),
+            None if !host.admits(id, connection) => Home::Unproved,
             _ => Home::Session(id),
         }
     }

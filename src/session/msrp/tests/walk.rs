@@ -244,7 +244,7 @@ impl World {
                     self.judge(place);
                     return self.write(place, 20_000);
                 }
-                Step::Early | Step::Broken => panic!("{read:?}"),
+                Step::Early | Step::Broken | Step::Unproved => panic!("{read:?}"),
             }
         }
     }
