@@ -154,6 +154,8 @@
 //!
 //! Each worker listens for MSRP at a port of its own, which the path in its offers names: what comes on a
 //! connection is at home where it arrives.
+//! Over TLS the same is listened for at another port, by the thread of [`tls`]; what the other end has shown is
+//! told with the connection, and the engine gives a session none whose certificate is not the one in its SDP.
 //!
 //! # What holds everywhere
 //!

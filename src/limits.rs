@@ -255,7 +255,7 @@ pub const MSRP_URI_SIZE_MAX: usize = 256;
 /// Octets of the host in it: the longest that leaves room for scheme, port, transport and a session-id of
 /// [`MSRP_SESSION_ID_SIZE_MAX`].
 pub const MSRP_HOST_SIZE_MAX: usize =
-    MSRP_URI_SIZE_MAX - MSRP_SESSION_ID_SIZE_MAX - "msrp://:65535/;tcp".len();
+    MSRP_URI_SIZE_MAX - MSRP_SESSION_ID_SIZE_MAX - "msrps://:65535/;tcp".len();
 
 /// Octets of a session-id of ours: 128 bits that nobody can guess and a place, written in letters.
 pub const MSRP_SESSION_ID_SIZE_MAX: usize = 64;

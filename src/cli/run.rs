@@ -15,8 +15,8 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::cli::check::{diagnoses, verdict};
 use crate::cli::{ConfigArguments, Exit, Terminal, counted, plain, read_text, tell};
 use crate::config::{
-    Config, Listener, Machine, MsrpListener, OnLoss, Polling, Sources, SystemNames, Workers,
-    cpu_set, examine,
+    Config, Listener, Machine, MsrpListener, MsrpTransport, OnLoss, Polling, Sources, SystemNames,
+    Workers, cpu_set, examine,
 };
 use crate::engine::Serving;
 use crate::oam::drain::{Drain, End, Step};
@@ -365,7 +365,8 @@ fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> 
         let mut words = Vec::from([peer.side.name()]);
         words.extend(peer.side.is_im().then(|| role_name(peer.role)));
         words.extend(peer.trusted.then_some("trusted"));
-        let msrp = peer.msrp.map(|role| format!("msrp {}", msrp_role_name(role)));
+        let tls = if peer.msrp_transport == MsrpTransport::Tls { " over TLS" } else { "" };
+        let msrp = peer.msrp.map(|role| format!("msrp {}{tls}", msrp_role_name(role)));
         words.extend(msrp.as_deref());
         let (words, places) = (words.join(", "), places.join(", "));
         lines.push(format!("  peer      {} ({words}): {places}", peer.name));
@@ -435,7 +436,8 @@ fn msrp(config: &Config, service: &Service) -> Vec<String> {
         };
         let advertise = listener.advertise.as_ref();
         let name = advertise.map_or_else(String::new, |advertise| format!(", as {advertise}"));
-        Some(format!("  msrp      {places}{name}"))
+        let transport = if listener.is_tls { "msrps" } else { "msrp " };
+        Some(format!("  {transport}     {places}{name}"))
     };
     listeners.filter_map(line).collect()
 }

@@ -1,7 +1,7 @@
 //! Values out of a few that have names.
 
 use crate::config::value::{Complaint, Raw, Value, nearest, quoted};
-use crate::config::{Driver, OnLoss, PeerSide, Polling, Steering, Strangers};
+use crate::config::{Driver, MsrpTransport, OnLoss, PeerSide, Polling, Steering, Strangers};
 use crate::delivery::{MsrpRole, Preset, Role};
 use crate::engine::{Content, Profile, Recipient};
 use crate::packet::Transport;
@@ -10,9 +10,6 @@ use crate::packet::Transport;
 pub(super) trait Choice: Copy + PartialEq + 'static {
     /// Every value with its name.
     const CHOICES: &'static [(&'static str, Self)];
-
-    /// Names that somebody may expect here: what is said of each, why, and what would be right.
-    const REFUSED: &'static [(&'static str, &'static str, &'static str, &'static str)] = &[];
 }
 
 impl<T: Choice> Value for T {
@@ -22,11 +19,6 @@ impl<T: Choice> Value for T {
         let text = raw.text(&listed)?;
         if let Some((_, value)) = T::CHOICES.iter().find(|(name, _)| *name == text) {
             return Ok(*value);
-        }
-        let mut refused = T::REFUSED.iter();
-        if let Some((_, message, reason, suggestion)) = refused.find(|(name, ..)| *name == text) {
-            let complaint = Complaint::new((*message).to_owned(), "not one of them");
-            return Err(complaint.because(reason).suggest(*suggestion));
         }
         let complaint = Complaint::new(
             format!("`{}` is not {listed}", text.escape_default()),
@@ -113,6 +105,8 @@ pub(super) enum Listened {
     Sip(Transport),
     /// MSRP over TCP.
     Msrp,
+    /// MSRP over TLS.
+    Msrps,
 }
 
 impl Choice for Listened {
@@ -121,15 +115,12 @@ impl Choice for Listened {
         ("tcp", Self::Sip(Transport::Tcp)),
         ("tls", Self::Sip(Transport::Tls)),
         ("msrp", Self::Msrp),
+        ("msrps", Self::Msrps),
     ];
+}
 
-    const REFUSED: &'static [(&'static str, &'static str, &'static str, &'static str)] = &[(
-        "msrps",
-        "`msrps`, MSRP over TLS, is not served",
-        "what makes it safe is the fingerprint of the certificate in the SDP (RFC 4975 section\n\
-         14.4), which nobody here compares: it would look safe and not be",
-        "transports = [\"msrp\"], and an SBC in front that ends the TLS of clients",
-    )];
+impl Choice for MsrpTransport {
+    const CHOICES: &'static [(&'static str, Self)] = &[("tcp", Self::Tcp), ("tls", Self::Tls)];
 }
 
 impl Choice for MsrpRole {
@@ -162,17 +153,10 @@ mod tests {
     #[test]
     fn a_wrong_choice_is_met_with_the_nearest_right_one() {
         assert_eq!(complaint::<Role>("endpiont").suggestion.unwrap(), "did you mean `endpoint`?");
+        assert_eq!(complaint::<Listened>("mrsp").suggestion.unwrap(), "did you mean `msrp`?");
         let far = complaint::<Role>("banana");
         assert_eq!(far.suggestion, None);
         let message = "`banana` is not `proxy`, `endpoint`, `im_server` or `gateway`";
         assert_eq!(far.message, message);
-    }
-
-    #[test]
-    fn what_may_be_expected_and_is_not_there_has_its_reason() {
-        let msrps = complaint::<Listened>("msrps");
-        assert_eq!(msrps.message, "`msrps`, MSRP over TLS, is not served");
-        assert!(msrps.reason.unwrap().contains("RFC 4975 section\n14.4"), "{msrps:?}");
-        assert_eq!(complaint::<Listened>("mrsp").suggestion.unwrap(), "did you mean `msrp`?");
     }
 }

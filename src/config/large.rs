@@ -3,13 +3,13 @@
 
 use core::net::SocketAddr;
 
-use crate::config::HostPort;
 use crate::config::capacity::share;
 use crate::config::diagnosis::Diagnosis;
 use crate::config::reader::{Reader, Section, Setting};
 use crate::config::relations::{either, remark};
 use crate::config::sections::{CONNECTIONS_MAX, Draft, DraftListener, DraftPeer};
 use crate::config::value::{Count, Millis};
+use crate::config::{HostPort, MsrpTransport};
 use crate::delivery::{MsrpRole, Role};
 use crate::engine::{Content, Profile};
 use crate::limits::{
@@ -48,6 +48,8 @@ pub struct MsrpListener {
     pub address: SocketAddr,
     /// What MSRP URIs of the first worker say instead of it.
     pub advertise: Option<HostPort>,
+    /// Whether it has TLS.
+    pub is_tls: bool,
 }
 
 impl MsrpListener {
@@ -77,7 +79,7 @@ impl MsrpListener {
 impl core::fmt::Display for MsrpListener {
     /// Where the first worker listens, and under which name, where that is another one.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{}", self.address)?;
+        write!(f, "{}{}", self.address, if self.is_tls { " over TLS" } else { "" })?;
         self.advertise.as_ref().map_or(Ok(()), |advertise| write!(f, " as {advertise}"))
     }
 }
@@ -187,7 +189,8 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
 
 fn listener(draft: &DraftListener) -> Option<MsrpListener> {
     let advertise = draft.advertise.as_ref().map(|advertise| advertise.value.clone());
-    Some(MsrpListener { address: draft.address.as_ref()?.value, advertise })
+    let is_tls = draft.names_msrps();
+    Some(MsrpListener { address: draft.address.as_ref()?.value, advertise, is_tls })
 }
 
 /// What a peer says of itself.
@@ -216,6 +219,18 @@ fn terms(reader: &mut Reader, peer: &DraftPeer) {
                 "this peer has no `msrp`",
             )
             .because("it takes no Large Messages; that content is CPIM for it holds all the same")
+            .suggest("msrp = \"endpoint\", \"relay\", \"b2bua\" or \"im_server\""),
+        );
+    }
+    if let Some(transport) = &peer.msrp_transport
+        && !peer.has_msrp
+    {
+        reader.report(
+            Diagnosis::warning(
+                "what sessions are carried over has no effect without sessions",
+                transport.origin.clone(),
+                "this peer has no `msrp`",
+            )
             .suggest("msrp = \"endpoint\", \"relay\", \"b2bua\" or \"im_server\""),
         );
     }
@@ -358,6 +373,7 @@ fn served(reader: &mut Reader, draft: &Draft) {
             .suggest("add msrp = \"endpoint\", \"relay\", \"b2bua\" or \"im_server\" to a peer"),
         );
     }
+    carried(reader, draft);
     for (number, peer) in draft.peers.iter().enumerate() {
         if let Some(role) = &peer.msrp {
             let proof = match role.value {
@@ -369,4 +385,66 @@ fn served(reader: &mut Reader, draft: &Draft) {
             remark(reader, "[[peer]]", number, "msrp", proof);
         }
     }
+}
+
+/// Sessions with a peer have the transport that it asks for, and never fall back to another one.
+fn carried(reader: &mut Reader, draft: &Draft) {
+    // Of a peer whose role or transport was not understood, which was told, any may be meant.
+    let is_clear = |peer: &DraftPeer| {
+        !peer.has_wrong_msrp_transport && (peer.msrp.is_some() || !peer.has_msrp)
+    };
+    if !draft.peers.iter().all(is_clear) {
+        return;
+    }
+    let listens = |transport| {
+        let is_tls = transport == MsrpTransport::Tls;
+        draft.msrp.iter().find(move |one| one.names_msrps() == is_tls)
+    };
+    let both = [(MsrpTransport::Tcp, "msrp", "TCP"), (MsrpTransport::Tls, "msrps", "TLS")];
+    let mut unused = None;
+    for (transport, name, words) in both {
+        let wants = |peer: &&DraftPeer| peer.msrp.is_some() && peer.msrp_transport() == transport;
+        match (draft.peers.iter().find(wants), listens(transport)) {
+            (Some(peer), None) => return unheard(reader, peer, (name, words)),
+            (None, Some(listener)) => unused = Some((listener, words)),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+    // That nobody takes Large Messages at all is told elsewhere.
+    if let Some((listener, words)) = unused
+        && draft.peers.iter().any(|peer| peer.msrp.is_some())
+    {
+        let transport = words.to_lowercase();
+        reader.report(
+            Diagnosis::warning(
+                format!("nobody is told of this address: no peer has MSRP over {words}"),
+                listener.transports.origin.clone(),
+                "no effect",
+            )
+            .because(format!(
+                "our SDP names it in sessions with peers of msrp_transport = \"{transport}\" only"
+            )),
+        );
+    }
+}
+
+/// A peer whose sessions have a transport that no listener has.
+fn unheard(reader: &mut Reader, peer: &DraftPeer, (name, words): (&str, &str)) {
+    let written = peer.msrp_transport.as_ref().map(|transport| &transport.origin);
+    let of_role = || peer.msrp.as_ref().map(|role| &role.origin);
+    let Some(origin) = written.or_else(of_role) else { return };
+    let diagnosis = Diagnosis::error(
+        format!("MSRP with this peer goes over {words}, and no listener has it"),
+        origin.clone(),
+        format!("needs \"{name}\""),
+    )
+    .because("clients connect to us or we to them, and both have the port of a listener");
+    reader.report(diagnosis.suggest(match written {
+        // The listener that there is has TLS.
+        None => "msrp_transport = \"tls\"".to_owned(),
+        Some(_) => format!(
+            "add a section [[listen]] with address = \"192.0.2.1:2855\" and\n\
+             transports = [\"{name}\"]"
+        ),
+    }));
 }

@@ -257,6 +257,8 @@ pub struct Peer {
     pub route: Option<String>,
     /// Who its MSRP sessions are with; `None`: it takes no Large Messages.
     pub msrp: Option<MsrpRole>,
+    /// What its MSRP sessions are carried over.
+    pub msrp_transport: MsrpTransport,
     /// Which service our sessions with it belong to.
     pub profile: Profile,
     /// What an instant message to it holds.
@@ -265,6 +267,15 @@ pub struct Peer {
     pub ack_accepted: bool,
     /// How its challenges are answered.
     pub credentials: Option<Credentials>,
+}
+
+/// What MSRP sessions are carried over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MsrpTransport {
+    /// TCP: `TCP/MSRP`.
+    Tcp,
+    /// TLS, with certificates that SDP names: `TCP/TLS/MSRP`.
+    Tls,
 }
 
 /// One address of a peer.

@@ -28,14 +28,17 @@ pub(super) fn listeners(reader: &mut Reader, draft: &Draft, workers: usize, mach
     for (index, one) in draft.msrp.iter().enumerate() {
         let Some(address) = &one.address else { continue };
         sockets::listener_address(reader, one, address, machine, Named::InUris);
-        let earlier = draft.msrp.iter().take(index).filter_map(|other| other.address.as_ref());
+        let others = || draft.msrp.iter().take(index);
+        let alike = others().filter(|other| other.names_msrps() == one.names_msrps());
+        let earlier = alike.filter_map(|other| other.address.as_ref());
         let is_alike =
             |other: &&Setting<SocketAddr>| other.value.is_ipv4() == address.value.is_ipv4();
         if let Some(other) = earlier.into_iter().find(is_alike) {
             let family = if address.value.is_ipv4() { "IPv4" } else { "IPv6" };
+            let tls = if one.names_msrps() { "TLS and " } else { "" };
             reader.report(
                 Diagnosis::error(
-                    format!("there is one address for MSRP over {family}"),
+                    format!("there is one address for MSRP over {tls}{family}"),
                     address.origin.clone(),
                     "the second one",
                 )
@@ -46,6 +49,12 @@ pub(super) fn listeners(reader: &mut Reader, draft: &Draft, workers: usize, mach
         }
         if enough_ports(reader, draft, address, workers) {
             nobody_elses(reader, draft, address, workers);
+            apart(
+                reader,
+                draft,
+                (others().filter_map(|one| one.address.as_ref()), address),
+                workers,
+            );
             shown(reader, one, address.value, workers);
         }
         advertised(reader, draft, one, workers);
@@ -103,6 +112,45 @@ fn nobody_elses(reader: &mut Reader, draft: &Draft, address: &Setting<SocketAddr
     reader.report(diagnosis);
 }
 
+/// That no port is one that MSRP has with TLS or without.
+fn apart<'d>(
+    reader: &mut Reader,
+    draft: &Draft,
+    (mut others, address): (impl Iterator<Item = &'d Setting<SocketAddr>>, &Setting<SocketAddr>),
+    workers: usize,
+) {
+    let Some(own) = ports(address.value, workers) else { return };
+    let meets = |other: &&Setting<SocketAddr>| {
+        let theirs = ports(other.value, workers);
+        is_one_host(address.value, other.value)
+            && theirs.is_some_and(|it| it.start() <= own.end() && own.start() <= it.end())
+    };
+    let Some(other) = others.find(meets) else { return };
+    let mut diagnosis = Diagnosis::error(
+        "MSRP with TLS and without needs ports apart from each other",
+        address.origin.clone(),
+        match workers {
+            1 => format!("port {}", own.start()),
+            _ => format!("{} to {}", own.start(), own.end()),
+        },
+    )
+    .beside(&other.origin, "the first one");
+    if workers > 1 {
+        diagnosis = diagnosis.because(WHY);
+    }
+    let behind = ports(other.value, workers).and_then(|it| it.end().checked_add(1));
+    if let Some(free) = behind.and_then(|from| free(draft, address.value, from, workers)) {
+        diagnosis = diagnosis.suggest(format!("address = \"{free}\""));
+    }
+    reader.report(diagnosis);
+}
+
+/// Whether the same ports of two addresses cannot be bound at the same time.
+fn is_one_host(one: SocketAddr, other: SocketAddr) -> bool {
+    let wild = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.is_ipv4() == other.is_ipv4() && (wild || one.ip() == other.ip())
+}
+
 /// The listener of SIP whose port a worker would need.
 fn taken(draft: &Draft, address: SocketAddr, workers: usize) -> Option<&Setting<SocketAddr>> {
     let ports = ports(address, workers)?;
@@ -110,12 +158,9 @@ fn taken(draft: &Draft, address: SocketAddr, workers: usize) -> Option<&Setting<
         .listeners
         .iter()
         .filter(|one| transports(one).iter().any(|transport| transport.is_reliable()));
-    streams.filter_map(|one| one.address.as_ref()).find(|other| {
-        let wild = address.ip().is_unspecified() || other.value.ip().is_unspecified();
-        ports.contains(&other.value.port())
-            && other.value.is_ipv4() == address.is_ipv4()
-            && (wild || other.value.ip() == address.ip())
-    })
+    streams
+        .filter_map(|one| one.address.as_ref())
+        .find(|other| ports.contains(&other.value.port()) && is_one_host(address, other.value))
 }
 
 /// The same address at the first port from `from` on that leaves all workers theirs.

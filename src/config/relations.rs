@@ -111,6 +111,7 @@ fn peer(((draft, places), terms): ((&DraftPeer, Vec<PlaceAt>), Terms)) -> Option
         recipient: draft.recipient.as_ref().map_or(Recipient::CalledParty, |one| one.value),
         route: draft.route.as_ref().map(|route| route.value.header_field_value()),
         msrp: draft.msrp.as_ref().map(|role| role.value),
+        msrp_transport: draft.msrp_transport(),
         profile: draft.profile.as_ref().map_or(Profile::SimpleIm, |profile| profile.value),
         content: draft.content.as_ref().map_or(Content::Text, |content| content.value),
         ack_accepted: value(&draft.ack_accepted),

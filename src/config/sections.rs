@@ -14,7 +14,9 @@ use crate::config::surroundings::{Names, STATE_DIRECTORY};
 use crate::config::terms::{Domain, FilePath, RouteUri, TlsName, Username};
 use crate::config::value::{Count, Millis, Name, Several};
 use crate::config::workers::{self, DraftWorkers};
-use crate::config::{Config, HostPort, Machine, PeerSide, PortRange, Sources, Strangers};
+use crate::config::{
+    Config, HostPort, Machine, MsrpTransport, PeerSide, PortRange, Sources, Strangers,
+};
 use crate::delivery::{MsrpRole, Preset, Role};
 use crate::engine::{Content, Profile, Recipient};
 use crate::limits;
@@ -82,6 +84,9 @@ pub(super) struct DraftPeer {
     pub(super) msrp: Option<Setting<MsrpRole>>,
     /// Whether it was written at all, rightly or wrongly.
     pub(super) has_msrp: bool,
+    pub(super) msrp_transport: Option<Setting<MsrpTransport>>,
+    /// Whether it was written and not understood.
+    pub(super) has_wrong_msrp_transport: bool,
     pub(super) profile: Option<Setting<Profile>>,
     pub(super) content: Option<Setting<Content>>,
     pub(super) ack_accepted: Option<Setting<bool>>,
@@ -139,15 +144,32 @@ fn shortest_deadline<'d>(peers: &'d [DraftPeer], timers: &'d DraftTimers) -> &'d
 }
 
 impl DraftListener {
-    /// Whether it is for MSRP and for nothing else.
+    /// Whether it is for MSRP, with TLS or without, and for nothing else.
     fn is_for_msrp(&self) -> bool {
         let items = &self.transports.value.items;
-        self.names_msrp() && items.iter().all(|(item, _)| *item == Listened::Msrp)
+        let is_first = |item: &Listened| items.first().is_some_and(|(first, _)| first == item);
+        self.names_msrp() && items.iter().all(|(item, _)| is_first(item))
     }
 
     /// Whether MSRP is listened for, whatever stands beside it.
     pub(super) fn names_msrp(&self) -> bool {
-        self.transports.value.items.iter().any(|(item, _)| *item == Listened::Msrp)
+        self.names(Listened::Msrp) || self.names_msrps()
+    }
+
+    /// The same of MSRP over TLS.
+    pub(super) fn names_msrps(&self) -> bool {
+        self.names(Listened::Msrps)
+    }
+
+    fn names(&self, listened: Listened) -> bool {
+        self.transports.value.items.iter().any(|(item, _)| *item == listened)
+    }
+}
+
+impl DraftPeer {
+    /// What its MSRP sessions are carried over: TCP where nothing else is said.
+    pub(super) fn msrp_transport(&self) -> MsrpTransport {
+        self.msrp_transport.as_ref().map_or(MsrpTransport::Tcp, |transport| transport.value)
     }
 }
 
@@ -358,6 +380,8 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         route: None,
         msrp: None,
         has_msrp: section.has("msrp"),
+        msrp_transport: None,
+        has_wrong_msrp_transport: false,
         profile: None,
         content: None,
         ack_accepted: None,
@@ -391,6 +415,9 @@ fn terms(section: &mut Section<'_, '_>, draft: &mut DraftPeer, sync_deadline: Mi
     }
     if is_im {
         draft.msrp = section.read_optional("msrp");
+        draft.msrp_transport = section.read_optional("msrp_transport");
+        draft.has_wrong_msrp_transport =
+            draft.msrp_transport.is_none() && section.has("msrp_transport");
         let profile = section.read("im.profile", Profile::SimpleIm);
         let is_cpm = profile.value == Profile::Cpm;
         let content = if is_cpm { Content::Cpim } else { Content::Text };
@@ -404,7 +431,8 @@ fn terms(section: &mut Section<'_, '_>, draft: &mut DraftPeer, sync_deadline: Mi
         draft.map = section.read_optional("map");
     } else {
         let what = "is about messages that go to a peer of the IM side";
-        let keys = ["msrp", "im.profile", "content", "ack_accepted", "preset", "map"];
+        let keys =
+            ["msrp", "msrp_transport", "im.profile", "content", "ack_accepted", "preset", "map"];
         section.misplaced(&keys, what);
     }
 }

@@ -46,7 +46,9 @@ fn needed(reader: &mut Reader, draft: &Draft) {
     let tls = &draft.tls;
     // What is listed beside another transport, and what no listener has, is told elsewhere.
     let listens = |listener| transports(listener) == [Transport::Tls];
-    if let Some(listener) = draft.listeners.iter().find(|one| listens(one))
+    let with_tls = draft.listeners.iter().filter(|one| listens(one));
+    let with_tls = with_tls.chain(draft.msrp.iter().filter(|one| one.names_msrps()));
+    if let Some(listener) = with_tls.min_by_key(|one| one.number)
         && tls.sound
         && (tls.certificate.is_none() && tls.key.is_none())
     {

@@ -3,6 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
+use crate::config::choices::Listened;
 use crate::config::diagnosis::Diagnosis;
 use crate::config::places::{PlaceAt, peer_name};
 use crate::config::reader::{Reader, place};
@@ -40,15 +41,28 @@ fn listened_for(reader: &mut Reader, listener: &DraftListener) {
     let named = transports(listener);
     let items = &setting.value.items;
     let has_msrp = listener.names_msrp();
-    if has_msrp && !named.is_empty() {
+    let has_msrps = listener.names_msrps();
+    let msrp = if has_msrps { "msrps" } else { "msrp" };
+    let is_mixed = has_msrps && items.iter().any(|(item, _)| *item == Listened::Msrp);
+    if has_msrp && !named.is_empty() || is_mixed {
         reader.report(
             Diagnosis::error(
                 "MSRP needs an address of its own",
                 setting.origin.clone(),
-                "`msrp` beside a transport of SIP",
+                if named.is_empty() {
+                    "`msrps` beside `msrp`".to_owned()
+                } else {
+                    format!("`{msrp}` beside a transport of SIP")
+                },
             )
-            .because("what arrives at one port is SIP or MSRP")
-            .suggest("add a section [[listen]] with transports = [\"msrp\"], usually at port 2855"),
+            .because(if named.is_empty() {
+                "what arrives at one port is encrypted or it is not"
+            } else {
+                "what arrives at one port is SIP or MSRP"
+            })
+            .suggest(format!(
+                "add a section [[listen]] with transports = [\"{msrp}\"], usually at port 2855"
+            )),
         );
     } else if named.is_empty() && !has_msrp {
         reader.report(

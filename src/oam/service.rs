@@ -413,7 +413,8 @@ impl Beginning<'_> {
         let mut workers = Vec::with_capacity(bound.len());
         for (index, (neighbours, bound)) in neighbours.into_iter().zip(bound).enumerate() {
             let rules = rules(config, neighbours.own());
-            let large = large(config, bound.msrp(), bound.locals().count());
+            let first = bound.locals().count();
+            let large = large(config, bound.msrp(), first, bound.fingerprint());
             let setup =
                 setup(config, neighbours.own(), bound.locals(), &own, identity, accounts.is_some());
             let plan = Plan {
@@ -448,7 +449,10 @@ pub(super) fn files_wanted(config: &Config) -> u64 {
         Some(_) => 2 * connections + u64::from(TLS_HANDSHAKES_MAX),
         None => 0,
     };
+    let listens_tls = config.large.iter().flat_map(|large| &large.listeners).any(|one| one.is_tls);
     let msrp = u64::from(of_msrp) * workers;
+    // One that is encrypted has the ends of a pair beside its own.
+    let msrp = if listens_tls { 3 * msrp + u64::from(TLS_HANDSHAKES_MAX) } else { msrp };
     connections + encrypted + msrp + workers * FILES_PER_WORKER + FILES_BESIDE
 }
 

@@ -1,8 +1,11 @@
 //! From a [`Config`] and the sockets that were bound for it to what the engine is told.
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::config::{Config, HostPort, Strangers};
+use crossbeam::atomic::AtomicCell;
+
+use crate::config::{Config, HostPort, MsrpTransport, Strangers};
 use crate::engine::{self, Families, RequestSockets, Setup, Timers};
 use crate::id::WorkerId;
 use crate::oam::identity::Identity;
@@ -39,6 +42,8 @@ pub(super) struct MsrpLocal {
     pub(super) address: SocketAddr,
     /// What MSRP URIs that lead to it say.
     pub(super) authority: HostPort,
+    /// Whether it has TLS.
+    pub(super) is_tls: bool,
 }
 
 /// What means this process in a Route, a Request-URI or a Via, whichever worker sees it.
@@ -123,28 +128,39 @@ pub(super) fn setup<'a>(
 }
 
 /// How Large Messages are sent, over the MSRP sockets of a worker, of which the first has the number
-/// `first`; `None` where nothing listens for MSRP.
-pub(super) fn large(config: &Config, msrp: &[MsrpLocal], first: usize) -> Option<engine::Large> {
+/// `first`; `None` where nothing listens for MSRP. `fingerprint` is that of our own certificate.
+pub(super) fn large(
+    config: &Config,
+    msrp: &[MsrpLocal],
+    first: usize,
+    fingerprint: &Arc<AtomicCell<[u8; 32]>>,
+) -> Option<engine::Large> {
     let large = config.large.as_ref()?;
-    let of = |v4: bool| {
-        let mut numbered = (first..).zip(msrp);
-        let (number, local) = numbered.find(|(_, local)| local.address.is_ipv4() == v4)?;
+    let of = |is_tls: bool, v4: bool| {
+        let is_it = |local: &MsrpLocal| local.is_tls == is_tls && local.address.is_ipv4() == v4;
+        let (number, local) = (first..).zip(msrp).find(|(_, local)| is_it(local))?;
         Some((SocketId(u8::try_from(number).ok()?), local.authority.to_string()))
     };
-    let (v4, v6) = (of(true), of(false));
-    let socket = |one: &Option<(SocketId, String)>| one.as_ref().map(|(socket, _)| *socket);
-    let sockets = Families { v4: socket(&v4), v6: socket(&v6) };
-    let authority =
-        |one: Option<(SocketId, String)>| one.map_or_else(Box::default, |(_, text)| text.into());
+    let doors = |is_tls: bool| {
+        let (v4, v6) = (of(is_tls, true).unzip(), of(is_tls, false).unzip());
+        let text = |one: Option<String>| one.map_or_else(Box::default, Box::from);
+        (Families { v4: v4.0, v6: v6.0 }, text(v4.1), text(v6.1))
+    };
+    let (sockets, authority_v4, authority_v6) = doors(false);
+    let secure = msrp.iter().any(|local| local.is_tls).then(|| {
+        let (sockets, authority_v4, authority_v6) = doors(true);
+        let fingerprint = Arc::clone(fingerprint);
+        engine::Secure { sockets, authority_v4, authority_v6, fingerprint }
+    });
     Some(engine::Large {
         sessions_max: config.per_worker().sessions_max,
         message_size: large.message_size,
         connections_max: large.connections,
         places_max: config.capacity.connections.saturating_add(large.connections),
         sockets,
-        authority_v4: authority(v4),
-        authority_v6: authority(v6),
-        secure: None,
+        authority_v4,
+        authority_v6,
+        secure,
         invite_wait_ms: large.invite_wait_ms,
         response_wait_ms: large.response_wait_ms,
         report_wait_ms: large.report_wait_ms,
@@ -175,6 +191,7 @@ fn peer(peer: &crate::config::Peer, config: &Config) -> engine::Peer {
         ack_accepted: peer.ack_accepted,
         content: peer.content,
         msrp: peer.msrp,
+        msrp_tls: peer.msrp_transport == MsrpTransport::Tls,
         profile: peer.profile,
         credentials: peer.credentials.clone(),
         transport: peer.transport,
@@ -336,11 +353,11 @@ mod tests {
         assert!(own.own_hosts.is_empty());
     }
 
-    fn local_of_msrp(address: &str, authority: &str) -> MsrpLocal {
+    fn local_of_msrp(is_tls: bool, address: &str, authority: &str) -> MsrpLocal {
         let (host, port) = authority.rsplit_once(':').unwrap();
         let host = host.trim_matches(['[', ']']).to_owned();
         let authority = HostPort { host, port: port.parse().unwrap() };
-        MsrpLocal { address: address.parse().unwrap(), authority }
+        MsrpLocal { address: address.parse().unwrap(), authority, is_tls }
     }
 
     #[test]
@@ -353,10 +370,11 @@ mod tests {
         let text = TEXT.replace("preset = \"kamailio\"", role) + more;
         let config = configured(&text);
         let both = [
-            local_of_msrp("[::1]:2855", "[2001:db8::1]:7000"),
-            local_of_msrp("127.0.0.1:2855", "msrp.example.net:7000"),
+            local_of_msrp(false, "[::1]:2855", "[2001:db8::1]:7000"),
+            local_of_msrp(false, "127.0.0.1:2855", "msrp.example.net:7000"),
         ];
-        let large = large(&config, &both, 4).unwrap();
+        let own = Arc::new(AtomicCell::new([7; 32]));
+        let large = large(&config, &both, 4, &own).unwrap();
         let (v4, v6) = (Some(SocketId(5)), Some(SocketId(4)));
         assert_eq!(large.sockets, Families { v4, v6 });
         assert_eq!(&*large.authority_v4, "msrp.example.net:7000");
@@ -364,13 +382,21 @@ mod tests {
         assert_eq!((large.sessions_max, large.message_size, large.connections_max), (9, 5_000, 3));
         assert_eq!((large.invite_wait_ms, large.report_wait_ms), (2_000, 7_000));
         assert_eq!(large.response_wait_ms, 9_000);
-        let one = super::large(&config, &both[1..], 4).unwrap();
+        let one = super::large(&config, &both[1..], 4, &own).unwrap();
         assert_eq!(one.sockets, Families { v4: Some(SocketId(4)), v6: None });
-        assert!(one.authority_v6.is_empty());
+        assert!(one.authority_v6.is_empty() && one.secure.is_none());
+        let [v6, v4] = both;
+        let with_tls = local_of_msrp(true, "127.0.0.1:2865", "msrp.example.net:7010");
+        let three = super::large(&config, &[v6, with_tls, v4], 4, &own).unwrap();
+        assert_eq!(three.sockets, Families { v4: Some(SocketId(6)), v6: Some(SocketId(4)) });
+        let secure = three.secure.unwrap();
+        assert_eq!(secure.sockets, Families { v4: Some(SocketId(5)), v6: None });
+        assert_eq!(&*secure.authority_v4, "msrp.example.net:7010");
+        assert!(secure.authority_v6.is_empty() && secure.fingerprint.load() == [7; 32]);
         let im = peer(&config.peers[1], &config);
         assert_eq!((im.msrp, im.profile), (Some(MsrpRole::B2bua), engine::Profile::Cpm));
         assert_eq!(peer(&config.peers[0], &config).msrp, None);
-        assert!(super::large(&configured(TEXT), &[], 4).is_none());
+        assert!(super::large(&configured(TEXT), &[], 4, &own).is_none());
     }
 
     #[test]

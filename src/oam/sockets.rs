@@ -35,6 +35,7 @@ pub(super) struct Bound {
     own: Vec<Local>,
     connecting: Vec<Local>,
     msrp: Vec<MsrpLocal>,
+    fingerprint: Arc<AtomicCell<[u8; 32]>>,
 }
 
 /// What TLS is carried through: listeners of no worker, and what connects its thread with each.
@@ -72,6 +73,22 @@ impl Carriers {
         let (socket, spoken) = (SocketId(0), Spoken::Sip);
         self.entrances.push(Entrance { socket, listener, address, spoken });
         Ok(address)
+    }
+
+    /// Listens for MSRP where one worker is to.
+    fn listen_msrp(
+        &mut self,
+        configured: &config::MsrpListener,
+        (worker, bound): (u8, &mut Bound),
+    ) -> Result<(), StartError> {
+        let index = usize::from(worker);
+        let Some(carrier) = self.carriers.get(index) else { return Ok(()) };
+        let (listener, address) = bound.add_msrp(configured, worker)?;
+        bound.streams.push(StreamSocket::Msrps(Arc::clone(carrier)));
+        bound.fingerprint = Arc::clone(&self.fingerprint);
+        let socket = bound.last_number();
+        self.entrances.push(Entrance { socket, listener, address, spoken: Spoken::Msrp(index) });
+        Ok(())
     }
 
     /// Gives the entrances their numbers, which are the same on every worker.
@@ -137,7 +154,12 @@ pub(super) fn bound(
     }
     for listener in config.large.iter().flat_map(|large| &large.listeners) {
         for (worker, bound) in (0..).zip(&mut all) {
-            bound.accept_msrp(listener, worker)?;
+            match &mut carriers {
+                Some(carriers) if listener.is_tls => {
+                    carriers.listen_msrp(listener, (worker, bound))?;
+                }
+                Some(_) | None => bound.accept_msrp(listener, worker)?,
+            }
         }
     }
     Ok((all, carriers))
@@ -270,6 +292,11 @@ impl Bound {
         &self.msrp
     }
 
+    /// Where our own certificate is said that they have with TLS.
+    pub(super) const fn fingerprint(&self) -> &Arc<AtomicCell<[u8; 32]>> {
+        &self.fingerprint
+    }
+
     /// Where each listener of the configuration was bound.
     pub(super) fn places(&self) -> &[SocketAddr] {
         &self.places
@@ -326,14 +353,30 @@ impl Bound {
         configured: &config::MsrpListener,
         worker: u8,
     ) -> Result<(), StartError> {
+        let (listener, address) = self.add_msrp(configured, worker)?;
+        self.streams.push(StreamSocket::Msrp { listener: Some(listener), address });
+        Ok(())
+    }
+
+    /// Binds the next socket for MSRP, and takes note of it.
+    fn add_msrp(
+        &mut self,
+        configured: &config::MsrpListener,
+        worker: u8,
+    ) -> Result<(TcpListener, SocketAddr), StartError> {
         let wanted = configured.address_of(worker);
         let listener = patiently(|| listen(wanted, false));
         let listener = listener.map_err(|error| StartError::Bind(wanted, error))?;
         let address = at(listener.local_addr(), wanted)?;
-        self.streams.push(StreamSocket::Msrp { listener: Some(listener), address });
         let authority = configured.authority_of(worker, address);
-        self.msrp.push(MsrpLocal { address, authority });
-        Ok(())
+        self.msrp.push(MsrpLocal { address, authority, is_tls: configured.is_tls });
+        Ok((listener, address))
+    }
+
+    /// The number of the socket that was added last.
+    fn last_number(&self) -> SocketId {
+        let before = (self.locals().count() + self.msrp.len()).saturating_sub(1);
+        SocketId(u8::try_from(before).unwrap_or(u8::MAX))
     }
 
     /// Takes note of a socket of streams.

@@ -41,7 +41,8 @@ pub fn survey(config: &Config) -> Vec<Finding> {
             true => last.to_string(),
             false => format!("{} to {}", listener.address, last.port()),
         };
-        findings.push(port("msrp", found, places.map(|place| (place, connections(place)))));
+        let what = if listener.is_tls { "msrps" } else { "msrp" };
+        findings.push(port(what, found, places.map(|place| (place, connections(place)))));
     }
     findings.extend(requests(config));
     findings

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 
 use roger::cli::check::Style;
-use roger::config::{Config, Large, Severity};
+use roger::config::{Config, Large, MsrpTransport, Severity};
 use roger::delivery::{Asked, Final, MsrpRole};
 use roger::engine::{Content, Profile};
 
 use crate::config_check::{examined, printed, the_only_error, the_only_warning, with};
+use crate::pki::Authority;
+use crate::status_socket::Directory;
 
 /// Where MSRP is listened for.
 const LISTENER: &str = "[[listen]]\naddress = \"127.0.0.1:2855\"\ntransports = [\"msrp\"]\n";
@@ -91,10 +93,11 @@ fn msrp_has_an_address_of_its_own() {
     assert!(!shown.iter().any(|one| one.contains("no MSRP to go over")), "{shown:#?}");
     let twice = large("").replace("[\"msrp\"]", "[\"msrp\", \"msrp\"]");
     the_only_error(&twice, "a transport is listed twice", 15, 23);
-    let tls = large("").replace("\"msrp\"]", "\"msrps\"]");
-    the_only_error(&tls, "`msrps`, MSRP over TLS, is not served", 15, 15);
-    assert!(reason(&tls).contains("fingerprint of the certificate in the SDP"));
-    assert!(suggestion(&tls).unwrap().contains("transports = [\"msrp\"]"));
+    let both = large("").replace("\"msrp\"]", "\"msrp\", \"msrps\"]");
+    let found = examined(&both, &[]);
+    let shown: Vec<String> = found.diagnoses.iter().map(ToString::to_string).collect();
+    assert!(shown[0].starts_with("roger.toml:15:14: error: MSRP needs an address of its own"));
+    assert!(shown[0].contains("is encrypted or it is not"), "{shown:#?}");
     let second = large("[[listen]]\naddress = \"127.0.0.2:2855\"\ntransports = \"msrp\"\n");
     the_only_error(&second, "there is one address for MSRP over IPv4", 17, 11);
     let six = large("[[listen]]\naddress = \"[::1]:2855\"\ntransports = \"msrp\"\n");
@@ -103,6 +106,63 @@ fn msrp_has_an_address_of_its_own() {
     let messages: Vec<String> =
         examined(&alone, &[]).diagnoses.into_iter().map(|one| one.message).collect();
     assert!(messages.contains(&"nothing listens for SIP".to_owned()), "{messages:?}");
+}
+
+/// A configuration with certificates, whose IM peer has its sessions over TLS: the peer's transport stands in
+/// line 13, `msrps` in line 16, and `more` begins in line 20.
+fn secure(directory: &Directory, more: &str) -> String {
+    let own = Authority::new("test").certify(&["roger.example"]);
+    let [certificate, key] = own.write(&directory.0, "own").map(|path| path.display().to_string());
+    peer("msrp_transport = \"tls\"\n").replace("\"msrp\"]", "\"msrps\"]")
+        + &format!("[tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n{more}")
+}
+
+#[test]
+fn msrp_over_tls_is_listened_for_beside_msrp_and_each_peer_has_one_of_both() {
+    let directory = Directory::new("config-msrps");
+    let text = secure(&directory, "");
+    // No authority is needed: the SDP says which certificates are right.
+    let tls = config(&text);
+    let transports: Vec<MsrpTransport> = tls.peers.iter().map(|one| one.msrp_transport).collect();
+    assert_eq!(transports, [MsrpTransport::Tcp, MsrpTransport::Tls]);
+    let listeners = tls.large.unwrap().listeners;
+    assert!(listeners.len() == 1 && listeners[0].is_tls);
+    assert_eq!(listeners[0].to_string(), "127.0.0.1:2855 over TLS");
+    let plain = "[[listen]]\naddress = \"127.0.0.1:2865\"\ntransports = \"msrp\"\n\
+                 [[peer]]\nname = \"pm\"\nside = \"im\"\nrole = \"endpoint\"\nmsrp = \"endpoint\"\n\
+                 address = \"127.0.0.1:5090\"\n";
+    let both = config(&secure(&directory, plain));
+    let listeners = both.large.unwrap().listeners;
+    assert_eq!(listeners.iter().map(|one| one.is_tls).collect::<Vec<_>>(), [true, false]);
+    // Each worker has a port of each of them.
+    let near = plain.replace("2865", "2856");
+    config(&secure(&directory, &near));
+    let two = secure(&directory, &format!("{near}{WORKERS}"));
+    the_only_error(&two, "MSRP with TLS and without needs ports apart", 21, 11);
+    assert_eq!(suggestion(&two).as_deref(), Some("address = \"127.0.0.1:2857\""));
+    config(&secure(&directory, &format!("{}{WORKERS}", plain.replace("2865", "2857"))));
+}
+
+#[test]
+fn a_session_has_the_transport_of_its_peer_or_there_is_an_error() {
+    let directory = Directory::new("config-msrps-peer");
+    let default = secure(&directory, "").replace("msrp_transport = \"tls\"\n", "");
+    the_only_error(&default, "MSRP with this peer goes over TCP, and no listener has it", 12, 8);
+    assert_eq!(suggestion(&default).as_deref(), Some("msrp_transport = \"tls\""));
+    let clear = secure(&directory, "").replace("\"msrps\"", "\"msrp\"");
+    the_only_error(&clear, "MSRP with this peer goes over TLS, and no listener has it", 13, 18);
+    assert!(suggestion(&clear).unwrap().contains("transports = [\"msrps\"]"));
+    let unused = "[[listen]]\naddress = \"127.0.0.1:2865\"\ntransports = \"msrp\"\n";
+    let message = "nobody is told of this address: no peer has MSRP over TCP";
+    the_only_warning(&secure(&directory, unused), message);
+    let bare = peer("msrp_transport = \"tls\"\n").replace("\"msrp\"]", "\"msrps\"]");
+    the_only_error(&bare, "who listens for TLS needs a certificate", 16, 14);
+    let wrong = secure(&directory, "").replace("\"tls\"\n[[", "\"dtls\"\n[[");
+    the_only_error(&wrong, "`dtls` is not `tcp` or `tls`", 13, 18);
+    let alone = with("msrp_transport = \"tls\"\n");
+    the_only_warning(&alone, "what sessions are carried over has no effect without sessions");
+    let sms = with("").replace("5070\"\n", "5070\"\nmsrp_transport = \"tls\"\n");
+    the_only_error(&sms, "`msrp_transport` has no effect on this side", 7, 1);
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn udp_and_tcp_are_listened_for_unless_it_is_said_otherwise() {
     );
     the_only_error(
         &listener("transports = [\"udp\", \"tpc\"]"),
-        "`tpc` is not `udp`, `tcp`, `tls` or `msrp`",
+        "`tpc` is not `udp`, `tcp`, `tls`, `msrp` or `msrps`",
         3,
         22,
     );

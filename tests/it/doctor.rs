@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
 
 use serde_json::Value;
 
+use crate::pki::self_signed;
 use crate::run_process::{output, roger, two_ports};
 use crate::status_socket::Directory;
 
@@ -105,6 +107,55 @@ fn a_wrong_configuration_is_told_and_nothing_is_looked_at() {
     assert!(error.contains("no peer is on the SMS side"), "{error}");
 }
 
+/// What a process says at its start, down to its Large Messages.
+fn said(path: &Path) -> Vec<String> {
+    let mut child = roger(&["run", "--config", &path.display().to_string()]).spawn().unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        let is_last = line.starts_with("  large ");
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lines
+}
+
+#[test]
+fn msrp_over_tls_is_told_apart_and_needs_more_files() {
+    let directory = Directory::new("doctor-msrps");
+    let own = self_signed(&["roger.example"]).write(&directory.0, "own");
+    let [certificate, key] = own.map(|path| path.display().to_string());
+    let ports = free();
+    let text = fs::read_to_string(site(&directory, ports, 20)).unwrap();
+    let text = text
+        .replace("transports = \"msrp\"", "transports = \"msrps\"")
+        .replace("msrp = \"endpoint\"\n", "msrp = \"endpoint\"\nmsrp_transport = \"tls\"\n")
+        + &format!("[tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\n");
+    let path = directory.0.join("roger.toml");
+    fs::write(&path, text).unwrap();
+    let (code, page, error) = output(&["doctor", &path.display().to_string()]);
+    assert_eq!((code, error.as_str()), (0, ""), "{page}");
+    let [_, msrp, _] = ports;
+    // With TLS a connection has the ends of a pair beside its own, and 256 shake hands for SIP and for MSRP.
+    let files = 2 * 3 * (10 + 20) + 2 * 256 + 2 * 48 + 64;
+    for line in [
+        format!("open files    {files} may be needed, "),
+        format!("msrps         127.0.0.1:{msrp} to {} ", msrp + 1),
+    ] {
+        assert!(page.lines().any(|one| one.starts_with(&line)), "{line}\n{page}");
+    }
+    let lines = said(&path);
+    for line in [
+        format!("  msrps     127.0.0.1:{msrp} to 127.0.0.1:{}, one a worker", msrp + 1),
+        "  peer      im (im, endpoint, msrp endpoint over TLS): 192.0.2.2:5060".to_owned(),
+    ] {
+        assert!(lines.contains(&line), "{line}\n{lines:#?}");
+    }
+}
+
 #[test]
 fn a_process_says_at_its_start_where_msrp_is_listened_for() {
     let directory = Directory::new("run-msrp");
@@ -117,17 +168,7 @@ fn a_process_says_at_its_start_where_msrp_is_listened_for() {
     );
     let path = directory.0.join("roger.toml");
     fs::write(&path, text.replace(listener, &more)).unwrap();
-    let mut child = roger(&["run", "--config", &path.display().to_string()]).spawn().unwrap();
-    let mut lines = Vec::new();
-    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
-        let is_last = line.starts_with("  large ");
-        lines.push(line);
-        if is_last {
-            break;
-        }
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let lines = said(&path);
     let [_, msrp, _] = ports;
     let next = msrp + 1;
     for line in [

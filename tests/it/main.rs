@@ -26,6 +26,8 @@ mod large;
 mod large_breaker;
 mod load_run;
 mod msrp_allocations;
+mod msrps;
+mod msrps_site;
 mod pki;
 mod readme;
 mod requirements;
