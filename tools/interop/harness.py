@@ -201,6 +201,8 @@ class Settings:
     # Who the IM side is to MSRP, the address of our listener for it, and lines of [large].
     msrp: str = ""
     msrp_listen: str = ""
+    # "tls": our sessions have TLS, with the certificate roger.pem in the directory of the case.
+    msrp_transport: str = "tcp"
     large_lines: str = ""
 
     @classmethod
@@ -221,10 +223,15 @@ def configuration(settings, listen, sms, im, directory):
                       lines=transport + settings.sms_lines)
                  + peer("im", "im", im, settings.im_trusted, settings.im_role,
                         transport + settings.im_lines))
-    msrp = large = ""
+    msrp = large = tls = ""
     if settings.msrp:
         peers += f'msrp = "{settings.msrp}"\n'
-        msrp = f'[[listen]]\naddress = "{settings.msrp_listen}"\ntransports = ["msrp"]\n'
+        name = "msrp"
+        if settings.msrp_transport == "tls":
+            name, files = "msrps", (directory / "roger.pem", directory / "roger.key")
+            peers += 'msrp_transport = "tls"\n'
+            tls = '[tls]\ncertificate = "{}"\nkey = "{}"\n'.format(*files)
+        msrp = f'[[listen]]\naddress = "{settings.msrp_listen}"\ntransports = ["{name}"]\n'
         large = f"[large]\n{settings.large_lines}\n"
     return f"""\
 [workers]
@@ -243,7 +250,7 @@ outbound_proxies = ["im"]
 
 [gateway]
 {settings.gateway_lines}
-{large}
+{large}{tls}
 [timers]
 t1 = "{settings.t1}"
 t2 = "{settings.t2}"

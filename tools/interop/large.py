@@ -21,6 +21,7 @@ import session_packets
 import short
 import short_packets
 import sms
+import tls_ends
 
 # What a canary expects wrongly, or breaks.
 SPOILT = ("truth", "verdicts", "attempts", "range", "response", "offer")
@@ -40,6 +41,12 @@ class World(short.World):
         self.msrp_port = harness.ports_in_a_row(self.family, count)
         self.streams = [*range(self.msrp_port, self.msrp_port + count), self.endpoint.msrp_port]
         self.expected, self.verdicts_meant = {}, {}
+        if self.case.settings.msrp_transport == "tls":
+            tls = stack.enter_context(tls_ends.Ends(
+                self.directory, self.family, self.endpoint.msrp_port))
+            self.endpoint.tls = tls
+            # What is encrypted is captured where it is plain.
+            self.streams = [self.endpoint.msrp_port, tls.inside_port]
         if self.case.relay is not None:
             port = harness.ports_in_a_row(self.family, 1)
             self.relay = stack.enter_context(kamailio_msrp.Relay(
@@ -172,6 +179,14 @@ def judge_endpoint(name, world, ledger, spoil):
     endpoint = world.endpoint
     ledger.equal(f"{name}: recipient: what it finds wrong", endpoint.faults, [])
     ledger.equal(f"{name}: recipient: it never breaks", endpoint.loop.broken, [])
+    if tls := endpoint.tls:
+        ledger.equal(f"{name}: recipient: handshakes that failed", tls.failed, [])
+        ledger.check(f"{name}: recipient: the certificates that were shown",
+                     set(tls.met) <= {tls.theirs.fingerprint()}
+                     and (tls.met or not endpoint.held()), tls.met)
+        owned = [held for held in endpoint.held()
+                 if held.session.plan.certificate != "own"]
+        ledger.equal(f"{name}: recipient: octets although it is somebody else", owned, [])
     attempts = {}
     for call in endpoint.calls():
         attempts[call.recipient] = attempts.get(call.recipient, 0) + 1
@@ -218,7 +233,8 @@ def judge_packets(name, world, ledger, spoil):
     pager = PagerJudge(ledger, name, world, None)
     pager.judge()
     roger = world.sc.address[0], world.ports["roger"]
-    attempts = session_packets.Judge(ledger, name, lambda packet: packet.source == roger).judge(
+    attempts = session_packets.Judge(
+        ledger, name, lambda packet: packet.source == roger, world.endpoint.protocol).judge(
         pager.sessions)
     # What is longer than 1300 octets goes over TCP (RFC 3261 section 18.1.1).
     over_udp = [call for call in world.endpoint.calls()

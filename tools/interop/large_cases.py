@@ -84,6 +84,43 @@ def whole_messages(world):
         delivered(world, plan, kinds=kinds)
 
 
+@case(variant="-uring", settings=patient(driver="io_uring", msrp_transport="tls"))
+@case(variant="-mmsg", settings=patient(driver="mmsg", msrp_transport="tls"))
+def over_tls(world):
+    """The certificate is the one that the SDP names, whoever connects."""
+    for plan in (Plan(), Plan(setup="active"), Plan(setup="active", connects=0.3),
+                 Plan(slowly=True), Plan(setup="active", slowly=True), Plan(hangs_up=True)):
+        delivered(world, plan)
+    submissions = [world.large(Plan(delay=0.3, setup=setup))
+                   for setup in ("active", "passive") * 6]
+    for submission in submissions:
+        world.report(submission, sms.ACK)
+        world.verdict(submission, "D", "acknowledged reported")
+
+
+@case(settings=patient(msrp_transport="tls"), counters={"msrp_wrong_certificate": 2})
+def over_tls_with_somebody_else(world):
+    """He gets nothing, which is certain, and once more in another session."""
+    other = Plan(certificate="other")
+    failed(world, "T", "connection_unused", other, attempts=2)
+
+
+@case(settings=hasty(msrp_transport="tls"), counters={"msrp_wrong_certificate": 1})
+def over_tls_from_somebody_else(world):
+    """He is sent away, and nobody else comes."""
+    failed(world, "T", "never_connected deadline_unsent",
+           Plan(certificate="other", setup="active"))
+
+
+@case(settings=patient(msrp_transport="tls"), counters={"msrp_no_fingerprint": 4})
+def over_tls_with_nobody_knows_whom(world):
+    """No fingerprint, or one by SHA-1 only: no session can be made of it."""
+    for certificate in ("none", "weak"):
+        for setup in ("active", "passive"):
+            failed(world, "P", "answer_unusable",
+                   Plan(certificate=certificate, setup=setup, connects=None))
+
+
 @case(settings=patient(im_lines='content = "cpim"'), cpim=True)
 def cpim(world):
     delivered(world, Plan(types="message/cpim", wrapped="*"))

@@ -80,6 +80,9 @@ class Plan:
     # Types that are taken inside of a container only (section 8.6).
     wrapped: str = ""
     size_max: int | None = None
+    # With TLS, which certificate it names: its "own", that of "other" people, its own by a "weak" hash
+    # function only, or "none".
+    certificate: str = "own"
     # The active endpoint connects, after so long; None: never.
     connects: float | None = 0.0
     # Status codes of the responses to chunks, from 1, or "last"; None: no response.
@@ -169,6 +172,8 @@ class Endpoint(invite.Taker):
         self.relays = []
         # Where we ask for such a URI with AUTH (RFC 4976 section 4.1), for each session one.
         self.relay_at = None
+        # Where sessions have TLS: who carries it (`tls_ends.Ends`).
+        self.tls = None
         self.sessions, self.faults = [], []
         self.transactions = collections.Counter()
         self.loop = msrp_loop.Loop()
@@ -208,6 +213,10 @@ class Endpoint(invite.Taker):
     def invited(self, call):
         call.plan = plan = self.plan_of(call.recipient)
         call.offer = call.invite.body
+        named = [line.decode() for line in re.findall(rb"(?m)^a=fingerprint:([^\r\n]*)", call.offer)]
+        expected = [self.tls.theirs.fingerprint()] if self.tls else []
+        if [each.lower() for each in named] != [each.lower() for each in expected]:
+            self.fault(f"the offer names the certificates {named}")
         if call.invite.value("content-type").lower() != "application/sdp":
             self.fault(f"INVITE with {call.invite.value('content-type')!r}")
         for status in plan.provisional:
@@ -243,13 +252,16 @@ class Endpoint(invite.Taker):
 
     def session(self, plan, peer):
         authority = harness.endpoint(self.family, self.port_of(plan))
-        uri = f"msrp://{authority}/{secrets.token_hex(10)};tcp"
+        scheme = "msrps" if self.tls else "msrp"
+        uri = f"{scheme}://{authority}/{secrets.token_hex(10)};tcp"
         session = Session(plan, uri, [*self.relays, uri], peer)
         self.sessions.append(session)
         return session
 
     def port_of(self, plan):
-        return self.msrp_port if plan.listens else self.closed_port
+        if not plan.listens:
+            return self.closed_port
+        return self.tls.port if self.tls else self.msrp_port
 
     def description(self, session, offer):
         """Our answer (RFC 4975 section 8, RFC 6135 section 4, RFC 4566)."""
@@ -259,7 +271,8 @@ class Endpoint(invite.Taker):
         is_one_way = re.search(rb"(?m)^a=sendonly", offer)
         lines = ["v=0", f"o=- {number} {number} IN {kind} {self.host}", "s=-",
                  f"c=IN {kind} {self.host}", "t=0 0",
-                 f"m=message {self.port_of(plan) if plan.has_port else 0} TCP/MSRP *",
+                 f"m=message {self.port_of(plan) if plan.has_port else 0} {self.protocol} *",
+                 *self.fingerprints(plan),
                  *([f"a=path:{' '.join(session.path)}"] if plan.has_path else []),
                  f"a=accept-types:{plan.types}",
                  *([f"a=accept-wrapped-types:{plan.wrapped}"] if plan.wrapped else []),
@@ -267,6 +280,18 @@ class Endpoint(invite.Taker):
                  *([f"a=max-size:{plan.size_max}"] if plan.size_max is not None else []),
                  *(["a=recvonly"] if is_one_way else []), ""]
         return "\r\n".join(lines).encode()
+
+    @property
+    def protocol(self):
+        return "TCP/TLS/MSRP" if self.tls else "TCP/MSRP"
+
+    def fingerprints(self, plan):
+        """Lines that name our certificate (RFC 8122 section 5), as the plan wants them."""
+        if not self.tls or plan.certificate == "none":
+            return []
+        who = self.tls.other if plan.certificate == "other" else self.tls.own
+        names = ["sha-1"] if plan.certificate == "weak" else ["sha-1", "sha-256"]
+        return [f"a=fingerprint:{who.fingerprint(name)}" for name in names]
 
     def messaged(self, request):
         return self.pager.get(request.uri, 200)
@@ -301,7 +326,10 @@ class Endpoint(invite.Taker):
         """The active endpoint connects and sends at once (section 4, RFC 6135 section 4.2)."""
         path = [*reversed(self.relays), *session.peer]
         try:
-            connected = socket.create_connection(msrp.address(path[0]), timeout=5)
+            if self.tls:
+                connected = self.tls.connect(msrp.address(path[0]))
+            else:
+                connected = socket.create_connection(msrp.address(path[0]), timeout=5)
         except OSError as fault:
             self.fault(f"nobody listens at {path[0]}: {fault}")
             return

@@ -63,8 +63,9 @@ class Attempt:
 class Judge:
     """`is_sender` says of a packet whether it comes from who is judged."""
 
-    def __init__(self, ledger, case, is_sender):
+    def __init__(self, ledger, case, is_sender, protocol="TCP/MSRP"):
         self.ledger, self.case, self.is_sender = ledger, case, is_sender
+        self.protocol = protocol
         self.faults, self.examined = collections.defaultdict(list), collections.Counter()
         self.attempts, self.first = {}, {}
 
@@ -135,7 +136,8 @@ class Judge:
         lines = packet.body.decode().split("\r\n")
         found = attributes(packet.body)
         self.expect("offers: one media description, tshark says", packet,
-                    (told["sdp.media.media"], told["sdp.media.proto"]), (["message"], ["TCP/MSRP"]))
+                    (told["sdp.media.media"], told["sdp.media.proto"]),
+                    (["message"], [self.protocol]))
         self.expect("offers: the format is * (RFC 4975 section 8.1)", packet,
                     [line.split()[-1] for line in lines if line.startswith("m=")], ["*"])
         for name in ("path", "accept-types", "setup"):
@@ -154,7 +156,13 @@ class Judge:
             self.expect("offers: c= and m= are what the path has", packet,
                         [line for line in lines if line.startswith(("c=", "m="))],
                         [f"c=IN {'IP6' if ':' in host else 'IP4'} {host}",
-                         f"m=message {port} TCP/MSRP *"])
+                         f"m=message {port} {self.protocol} *"])
+            scheme = "msrps" if "TLS" in self.protocol else "msrp"
+            self.expect("offers: the scheme is that of the protocol (RFC 4975 section 8.1)", packet,
+                        path[0].partition(":")[0], scheme)
+        self.expect("offers: one fingerprint where there is TLS", packet,
+                    len(found["fingerprint"]) if "fingerprint" in found else 0,
+                    int("TLS" in self.protocol))
         kinds = [line[:1] for line in lines if line]
         order = [kind for kind in kinds if kind in "vostm"]
         self.hold("offers: lines in the order of RFC 4566 section 5", packet,
