@@ -61,6 +61,67 @@ fn put_user(text: &[u8], writer: &mut Writer<'_>) -> Option<()> {
     Some(())
 }
 
+/// A telephone number as short messages name it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Number {
+    /// Whether it begins with its country code.
+    pub is_international: bool,
+    digits: [u8; NUMBER_SIZE_MAX],
+    len: u8,
+}
+
+/// The most digits of a number (TS 23.040 section 9.1.2.5).
+const NUMBER_SIZE_MAX: usize = 20;
+
+impl Number {
+    /// Its digits, `*` and `#` among them, without a plus.
+    pub fn digits(&self) -> &str {
+        let digits = self.digits.get(..usize::from(self.len)).unwrap_or_default();
+        core::str::from_utf8(digits).unwrap_or_default()
+    }
+
+    /// The number that a text is: digits behind a plus or none, with the visual separators of RFC 3966
+    /// section 3 or without. `None` if it is no number, or too long for a short message.
+    pub fn of(text: &[u8]) -> Option<Self> {
+        let (is_international, mut rest) = match text {
+            [b'+', rest @ ..] => (true, rest),
+            rest => (false, rest),
+        };
+        let mut number = Self { is_international, ..Self::default() };
+        while let [first, behind @ ..] = rest {
+            rest = behind;
+            let digit = match first {
+                b'0'..=b'9' => *first,
+                b'*' | b'#' if !is_international => *first,
+                b'%' if !is_international && behind.starts_with(b"23") => {
+                    rest = behind.get(2..)?;
+                    b'#'
+                }
+                b'-' | b'.' | b'(' | b')' => continue,
+                _ => return None,
+            };
+            *number.digits.get_mut(usize::from(number.len))? = digit;
+            number.len += 1;
+        }
+        (number.len > 0).then_some(number)
+    }
+
+    /// The number of whom a URI names: a tel URI, or the user of a SIP URI. Parameters say where a number is
+    /// valid that is not global, which a short message cannot.
+    pub fn of_uri(octets: &[u8]) -> Option<Self> {
+        let uri = uri::parse(octets).ok()?;
+        match uri.scheme {
+            Scheme::Sip | Scheme::Sips | Scheme::Tel => Self::of(number(uri.user)),
+            Scheme::Other => None,
+        }
+    }
+
+    /// It as an address of either layer, international or unknown in the numbering plan of telephony.
+    pub fn address<'a>(&self, room: &'a mut [u8; 10]) -> Option<Address<'a>> {
+        Address::of_digits(u8::from(self.is_international), 1, self.digits(), room)
+    }
+}
+
 /// What two URIs of one person share: a global number wherever it stands, else user and host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Identity<'a> {
@@ -118,6 +179,37 @@ mod tests {
         assert_eq!(identity(b"sip:bob@a.example;x=y"), identity(b"sips:bob@a.example:5061"));
         assert_ne!(identity(b"urn:service:sos"), identity(b"urn:service:test"));
         assert_ne!(identity(b"tel:911;phone-context=a"), identity(b"tel:911;phone-context=b"));
+    }
+
+    #[test]
+    fn a_number_is_read_from_every_form_and_nothing_else_is_one() {
+        let of = |uri: &[u8]| {
+            Number::of_uri(uri).map(|it| (it.is_international, it.digits().to_owned()))
+        };
+        let plus = Some((true, "15551230002".to_owned()));
+        for same in [
+            &b"sip:+15551230002@example.net;user=phone"[..],
+            b"sip:+1-555-123-0002;npdi@example.net",
+            b"tel:+1(555)123.0002;x=y",
+        ] {
+            assert_eq!(of(same), plus, "{}", String::from_utf8_lossy(same));
+        }
+        assert_eq!(of(b"sip:0171;phone-context=x@y"), Some((false, "0171".to_owned())));
+        assert_eq!(of(b"sip:*100%23@y"), Some((false, "*100#".to_owned())));
+        for none in [
+            &b"sip:bob@example.net"[..],
+            b"sip:+@example.net",
+            b"sip:example.net",
+            b"sip:1a2@example.net",
+            b"sip:+123456789012345678901@example.net",
+            b"urn:service:sos",
+        ] {
+            assert_eq!(of(none), None, "{}", String::from_utf8_lossy(none));
+        }
+        let number = Number::of(b"+491710760000").unwrap();
+        let mut room = [0; 10];
+        let address = number.address(&mut room).unwrap();
+        assert_eq!((address.ton, address.npi, address.digits), (1, 1, 12));
     }
 
     #[test]

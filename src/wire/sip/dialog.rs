@@ -17,6 +17,12 @@ pub fn contact_uri(octets: &[u8], fields: &Fields) -> Span {
     contact.map_or_else(Span::default, |field| address_uri(octets, field.value()))
 }
 
+/// The first Call-ID in In-Reply-To (RFC 3261 section 20.21); empty if there is none.
+pub fn in_reply_to(octets: &[u8]) -> &[u8] {
+    let Some(mut cursor) = header::named(octets, b"In-Reply-To").next() else { return &[] };
+    cursor.take(Class::WORD)
+}
+
 /// All Record-Route values of a message in their order.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordRoutes<'a> {

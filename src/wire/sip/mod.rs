@@ -50,7 +50,7 @@ pub use self::build::{
 };
 pub use self::dialog::{
     Options, RecordRoutes, Refresher, SessionExpires, SessionTimer, contact_uri, has_option,
-    options, record_routes, session_timer,
+    in_reply_to, options, record_routes, session_timer,
 };
 pub use self::fields::Fields;
 pub use self::survey::{Survey, survey};

@@ -214,6 +214,15 @@ impl<'a> Packer<'a> {
     }
 }
 
+/// How many septets of the GSM 7 bit default alphabet a character is: two behind an escape, `None` if it is not
+/// in there.
+pub fn septets_of(character: char) -> Option<usize> {
+    if default_septet(character).is_some() {
+        return Some(1);
+    }
+    EXTENSION.iter().any(|(_, other)| *other == character).then_some(2)
+}
+
 fn default_septet(character: char) -> Option<u8> {
     let code = usize::try_from(u32::from(character)).ok()?;
     match SEPTETS.get(code) {

@@ -17,6 +17,7 @@ mod time;
 mod user_data;
 
 pub use address::Address;
+pub use alphabet::septets_of;
 pub use build::{command, deliver, deliver_report, status_report, submit, submit_report, write};
 pub use dcs::{Alphabet, Dcs, MessageWaiting};
 pub use time::{Timestamp, ValidityPeriod};

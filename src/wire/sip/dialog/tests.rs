@@ -33,6 +33,17 @@ fn routes(lines: &str) -> Result<Vec<String>, &'static str> {
 }
 
 #[test]
+fn in_reply_to_names_the_first_call_id() {
+    let of = |lines: &str| {
+        core::str::from_utf8(in_reply_to(invite(lines).as_bytes())).unwrap().to_owned()
+    };
+    assert_eq!(of(""), "");
+    assert_eq!(of("In-Reply-To: one@a\r\n"), "one@a");
+    assert_eq!(of("in-reply-to :  one@a , two@b\r\nIn-Reply-To: three\r\n"), "one@a");
+    assert_eq!(of("In-Reply-To:\r\n"), "");
+}
+
+#[test]
 fn the_first_contact_is_the_target() {
     for (lines, expected) in [
         ("", ""),
