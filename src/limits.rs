@@ -400,6 +400,29 @@ pub const MSRP_LINGER_MS: u32 = 2_000;
 /// two parties, a target, and the routes of a core with five proxies that write 200 each.
 pub const DIALOG_SIZE: usize = 2_048;
 
+/// Octets of a message for the SMS side at most, as our answer to an INVITE says: what 255 parts of 134 octets
+/// hold. In characters of two octets each in UTF-8 that is all of them in UCS-2.
+pub const SUBMISSION_SIZE_MAX: usize = 255 * 134;
+
+/// Such messages on their way at once in one worker at most: what the name of one has bits for.
+pub const SUBMISSIONS_MAX: u32 = 1 << 16;
+
+/// Octets of the URI of who sends such a message at most.
+pub const SUBMISSION_SENDER_SIZE_MAX: usize = 255;
+
+/// How long RP-ACK or RP-ERROR to a part is waited for, in milliseconds: TR1M is 35 to 45 s (TS 24.011 section
+/// 10).
+pub const TR1M_MS: u32 = 40_000;
+
+/// How long a message waits until others of its sender have been submitted, in milliseconds.
+pub const SUBMISSION_TURN_MS: u32 = 120_000;
+
+/// How long status reports are waited for, in milliseconds: then it is accepted, and no more is known.
+pub const STATUS_REPORTS_MS: u32 = 1_800_000;
+
+/// How long a session for the SMS side may rest before we end it, in milliseconds.
+pub const SUBMISSION_IDLE_MS: u32 = 600_000;
+
 /// Accounts between two turns: no turn closes more messages than there are slots and timers.
 pub const ACCOUNTS_MAX: usize = 1_024;
 

@@ -328,7 +328,7 @@ impl Stage {
                 continue;
             }
             let report = match account.report {
-                Report::Silence | Report::Rp(..) => None,
+                Report::Silence | Report::Rp(..) | Report::Msrp(_) => None,
                 Report::Response(status) | Report::Refused(status, _) => Some(status),
             };
             let decided_ns = account.decided.since(account.arrived);
@@ -392,7 +392,9 @@ const fn claim(account: &Account) -> Claim {
         Report::Rp(answer, result) => {
             (Some(matches!(answer, Answer::Ack)), matches!(result, RpResult::Taken(_)))
         }
-        Report::Silence | Report::Response(_) | Report::Refused(..) => (None, false),
+        Report::Silence | Report::Response(_) | Report::Refused(..) | Report::Msrp(_) => {
+            (None, false)
+        }
     };
     Claim { verdict: account.verdict.letter(), acknowledged, is_taken }
 }

@@ -142,6 +142,7 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
     }
     waits(reader, draft);
     stays(reader, draft);
+    submits(reader, draft);
     if draft.msrp.is_empty() {
         unserved(reader, draft);
         return None;
@@ -322,6 +323,37 @@ fn stays(reader: &mut Reader, draft: &Draft) {
             )
             .because(
                 "a session that waits for another message takes the place of one for somebody else",
+            ),
+        );
+    }
+}
+
+/// Who takes messages of IM users: nothing says which one would, were there two.
+fn submits(reader: &mut Reader, draft: &Draft) {
+    let mut all = draft.peers.iter().filter_map(|peer| peer.smsc.as_ref());
+    let Some(first) = all.next() else { return };
+    if let Some(second) = all.next() {
+        reader.report(
+            Diagnosis::error(
+                "messages of IM users can go to one SC only",
+                second.origin.clone(),
+                "another `smsc`",
+            )
+            .beside(&first.origin, "the first one")
+            .because("nothing says which of them a message would go to"),
+        );
+    }
+    if draft.msrp.is_empty() && !draft.listeners.iter().any(DraftListener::names_msrp) {
+        reader.report(
+            Diagnosis::warning(
+                "no message of an IM user can come: nothing listens for MSRP",
+                first.origin.clone(),
+                "has no effect",
+            )
+            .because("their sessions lead to a listener of ours (RFC 4975 section 5.4)")
+            .suggest(
+                "add a section [[listen]] with address = \"192.0.2.1:2855\" and\n\
+                 transports = [\"msrp\"]",
             ),
         );
     }

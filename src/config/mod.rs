@@ -255,6 +255,8 @@ pub struct Peer {
     pub recipient: Recipient,
     /// The Route of our reports to it, as a header field value.
     pub route: Option<String>,
+    /// The number of its SC, to which messages of IM users go; `None`: it takes none.
+    pub smsc: Option<String>,
     /// Who its MSRP sessions are with; `None`: it takes no Large Messages.
     pub msrp: Option<MsrpRole>,
     /// What its MSRP sessions are carried over.

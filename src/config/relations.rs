@@ -110,6 +110,7 @@ fn peer(((draft, places), terms): ((&DraftPeer, Vec<PlaceAt>), Terms)) -> Option
         sync_deadline_ms: draft.sync_deadline.as_ref().map(|deadline| deadline.value.0),
         recipient: draft.recipient.as_ref().map_or(Recipient::CalledParty, |one| one.value),
         route: draft.route.as_ref().map(|route| route.value.header_field_value()),
+        smsc: draft.smsc.as_ref().map(|smsc| smsc.value.0.clone()),
         msrp: draft.msrp.as_ref().map(|role| role.value),
         msrp_transport: draft.msrp_transport(),
         profile: draft.profile.as_ref().map_or(Profile::SimpleIm, |profile| profile.value),

@@ -11,7 +11,7 @@ use crate::config::meanings::Meanings;
 use crate::config::reader::{Effective, Reader, Section, Setting};
 use crate::config::relations;
 use crate::config::surroundings::{Names, STATE_DIRECTORY};
-use crate::config::terms::{Domain, FilePath, RouteUri, TlsName, Username};
+use crate::config::terms::{Domain, FilePath, RouteUri, Smsc, TlsName, Username};
 use crate::config::value::{Count, Millis, Name, Several};
 use crate::config::workers::{self, DraftWorkers};
 use crate::config::{
@@ -80,6 +80,7 @@ pub(super) struct DraftPeer {
     pub(super) sync_deadline: Option<Setting<Millis>>,
     pub(super) recipient: Option<Setting<Recipient>>,
     pub(super) route: Option<Setting<RouteUri>>,
+    pub(super) smsc: Option<Setting<Smsc>>,
     /// From here on: settings of the IM side.
     pub(super) msrp: Option<Setting<MsrpRole>>,
     /// Whether it was written at all, rightly or wrongly.
@@ -378,6 +379,7 @@ fn peer(mut section: Section<'_, '_>, sync_deadline: Millis) -> DraftPeer {
         sync_deadline: None,
         recipient: None,
         route: None,
+        smsc: None,
         msrp: None,
         has_msrp: section.has("msrp"),
         msrp_transport: None,
@@ -409,9 +411,10 @@ fn terms(section: &mut Section<'_, '_>, draft: &mut DraftPeer, sync_deadline: Mi
         draft.sync_deadline = Some(deadline);
         draft.recipient = Some(section.read("recipient", Recipient::CalledParty));
         draft.route = section.read_optional("route");
+        draft.smsc = section.read_optional("smsc");
     } else {
         let what = "is about short messages that come from a peer of the SMS side";
-        section.misplaced(&["sync_deadline", "recipient", "route"], what);
+        section.misplaced(&["sync_deadline", "recipient", "route", "smsc"], what);
     }
     if is_im {
         draft.msrp = section.read_optional("msrp");

@@ -107,6 +107,37 @@ impl Value for Domain {
     }
 }
 
+/// The number of an SC, as RP-DATA and the Request-URI name it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Smsc(pub(super) String);
+
+impl Value for Smsc {
+    fn from_raw(raw: &Raw<'_>) -> Result<Self, Complaint> {
+        const EXPECTED: &str = "an international number such as \"+491710760000\"";
+        let text = raw.text(EXPECTED)?;
+        let digits = text.strip_prefix('+').unwrap_or_default();
+        // ITU-T E.164 has no longer ones.
+        if (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Ok(Self(text.to_owned()));
+        }
+        let complaint = Complaint::new(
+            format!("`{}` is not the number of an SC", text.escape_default()),
+            format!("must be {EXPECTED}"),
+        )
+        .because("it is RP-Destination-Address of what is submitted (TS 24.011 section 8.2.5.2)");
+        let is_bare = !text.is_empty() && text.len() <= 15;
+        Err(if is_bare && text.bytes().all(|digit| digit.is_ascii_digit()) {
+            complaint.suggest(format!("with its country code: \"+{text}\""))
+        } else {
+            complaint
+        })
+    }
+
+    fn to_toml(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
 /// A user name for challenges (RFC 3261 section 22).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Username(pub(super) String);

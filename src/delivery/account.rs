@@ -58,7 +58,7 @@ impl Statuses {
     }
 }
 
-/// What the SMS side was told, and how that went.
+/// What the side that it came from was told, and how that went.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Report {
     /// Nothing, because nothing is known that may be said (RFC 4320 section 4.2).
@@ -70,6 +70,8 @@ pub enum Report {
     /// RP-ACK or RP-ERROR in a MESSAGE of our own, and what became of that (ruling: the report has a
     /// result of its own).
     Rp(Answer, RpResult),
+    /// A REPORT with this status in the session of its sender, who is of the IM side.
+    Msrp(u16),
 }
 
 /// What became of a report that is a MESSAGE of our own.
@@ -85,7 +87,7 @@ pub enum RpResult {
     Unsent(SendError),
 }
 
-/// In which form a message came from the SMS side.
+/// In which form a message came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
     /// A SIP MESSAGE with any content, passed through: its final response is the report.
@@ -100,6 +102,16 @@ pub enum Form {
         /// Whether an earlier attempt may have delivered it already.
         may_be_duplicate: bool,
     },
+    /// A message in a session of an IM user, which went to an SC in so many SMS-SUBMITs (TS 24.341 section
+    /// 5.3.1).
+    Submitted {
+        /// How many parts it has; 0 if it cannot be divided.
+        parts: u8,
+        /// To how many of them the SC has said RP-ACK.
+        taken: u8,
+        /// Of how many of them it has said that their recipient has received them.
+        received: u8,
+    },
 }
 
 /// One message, its verdict, the proof, and the report.
@@ -107,7 +119,7 @@ pub enum Form {
 pub struct Account {
     /// In which form it came.
     pub form: Form,
-    /// When the MESSAGE arrived.
+    /// When the MESSAGE arrived, or the last octet of a message in a session.
     pub arrived: Instant,
     /// When the verdict was reached.
     pub decided: Instant,

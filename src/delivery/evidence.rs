@@ -1,6 +1,6 @@
 //! What can be observed about a message on the IM side, and who can prove what.
 
-use crate::delivery::Verdict;
+use crate::delivery::{Submission, Verdict};
 
 /// Who a SIP peer is, which says who originates the final response that it sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -154,6 +154,8 @@ pub enum Evidence {
     ConnectionUnused,
     /// The connection was lost with octets on it of which nobody knows.
     ConnectionLost,
+    /// What became of a message to the SMS side at its SC.
+    Submission(Submission),
 }
 
 impl Evidence {
@@ -188,7 +190,8 @@ impl Evidence {
             | Self::ByeAfterEnd
             | Self::NeverConnected
             | Self::ConnectionUnused
-            | Self::ConnectionLost => 0,
+            | Self::ConnectionLost
+            | Self::Submission(_) => 0,
         }
     }
 }

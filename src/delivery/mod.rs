@@ -8,6 +8,7 @@ pub mod coverage;
 mod evidence;
 pub mod mapping;
 mod message;
+mod submission;
 mod verdict;
 
 pub use self::absorb::{ATTEMPTS_MAX, Course, Mark, Memory, salt};
@@ -16,4 +17,5 @@ pub use self::coverage::{Coverage, Ledger, Octets};
 pub use self::evidence::{Asked, Evidence, Final, MsrpRole, Role};
 pub use self::mapping::{Answer, Mapping, Origin, Preset};
 pub use self::message::Message;
+pub use self::submission::{PartStatus, Submission, part_status, report_of_submission};
 pub use self::verdict::Verdict;

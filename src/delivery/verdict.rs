@@ -63,6 +63,7 @@ impl Verdict {
                 mapping.msrp(status)
             }
             (Evidence::Earlier { verdict, .. }, _) => verdict,
+            (Evidence::Submission(submission), _) => submission.verdict(),
             (_, Some(row)) => row.verdict,
             // Only a status can have no row.
             (_, None) => Self::Unknown,

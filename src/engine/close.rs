@@ -146,7 +146,7 @@ impl Engine {
             reported: match record.report {
                 // With the verdict it was settled that nothing is said.
                 Report::Silence => record.decided,
-                Report::Response(_) | Report::Refused(..) => at,
+                Report::Response(_) | Report::Refused(..) | Report::Msrp(_) => at,
                 Report::Rp(..) => told,
             },
             sms_call_id,

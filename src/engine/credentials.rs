@@ -27,7 +27,7 @@ impl Engine {
         let Some(buffer) = held.or_else(|| self.authorizations.take()) else { return false };
         let Some(record) = self.records.get(handle) else { return false };
         let uri = match towards {
-            Towards::Im | Towards::Call => record.uri,
+            Towards::Im | Towards::Call | Towards::Submission => record.uri,
             Towards::Sms => self.shorts[handle.index as usize].sender,
         };
         let len = self.write_authorization(handle, (b"MESSAGE", uri, peer), last, buffer);

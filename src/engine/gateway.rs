@@ -9,7 +9,7 @@ use crate::delivery::{
 };
 use crate::engine::instant::deliver_in;
 use crate::engine::parts::Parts;
-use crate::engine::reading::{FCS_UNSPECIFIED, Reading, What, read, unacceptable};
+use crate::engine::reading::{FCS_TPDU, FCS_UNSPECIFIED, Reading, What, read, unacceptable};
 use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::request::Asked;
 use crate::engine::route::Hop;
@@ -59,6 +59,9 @@ impl Engine {
             };
             return self.answer(asked, refusal, extra, out);
         }
+        if self.on_rp_answer(asked, peer, out) {
+            return;
+        }
         let reading = match read(asked.request.fields.body.of(asked.request.octets)) {
             Ok(Some(reading)) => reading,
             Ok(None) => {
@@ -88,7 +91,9 @@ impl Engine {
             Err(refusal) => return self.refuse(asked, refusal, out),
         };
         let arrived = Arrived { asked, peer, reading: &reading, recipient, sender, hop };
-        if self.serving == Serving::Refusing {
+        // What is open goes on to its end, which a status report may be.
+        let ends_one = matches!(reading.what, What::Status { .. }) && self.takes_submissions(peer);
+        if self.serving == Serving::Refusing && !ends_one {
             return self.turn_away(asked, Counter::RefusedDraining, out);
         }
         match self.room(asked.request.octets.len(), out) {
@@ -150,13 +155,22 @@ impl Engine {
         let recipient = recipient.of(asked.request.octets);
         let key = match &reading.what {
             What::Deliver { tpdu, .. } => self.short_key(asked, recipient, tpdu),
-            What::Refused { .. } | What::MemoryAvailable => asked.fingerprint,
+            What::Refused { .. } | What::MemoryAvailable | What::Status { .. } => asked.fingerprint,
         };
         self.shorts[handle.index as usize] = self.short(arrived, key, now);
         let evidence = match &reading.what {
             What::MemoryAvailable => {
                 self.count(Counter::MemoryAvailable);
                 return self.start_report(handle, Answer::Ack, now, Purse::Work, out);
+            }
+            What::Status { report } if self.takes_submissions(arrived.peer) => {
+                self.on_status_report((recipient, arrived.peer), report, now);
+                return self.start_report(handle, Answer::Ack, now, Purse::Work, out);
+            }
+            // Nothing was submitted there.
+            What::Status { .. } => {
+                self.count(Counter::RpRefused);
+                Some(Evidence::Content { cause: content::CAUSE, fcs: FCS_TPDU })
             }
             What::Refused { cause, fcs } => {
                 self.count(Counter::RpRefused);
@@ -186,7 +200,7 @@ impl Engine {
                 self.conclude(handle, TOO_LONG, now, Purse::Work, out);
             }
             (Some(evidence), _) => self.conclude(handle, evidence, now, Purse::Work, out),
-            (None, What::Refused { .. } | What::MemoryAvailable) => {
+            (None, What::Refused { .. } | What::MemoryAvailable | What::Status { .. }) => {
                 unreachable!("either is concluded")
             }
         }
@@ -320,7 +334,7 @@ impl Engine {
         let Arrived { asked, reading, sender, hop, .. } = arrived;
         let status_report = match &reading.what {
             What::Deliver { deliver, .. } => deliver.status_report_indication,
-            What::Refused { .. } | What::MemoryAvailable => false,
+            What::Refused { .. } | What::MemoryAvailable | What::Status { .. } => false,
         };
         Short {
             key,
@@ -350,7 +364,7 @@ impl Engine {
     }
 
     /// Who gets the report: the sender that a trusted peer asserts, else the one in From.
-    fn sender(&self, request: &Request<'_>, peer: u8) -> Span {
+    pub(super) fn sender(&self, request: &Request<'_>, peer: u8) -> Span {
         let (octets, fields) = (request.octets, &request.fields);
         let asserted = if self.peers.get(peer).trusted {
             sip::asserted_uri(octets, fields)

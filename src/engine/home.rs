@@ -47,6 +47,12 @@ impl Engine {
         if request.method != Method::Message {
             // A request in the dialog of a call is of the worker that has the call.
             let tag = request.fields.to_tag.of(request.octets);
+            let is_first = matches!(request.method, Method::Invite | Method::Cancel);
+            if is_first && self.is_inward(request, peer) {
+                // What the SC says about what is sent there comes for this sender, to his home.
+                let sender = self.sender(request, peer).of(request.octets);
+                return home_of(self.setup.key, sender, workers);
+            }
             return self.call_tag(tag).map_or(self.setup.worker, |branch| branch.worker);
         }
         let uri = if super::reading::is_short_message(request) {

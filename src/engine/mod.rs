@@ -326,8 +326,8 @@ impl Engine {
     }
 
     /// Messages accepted and not closed.
-    pub const fn open(&self) -> u32 {
-        self.records.len()
+    pub fn open(&self) -> u32 {
+        self.records.len() + self.submissions_open()
     }
 
     /// The account of the message that was closed first, each once.

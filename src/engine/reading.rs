@@ -4,7 +4,7 @@ use crate::engine::Refusal;
 use crate::interwork::content;
 use crate::wire::rp::{self, Direction};
 use crate::wire::sip::Request;
-use crate::wire::tpdu::{self, Deliver, Tpdu};
+use crate::wire::tpdu::{self, Deliver, StatusReport, Tpdu};
 
 /// The media type of an RP message (TS 24.341 section 7).
 const MEDIA_TYPE: (&[u8], &[u8]) = (b"application", b"vnd.3gpp.sms");
@@ -12,7 +12,7 @@ const MEDIA_TYPE: (&[u8], &[u8]) = (b"application", b"vnd.3gpp.sms");
 /// RP-Cause "requested facility not implemented" (TS 24.011 section 8.2.5.4), legal towards an MS.
 const CAUSE_NOT_IMPLEMENTED: u8 = 69;
 /// TP-FCS "TPDU not supported" (TS 23.040 section 9.2.3.22).
-const FCS_TPDU: u8 = 0xB0;
+pub(super) const FCS_TPDU: u8 = 0xB0;
 /// TP-FCS "unspecified error cause".
 pub(super) const FCS_UNSPECIFIED: u8 = 0xFF;
 
@@ -29,6 +29,8 @@ pub(super) struct Reading<'a> {
 pub(super) enum What<'a> {
     /// A short message to be delivered.
     Deliver { deliver: Deliver<'a>, tpdu: &'a [u8] },
+    /// What became of a message that was submitted.
+    Status { report: StatusReport<'a> },
     /// Something that is refused.
     Refused { cause: u8, fcs: u8 },
     /// RP-SMMA: the memory of an MS is available again. There is nothing that waits for it.
@@ -86,6 +88,7 @@ pub(super) fn read(body: &[u8]) -> Result<Option<Reading<'_>>, Refusal> {
         rp::Message::Data(data) => {
             let what = match tpdu::parse(data.tpdu, Direction::NetworkToMs, tpdu::Answer::Ack) {
                 Ok(Tpdu::Deliver(deliver)) => What::Deliver { deliver, tpdu: data.tpdu },
+                Ok(Tpdu::StatusReport(report)) => What::Status { report },
                 Ok(_) => What::Refused { cause: content::CAUSE, fcs: FCS_TPDU },
                 Err(fault) => What::Refused { cause: content::CAUSE, fcs: fault.fcs },
             };

@@ -108,6 +108,8 @@ pub(super) enum Towards {
     Call,
     /// The report in a MESSAGE of our own to the SMS side.
     Sms,
+    /// A part of a message in a MESSAGE to an SC.
+    Submission,
 }
 
 /// The attempts of an INVITE are numbered from here to there.
@@ -119,6 +121,8 @@ pub(super) const CALL_INSIDE: u8 = 0x60;
 pub(super) const CALL_ACK: u8 = 0x61;
 /// No request: the tag of a dialog.
 pub(super) const CALL_TAG: u8 = 0x62;
+/// The attempts of a MESSAGE with a part of a submission are numbered from here.
+const SUBMISSION_ATTEMPTS: u8 = 0x70;
 /// The attempts of the report are numbered from here.
 const REPORT_ATTEMPTS: u8 = 0x80;
 /// Attempts of each kind have so many numbers.
@@ -129,7 +133,8 @@ impl Towards {
     pub(super) const fn of(attempt: u8) -> Self {
         match attempt {
             0..CALL_ATTEMPTS => Self::Im,
-            CALL_ATTEMPTS..REPORT_ATTEMPTS => Self::Call,
+            CALL_ATTEMPTS..SUBMISSION_ATTEMPTS => Self::Call,
+            SUBMISSION_ATTEMPTS..REPORT_ATTEMPTS => Self::Submission,
             REPORT_ATTEMPTS.. => Self::Sms,
         }
     }
@@ -140,6 +145,7 @@ impl Towards {
             Self::Im => 0,
             Self::Call => CALL_ATTEMPTS,
             Self::Sms => REPORT_ATTEMPTS,
+            Self::Submission => SUBMISSION_ATTEMPTS,
         }
     }
 }

@@ -87,6 +87,11 @@ impl Engine {
             }
             Method::Message => self.on_message(asked, peer, out),
             Method::Options => self.on_options(asked, out),
+            Method::Invite if self.is_inward(request, peer) => {
+                self.on_inward_invite(asked, peer, out);
+            }
+            Method::Cancel
+                if self.is_inward(request, peer) && self.on_inward_cancel(asked, out) => {}
             Method::Cancel => self.on_cancel(asked, out),
             // RFC 3261 sections 8.2.1 and 21.5.2: known here but not allowed, or not known.
             Method::Other => self.refuse(asked, Refusal::new(501, "Not Implemented"), out),

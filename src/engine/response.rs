@@ -31,6 +31,9 @@ impl Engine {
         if towards == Towards::Call {
             return self.on_call_response(response, arrival, peer, branch, out);
         }
+        if towards == Towards::Submission {
+            return self.on_submission_response(response, arrival, peer, branch);
+        }
         let Some(leg) = self.leg(handle, towards).filter(|leg| leg.attempt == branch.attempt)
         else {
             return self.on_late_response(response, peer, (handle, towards), arrival.at);
@@ -53,11 +56,15 @@ impl Engine {
                     (false, _) => self.on_final(handle, last, out),
                     (true, Towards::Im) => self.on_instant_final(handle, last, out),
                     (true, Towards::Sms) => self.on_report_final(handle, last, out),
-                    (true, Towards::Call) => unreachable!("those are told apart above"),
+                    (true, Towards::Call | Towards::Submission) => {
+                        unreachable!("those are told apart above")
+                    }
                 }
             }
             (Action::None, _) if response.status < 200 => self.count(Counter::ProvisionalIn),
-            (_, Towards::Sms | Towards::Call) => self.count(Counter::DroppedResponseRepeated),
+            (_, Towards::Sms | Towards::Call | Towards::Submission) => {
+                self.count(Counter::DroppedResponseRepeated)
+            }
             (_, Towards::Im) => {
                 self.on_late_proof(handle, response, peer, arrival.at);
                 self.count_repeated(handle, response.status);
@@ -76,7 +83,7 @@ impl Engine {
         match towards {
             Towards::Im => Some(&record.im),
             Towards::Sms if record.is_short => Some(&self.shorts[handle.index as usize].report),
-            Towards::Sms | Towards::Call => None,
+            Towards::Sms | Towards::Call | Towards::Submission => None,
         }
     }
 
@@ -85,7 +92,7 @@ impl Engine {
         match towards {
             Towards::Im => Some(&mut record.im),
             Towards::Sms if record.is_short => Some(&mut self.shorts[handle.index as usize].report),
-            Towards::Sms | Towards::Call => None,
+            Towards::Sms | Towards::Call | Towards::Submission => None,
         }
     }
 
@@ -243,6 +250,9 @@ impl Engine {
         if towards == Towards::Call {
             return self.on_call_unreachable(branch, remote, at);
         }
+        if towards == Towards::Submission {
+            return self.on_submission_unreachable(branch, remote, at);
+        }
         let leg = self
             .leg_mut(handle, towards)
             .filter(|leg| leg.attempt == branch.attempt && leg.way.remote == remote);
@@ -284,6 +294,10 @@ impl Engine {
         }
         if Towards::of(attempt) == Towards::Call {
             return self.on_invite_sent(handle, attempt, error, at);
+        }
+        if Towards::of(attempt) == Towards::Submission {
+            let at_place = (handle.index, handle.generation);
+            return self.on_submission_sent(at_place, attempt, error, at);
         }
         let Some(leg) = self.leg_mut(handle, Towards::of(attempt)) else { return };
         // A retransmission may have left since, and then it is too late to be certain. Whoever has

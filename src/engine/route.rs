@@ -205,7 +205,7 @@ impl Engine {
         }
     }
 
-    fn is_own(&self, host: &[u8], port: u16) -> bool {
+    pub(super) fn is_own(&self, host: &[u8], port: u16) -> bool {
         match uri::host_address(host) {
             Some(ip) => self.setup.own_endpoints.contains(&Endpoint { ip, port }),
             None => {

@@ -133,6 +133,9 @@ pub struct Peer {
     pub msrp_tls: bool,
     /// Which service our sessions with it belong to.
     pub profile: Profile,
+    /// The number of the SC to which it takes messages of IM users, digits behind a plus; none if it takes
+    /// none.
+    pub submit: Option<Box<str>>,
     /// How we answer its challenges.
     pub credentials: Option<Credentials>,
     /// How requests to it leave, where their next hop does not say so itself.
@@ -162,6 +165,7 @@ impl Peer {
             msrp: None,
             msrp_tls: false,
             profile: Profile::SimpleIm,
+            submit: None,
             credentials: None,
             transport: Transport::Udp,
             addresses: Box::new([]),
@@ -245,6 +249,8 @@ pub struct Large {
     pub sessions_max: u32,
     /// Octets of a message at most.
     pub message_size: u32,
+    /// Messages for the SMS side that may be on their way at once; 0 where nobody takes any.
+    pub submissions_max: u32,
     /// Connections of MSRP on this worker at most.
     pub connections_max: u16,
     /// Places of connections that this worker has, whatever they carry: none has an index beyond.
@@ -310,6 +316,7 @@ impl Default for Large {
         Self {
             sessions_max: 64,
             message_size: 4_096,
+            submissions_max: 0,
             connections_max: 64,
             places_max: 256,
             sockets: Families::default(),

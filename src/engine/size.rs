@@ -65,7 +65,7 @@ impl Engine {
         match (towards, record.is_short) {
             (Towards::Sms, _) => self.with_report(handle, record, |report| report.size()),
             (Towards::Im, true) => self.with_instant(handle, record, |instant| instant.size()),
-            (Towards::Call, _) => None,
+            (Towards::Call | Towards::Submission, _) => None,
             (Towards::Im, false) => {
                 let request = self.stored(handle, record)?;
                 let branch = self.branch(handle, record.im.attempt, record.loop_hash);

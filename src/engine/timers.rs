@@ -201,6 +201,6 @@ impl Engine {
             self.close(handle, now);
             ended += 1;
         }
-        self.records.len()
+        self.records.len() + self.abandon_submissions(now, limit - ended)
     }
 }

@@ -104,6 +104,34 @@ pub enum Counter {
     ByesIn,
     /// INVITEs without any response in 64*T1.
     TimerB,
+    /// Dialogs that our answer to an INVITE has made.
+    CallsTaken,
+    /// INVITEs for the SMS side whose offer has nothing that we take (488).
+    CallsUnacceptable,
+    /// Messages for the SMS side that have arrived whole.
+    Submissions,
+    /// Gauge: of these, and of those that arrive, how many are not over.
+    SubmissionsOpen,
+    /// Messages for the SMS side refused: of a type that is no text, or too long.
+    SubmissionsUnfit,
+    /// Messages for the SMS side for which there was no room.
+    SubmissionsNoRoom,
+    /// SMS-SUBMITs sent for the first time.
+    SubmissionParts,
+    /// RP-ACKs to SMS-SUBMITs.
+    SubmissionAcks,
+    /// RP-ERRORs to SMS-SUBMITs.
+    SubmissionErrors,
+    /// RP-ACKs and RP-ERRORs to no SMS-SUBMIT that waits for one.
+    SubmissionStray,
+    /// SMS-STATUS-REPORTs about what was submitted.
+    StatusReportsIn,
+    /// SMS-STATUS-REPORTs about nothing that waits for one, repeated ones too.
+    StatusReportsStray,
+    /// REPORTs about messages for the SMS side.
+    MsrpReportsOut,
+    /// Messages in MSRP sessions for which there was no room (413).
+    MsrpNoRoom,
     /// MSRP connections that could not be opened.
     MsrpConnectionsFailed,
     /// MSRP connections for which there was no place.
@@ -339,7 +367,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 163] = [
+    pub const ALL: [Self; 177] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -390,6 +418,20 @@ impl Counter {
         Self::ByesOut,
         Self::ByesIn,
         Self::TimerB,
+        Self::CallsTaken,
+        Self::CallsUnacceptable,
+        Self::Submissions,
+        Self::SubmissionsOpen,
+        Self::SubmissionsUnfit,
+        Self::SubmissionsNoRoom,
+        Self::SubmissionParts,
+        Self::SubmissionAcks,
+        Self::SubmissionErrors,
+        Self::SubmissionStray,
+        Self::StatusReportsIn,
+        Self::StatusReportsStray,
+        Self::MsrpReportsOut,
+        Self::MsrpNoRoom,
         Self::MsrpConnectionsFailed,
         Self::MsrpConnectionsRefused,
         Self::MsrpBroken,
@@ -571,6 +613,20 @@ const NAMES: [&str; Counter::COUNT] = [
     "byes_out",
     "byes_in",
     "timer_b",
+    "calls_taken",
+    "calls_unacceptable",
+    "submissions",
+    "submissions_open",
+    "submissions_unfit",
+    "submissions_no_room",
+    "submission_parts",
+    "submission_acks",
+    "submission_errors",
+    "submission_stray",
+    "status_reports_in",
+    "status_reports_stray",
+    "msrp_reports_out",
+    "msrp_no_room",
     "msrp_connections_failed",
     "msrp_connections_refused",
     "msrp_broken",

@@ -8,6 +8,7 @@ use crossbeam::atomic::AtomicCell;
 use crate::config::{Config, HostPort, MsrpTransport, Strangers};
 use crate::engine::{self, Families, RequestSockets, Setup, Timers};
 use crate::id::WorkerId;
+use crate::limits::SUBMISSIONS_MAX;
 use crate::oam::identity::Identity;
 use crate::packet::{Endpoint, SocketId, Transport};
 
@@ -127,6 +128,10 @@ pub(super) fn setup<'a>(
     }
 }
 
+/// Of so many sessions, one may have a message for the SMS side under way: each has some 2 KiB, and one in four
+/// of them 33 KiB for its octets.
+const SUBMISSIONS_SHARE: u32 = 2;
+
 /// How Large Messages are sent, over the MSRP sockets of a worker, of which the first has the number
 /// `first`; `None` where nothing listens for MSRP. `fingerprint` is that of our own certificate.
 pub(super) fn large(
@@ -155,6 +160,11 @@ pub(super) fn large(
     Some(engine::Large {
         sessions_max: config.per_worker().sessions_max,
         message_size: large.message_size,
+        submissions_max: if config.peers.iter().any(|peer| peer.smsc.is_some()) {
+            config.per_worker().sessions_max.div_ceil(SUBMISSIONS_SHARE).min(SUBMISSIONS_MAX)
+        } else {
+            0
+        },
         connections_max: large.connections,
         places_max: config.capacity.connections.saturating_add(large.connections),
         sockets,
@@ -193,6 +203,7 @@ fn peer(peer: &crate::config::Peer, config: &Config) -> engine::Peer {
         msrp: peer.msrp,
         msrp_tls: peer.msrp_transport == MsrpTransport::Tls,
         profile: peer.profile,
+        submit: peer.smsc.as_deref().map(Into::into),
         credentials: peer.credentials.clone(),
         transport: peer.transport,
         addresses: addresses.map(|&address| Endpoint::from(address)).collect(),

@@ -122,7 +122,7 @@ pub struct PeerState {
 }
 
 /// The groups, and in plain words what each counter means.
-const GROUPS: [(&str, &[(Counter, &str)]); 12] = [
+const GROUPS: [(&str, &[(Counter, &str)]); 13] = [
     (
         "messages",
         &[
@@ -217,7 +217,26 @@ const GROUPS: [(&str, &[(Counter, &str)]); 12] = [
             (Counter::MsrpTimeouts, "chunks without a response within 30 s"),
             (Counter::MsrpStray, "responses and REPORTs that answer nothing"),
             (Counter::MsrpForeign, "requests to no session of ours, or to another's"),
+            (Counter::MsrpNoRoom, "messages for which there was no room (413)"),
             (Counter::MsrpMalformed, "heads that can neither be used nor answered"),
+        ],
+    ),
+    (
+        "submissions",
+        &[
+            (Counter::CallsTaken, "sessions for the SMS side that were answered"),
+            (Counter::CallsUnacceptable, "offers with nothing that is taken (488, 415)"),
+            (Counter::Submissions, "messages that arrived whole"),
+            (Counter::SubmissionsOpen, "messages that arrive or are not over"),
+            (Counter::SubmissionsUnfit, "messages refused: no text, or too long"),
+            (Counter::SubmissionsNoRoom, "messages and sessions for which there was no room"),
+            (Counter::SubmissionParts, "SMS-SUBMITs sent"),
+            (Counter::SubmissionAcks, "RP-ACKs to them"),
+            (Counter::SubmissionErrors, "RP-ERRORs to them"),
+            (Counter::SubmissionStray, "RP-ACKs and RP-ERRORs that answer nothing"),
+            (Counter::StatusReportsIn, "SMS-STATUS-REPORTs about them"),
+            (Counter::StatusReportsStray, "SMS-STATUS-REPORTs about nothing, or again"),
+            (Counter::MsrpReportsOut, "REPORTs sent"),
         ],
     ),
     (

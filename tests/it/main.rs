@@ -21,6 +21,7 @@ mod gateway;
 mod gateway_breaker;
 mod handed;
 mod identity;
+mod inward;
 mod io_allocations;
 mod large;
 mod large_breaker;

@@ -154,7 +154,8 @@ impl Event {
             | Evidence::Earlier { .. }
             | Evidence::Invite(_)
             | Evidence::MsrpResponse(_)
-            | Evidence::MsrpReport(_) => return None,
+            | Evidence::MsrpReport(_)
+            | Evidence::Submission(_) => return None,
             Evidence::Content { .. } => Self::Content,
             Evidence::TimerF => Self::TimerF,
             Evidence::Deadline => Self::Deadline,

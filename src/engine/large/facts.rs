@@ -4,6 +4,7 @@ use super::{Call, Transfer, Wait};
 use crate::delivery::coverage::{End, Observation};
 use crate::engine::Engine;
 use crate::id::Handle;
+use crate::limits::SUBMISSION_IDLE_MS;
 use crate::metrics::Counter;
 use crate::packet::Departures;
 use crate::session::msrp::{Departed, Fact, SendingId, SessionId};
@@ -77,15 +78,11 @@ impl Engine {
                 self.observe(sending, observe, now, out);
             }
             Fact::Cut { sending, departed } => self.on_cut(sending, departed, now, out),
-            // Our offer says that we send and receive nothing.
-            Fact::Arriving { incoming } => self.sessions_mut().endpoint.refuse(incoming, 403),
-            Fact::Received { incoming, .. }
-            | Fact::Abandoned { incoming }
+            Fact::Arriving { incoming } => self.on_arriving(incoming, now),
+            Fact::Received { incoming, total, .. } => self.on_received(incoming, total, now, out),
+            Fact::Abandoned { incoming }
             | Fact::Declined { incoming, .. }
-            | Fact::Dropped { incoming } => {
-                let sessions = self.sessions_mut();
-                sessions.endpoint.release(incoming);
-            }
+            | Fact::Dropped { incoming } => self.on_incoming_gone(incoming),
         }
     }
 
@@ -107,7 +104,10 @@ impl Engine {
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
         call.link = Some(link);
-        call.wait = Some((Wait::Sending, now));
+        call.wait = Some(match call.inward {
+            None => (Wait::Sending, now),
+            Some(_) => (Wait::Idle, now.plus_ms(SUBMISSION_IDLE_MS)),
+        });
         self.wait_for_call(handle);
     }
 

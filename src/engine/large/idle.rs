@@ -93,12 +93,12 @@ impl Engine {
 }
 
 /// As much of the name of a call as a directory has room for.
-fn short_name(handle: Handle<Call>) -> u64 {
+pub(super) fn short_name(handle: Handle<Call>) -> u64 {
     let whole = name(handle);
     (whole >> 32 & 0xFF_FFFF) << 24 | whole & 0xFF_FFFF
 }
 
-fn named_short(sessions: &super::Sessions, short: u64) -> Option<Handle<Call>> {
+pub(super) fn named_short(sessions: &super::Sessions, short: u64) -> Option<Handle<Call>> {
     let index = u32::try_from(short >> 24).ok()?;
     let handle = sessions.calls.handle_at(index)?;
     (short_name(handle) == short).then(|| named(name(handle)))

@@ -4,6 +4,7 @@
 use super::responses::is_description;
 use super::{Call, Outcome, Reinvite, Wait};
 use crate::engine::back::Back;
+use crate::engine::record::CALL_TAG;
 use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
@@ -14,7 +15,7 @@ use crate::session::dialog::{self, Names, Request as Within};
 use crate::session::negotiation::Change;
 use crate::store::Buffer;
 use crate::time::Instant;
-use crate::transaction::branch::Branch;
+use crate::transaction::branch::{Branch, MAGIC_COOKIE};
 use crate::transaction::success::{Action, Event, State, interval_ms};
 use crate::wire::sdp;
 use crate::wire::sip::{self, ALLOW_SESSIONS, Extra, Method, Reply, Source};
@@ -167,7 +168,12 @@ impl Engine {
     }
 
     /// The answer to a re-INVITE once more: its copy came, or its ACK did not.
-    fn repeat_answer(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
+    pub(super) fn repeat_answer(
+        &mut self,
+        handle: Handle<Call>,
+        now: Instant,
+        out: &mut Departures,
+    ) {
         let (t1_ms, t2_ms) = (self.setup.timers.t1_ms, self.setup.timers.t2_ms);
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
         let Some(it) = &mut call.reinvite else { return };
@@ -210,7 +216,7 @@ impl Engine {
         }
     }
 
-    fn push_answer(&self, handle: Handle<Call>, out: &mut Departures) {
+    pub(super) fn push_answer(&self, handle: Handle<Call>, out: &mut Departures) {
         let Some(sessions) = self.sessions.as_deref() else { return };
         let Some(it) = sessions.calls.get(handle).and_then(|call| call.reinvite) else { return };
         let octets = &sessions.answers.octets(it.answer)[..it.len];
@@ -282,9 +288,9 @@ impl Engine {
         }
     }
 
-    /// Our description as it was, and the session timer as they want it (RFC 4028 section 9). `None` if that
-    /// and what is copied from the request are too long.
-    fn write_answer(
+    /// Our 200 to a re-INVITE or an UPDATE: our description as it was, and the session timer as they want it
+    /// (RFC 4028 section 9). `None` if that and what is copied from the request are too long.
+    pub(super) fn write_answer(
         &self,
         handle: Handle<Call>,
         asked: Asked<'_>,
@@ -313,9 +319,13 @@ impl Engine {
             None => Extra::None,
         };
         let source = asked.arrival.flow.remote;
+        let tag = self.branch_of_call(handle, CALL_TAG);
         let reply = Reply {
             status: 200,
             reason: "OK",
+            to_tag: &tag[MAGIC_COOKIE.len()..],
+            // What makes the dialog has its routes (RFC 3261 section 12.1.1).
+            record_route: asked.request.fields.to_tag.is_empty(),
             source: Source { ip: source.ip, port: source.port },
             extra: &[
                 Extra::Contact { uri: contact, parameters: b"" },
@@ -326,7 +336,6 @@ impl Engine {
             ],
             content_type: if len > 0 { b"application/sdp" } else { b"" },
             body: &[&sdp[..len]],
-            ..Reply::default()
         };
         let mut octets = [0; ANSWER_SIZE_MAX];
         let len = sip::respond(asked.request, &reply, &mut octets)?;

@@ -59,6 +59,7 @@ impl Engine {
         };
         let call = Call {
             transfer: Some(transfer_at),
+            inward: None,
             leg: Leg::new(Towards::Call, &hop, 1, now),
             invite: Client::new(),
             entered: now,

@@ -23,6 +23,7 @@ mod idle;
 mod ids;
 mod inside;
 mod invite;
+mod inward;
 mod links;
 mod octets;
 mod offer;
@@ -39,7 +40,7 @@ use crate::delivery::{Evidence, Verdict};
 use crate::engine::record::{Leg, Record};
 use crate::engine::{Setup, setup};
 use crate::id::Handle;
-use crate::limits::ANSWER_SIZE_MAX;
+use crate::limits::{ANSWER_SIZE_MAX, SUBMISSION_SIZE_MAX};
 use crate::packet::Flow;
 use crate::session::dialog::{Dialog, Kept};
 use crate::session::msrp::{self, Endpoint, SendingId, SessionId};
@@ -64,6 +65,8 @@ pub(super) struct Sessions {
     links: Links,
     /// Sessions that wait for another message, by who speaks to whom in them.
     idle: Directory,
+    /// What messages to the SMS side need, where somebody takes them.
+    inward: Option<Box<inward::Store>>,
     /// Facts wait until there is room for what follows from them.
     is_behind: bool,
     /// Calls in which something is still to be sent.
@@ -159,6 +162,8 @@ const FORKS_MAX: usize = 4;
 pub(super) struct Call {
     /// What is sent in it.
     transfer: Option<Handle<Transfer>>,
+    /// Who sends in it to the SMS side, where we were called for that.
+    inward: Option<inward::Caller>,
     /// The INVITE.
     leg: Leg,
     invite: invite_client::Client,
@@ -210,6 +215,7 @@ impl Call {
     fn beside(&self, kept: Kept, status: u16) -> Self {
         Self {
             transfer: None,
+            inward: None,
             leg: Leg { authorization: None, ..self.leg },
             invite: invite_client::Client {
                 state: invite_client::State::Terminated,
@@ -245,6 +251,20 @@ impl Call {
 /// Of so many calls, one may have an INVITE in its dialog that waits for the ACK of its answer.
 const ANSWERS_SHARE: u32 = 16;
 
+/// The same where others call us: the answer that makes a dialog waits for its ACK, too.
+const ANSWERS_INWARD_SHARE: u32 = 4;
+
+/// Messages that come where nothing is asked for, until they are refused.
+const REFUSED_MAX: u32 = 16;
+
+/// Answers to INVITEs that may wait for their ACK.
+const fn answers_max(large: &setup::Large) -> u32 {
+    large.sessions_max.div_ceil(match large.submissions_max {
+        0 => ANSWERS_SHARE,
+        _ => ANSWERS_INWARD_SHARE,
+    })
+}
+
 /// What the time is counted in for which a session waits for another message, in milliseconds.
 const IDLE_TICK_MS: u32 = 1_024;
 
@@ -256,14 +276,16 @@ impl Sessions {
     pub(super) fn new(setup: &Setup, large: &setup::Large, now: Instant) -> Self {
         let calls = large.sessions_max;
         let transfers = calls.div_ceil(CALLS_PER_TRANSFER);
+        let buffers = large.submissions_max.div_ceil(inward::ARRIVING_SHARE);
+        let incomings = REFUSED_MAX + buffers;
         let rules = msrp::Rules {
             connections_max: large.connections_max,
             sessions_max: calls,
             sendings_max: calls,
-            // Nothing is asked for: what comes all the same is refused.
-            incomings_max: 16,
-            buffers_max: 0,
-            buffer_size: 0,
+            // What comes where nothing is asked for is refused.
+            incomings_max: incomings,
+            buffers_max: buffers,
+            buffer_size: if buffers > 0 { SUBMISSION_SIZE_MAX } else { 0 },
             response_ms: large.response_wait_ms,
         };
         let life = (setup.key, setup.node, setup.worker, setup.epoch);
@@ -275,12 +297,13 @@ impl Sessions {
             setup: large.clone(),
             calls: Slab::new(calls),
             wheel: Wheel::new(calls, now),
-            answers: Pool::new(calls.div_ceil(ANSWERS_SHARE)),
+            answers: Pool::new(answers_max(large)),
             transfers: Slab::new(transfers),
             endpoint: Endpoint::new(rules, now),
             desk,
             links: Links::new(large.connections_max, large.places_max),
             idle: Directory::with_tick(calls, IDLE_TICK_MS, now),
+            inward: inward::Store::new(large, incomings, now),
             is_behind: false,
             unfinished: 0,
         }
@@ -292,7 +315,8 @@ impl Sessions {
         let transfers = self.transfers.capacity() as usize;
         calls * (Slab::<Call>::entry_size() + Wheel::entry_size())
             + transfers * Slab::<Transfer>::entry_size()
-            + calls.div_ceil(ANSWERS_SHARE as usize) * ANSWER_SIZE_MAX
+            + answers_max(&self.setup) as usize * ANSWER_SIZE_MAX
+            + self.inward.as_deref().map_or(0, inward::Store::size)
             + self.endpoint.size()
             + self.desk.size()
             + self.links.size()

@@ -8,7 +8,7 @@ use crate::delivery::{Evidence, MsrpRole};
 use crate::engine::instant::TEXT;
 use crate::engine::{Content, Engine, Profile};
 use crate::id::Handle;
-use crate::limits::{MSRP_UNBOUND_MS, MSRP_URI_SIZE_MAX};
+use crate::limits::{MSRP_UNBOUND_MS, MSRP_URI_SIZE_MAX, SUBMISSION_SIZE_MAX};
 use crate::metrics::Counter;
 use crate::packet::{Departures, Endpoint, SocketId};
 use crate::session::msrp::{Message, SessionId};
@@ -88,14 +88,21 @@ impl Sessions {
             path: uri.octets(),
             accept_types: b"message/cpim text/plain",
             accept_wrapped_types: b"text/plain",
-            max_size: None,
+            max_size: call.inward.map(|_| SUBMISSION_SIZE_MAX as u64),
             setup: if offer.is_some() { call.role.setup() } else { Setup::ActPass },
             cema: call.cema,
             fingerprint: call.session.and_then(|session| self.desk.proofs.own(session)),
-            direction: Direction::SendOnly,
+            direction: if call.inward.is_some() {
+                Direction::RecvOnly
+            } else {
+                Direction::SendOnly
+            },
         };
         match offer {
-            Some(offer) => sdp_build::answer(offer, &maker, Some((0, &stream)), to),
+            Some(offer) => {
+                let index = call.inward.map_or(0, |caller| caller.stream);
+                sdp_build::answer(offer, &maker, Some((index, &stream)), to)
+            }
             None => sdp_build::offer(&maker, &stream, to),
         }
     }

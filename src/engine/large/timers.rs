@@ -45,6 +45,10 @@ impl Engine {
             }
             expired += 1;
         }
+        while expired < limit && Self::has_room_for_a_fact(out) && self.expire_submission(now, out)
+        {
+            expired += 1;
+        }
         while expired < limit && Self::has_room_for_a_fact(out) {
             let sessions = self.sessions_mut();
             if sessions.endpoint.expire(&mut sessions.desk, now, 1) == 0 {
@@ -55,6 +59,7 @@ impl Engine {
         }
         // What has ended tells so.
         self.take_facts(now, out);
+        self.write_reports(out);
         expired
     }
 
@@ -67,6 +72,7 @@ impl Engine {
             (Counter::MsrpStray, stray),
             (Counter::MsrpForeign, counts.homeless),
             (Counter::MsrpMalformed, counts.malformed),
+            (Counter::MsrpNoRoom, counts.no_room),
         ] {
             self.tally.counters.set(counter, count);
         }
@@ -78,7 +84,9 @@ impl Engine {
         if sessions.is_behind || sessions.endpoint.has_facts() {
             return Some(Instant::default());
         }
-        sessions.wheel.next().into_iter().chain(sessions.endpoint.next_deadline()).min()
+        let inward = sessions.inward.as_deref().and_then(super::inward::Store::next_deadline);
+        let endpoint = sessions.endpoint.next_deadline();
+        sessions.wheel.next().into_iter().chain(endpoint).chain(inward).min()
     }
 
     /// Does one thing that is due for a call.

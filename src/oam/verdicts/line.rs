@@ -14,7 +14,7 @@ use serde_json::ser::Formatter;
 
 use crate::delivery::{
     Account, Answer, Asked, Evidence, Final, Form, Identifier, MsrpRole, Report, Role, RpResult,
-    Verdict,
+    Submission, Verdict,
 };
 use crate::oam::clock::TimeOfDay;
 use crate::packet::SendError;
@@ -39,6 +39,8 @@ struct Line<'a> {
     attempt: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     may_be_duplicate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<Parts>,
     verdict: char,
     evidence: Proof,
     report: Told,
@@ -54,6 +56,14 @@ struct Line<'a> {
     /// Which identifiers were longer than what is kept of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut: Vec<&'static str>,
+}
+
+/// The short messages that a message became, and how far they have come.
+#[derive(Serialize)]
+struct Parts {
+    all: u8,
+    taken: u8,
+    received: u8,
 }
 
 /// What decided.
@@ -115,6 +125,11 @@ pub fn write_line(account: &Account, context: &Context, to: &mut Vec<u8>) {
         Form::Rp { reference, attempt, may_be_duplicate } => {
             ("rp", Some(reference), Some(attempt), Some(may_be_duplicate))
         }
+        Form::Submitted { .. } => ("submitted", None, None, None),
+    };
+    let parts = match account.form {
+        Form::Submitted { parts, taken, received } => Some(Parts { all: parts, taken, received }),
+        Form::CutThrough | Form::Rp { .. } => None,
     };
     let line = Line {
         arrived: context.time.rfc3339(account.arrived),
@@ -122,6 +137,7 @@ pub fn write_line(account: &Account, context: &Context, to: &mut Vec<u8>) {
         rp_mr,
         attempt,
         may_be_duplicate,
+        parts,
         verdict: account.verdict.letter(),
         evidence: proof(account.evidence),
         report: told(account.report, account.verdict),
@@ -196,6 +212,23 @@ fn proof(evidence: Evidence) -> Proof {
         Evidence::NeverConnected => of("never_connected"),
         Evidence::ConnectionUnused => of("connection_unused"),
         Evidence::ConnectionLost => of("connection_lost"),
+        Evidence::Submission(submission) => submitted(submission),
+    }
+}
+
+/// What became of a message at its SC.
+fn submitted(submission: Submission) -> Proof {
+    let of = |kind| Proof { kind, ..Proof::default() };
+    match submission {
+        Submission::Taken => of("taken"),
+        Submission::RpError { cause } => Proof { cause: Some(cause), ..of("rp_error") },
+        Submission::RpSilence => of("rp_silence"),
+        Submission::Received => of("received"),
+        Submission::NotReceived { status } => {
+            Proof { status: Some(status.into()), ..of("not_received") }
+        }
+        Submission::Unreported => of("unreported"),
+        Submission::Unfit { status } => Proof { status: Some(status), ..of("unfit") },
     }
 }
 
@@ -224,6 +257,7 @@ fn told(report: Report, verdict: Verdict) -> Told {
         Report::Silence => (None, "silence", None, None),
         Report::Response(status) => (None, "sent", Some(status), None),
         Report::Refused(status, error) => (None, "refused", Some(status), Some(words(error))),
+        Report::Msrp(status) => (None, "reported", Some(status), None),
         Report::Rp(answer, result) => match result {
             RpResult::Taken(status) => (Some(answer), "taken", Some(status), None),
             RpResult::Refused(status) => (Some(answer), "refused", Some(status), None),

@@ -105,6 +105,36 @@ impl Endpoint {
         Some((incoming.session, incoming.message_id.octets(), incoming.content_type.octets()))
     }
 
+    /// What the sender of a message wants to be told: whether of success, and of what else.
+    pub fn wanted(&self, id: IncomingId) -> Option<(bool, FailureReport)> {
+        let incoming = self.incomings.get(id)?;
+        Some((incoming.success_report, incoming.failure_report))
+    }
+
+    /// Reports on the first `total` octets of a message that was [released](Endpoint::release), with 200 or
+    /// the code of a failure; whether that will leave. From here on its chunks are answered so when they come
+    /// again (RFC 4975 section 5.4).
+    pub fn report_on(
+        &mut self,
+        session: SessionId,
+        (message_id, total): (&[u8], u64),
+        code: u16,
+        host: &mut impl Host,
+    ) -> bool {
+        let Some(message_id) = Text::of(message_id) else { return false };
+        let octets = Octets { start: 0, end: total };
+        if !self.put_report(session, &message_id, octets, Some(total), code, host) {
+            return false;
+        }
+        let known = self.sessions.get_mut(session).and_then(|session| {
+            session.remembered.iter_mut().find(|it| it.code > 0 && it.message_id == message_id)
+        });
+        if let Some(known) = known {
+            (known.code, known.is_reported) = (code, code == 200);
+        }
+        true
+    }
+
     /// Reports on a message that is [whole](Fact::Received), with 200 or the code of a failure; whether
     /// that will leave. It does not if nobody asks for it, and not where it was reported before, the
     /// session has ended, or answers wait to be written.

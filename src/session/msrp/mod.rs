@@ -234,6 +234,8 @@ pub struct Counts {
     pub homeless: u64,
     /// Chunks of messages that had arrived before.
     pub duplicates: u64,
+    /// Messages for which there was no room.
+    pub no_room: u64,
     /// Transaction identifiers that could not be used, because their end-line was in the body.
     pub identifiers: u64,
 }

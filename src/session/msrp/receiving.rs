@@ -225,7 +225,11 @@ impl Endpoint {
                 }
                 return Err(413);
             }
-            let id = known.map_or_else(|| self.accept(request, session, message_id), Ok)?;
+            let id = known.map_or_else(|| self.accept(request, session, message_id), Ok);
+            if id == Err(413) {
+                self.counts.no_room += 1;
+            }
+            let id = id?;
             self.wheel.start(self.incoming_timer(id), now.plus_ms(MSRP_STALLED_MS));
             arriving.incoming = Some(id);
         } else if fields.success_report && it.acceptance.reports == Reports::AtOnce {

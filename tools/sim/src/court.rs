@@ -73,7 +73,8 @@ pub(crate) fn letter(evidence: Evidence) -> Option<char> {
         | Evidence::WorkerLost
         | Evidence::Earlier { .. }
         | Evidence::Content { .. }
-        | Evidence::Discarded => return None,
+        | Evidence::Discarded
+        | Evidence::Submission(_) => return None,
     })
 }
 
@@ -273,7 +274,8 @@ impl<'a> Court<'a> {
             | Evidence::WorkerLost
             | Evidence::Earlier { .. }
             | Evidence::Content { .. }
-            | Evidence::Discarded => return Ok(None),
+            | Evidence::Discarded
+            | Evidence::Submission(_) => return Ok(None),
         };
         Ok(Some(right))
     }

@@ -1,0 +1,325 @@
+//! The INVITE of an IM user for somebody of the SMS side: it is answered at once, 200 or an error.
+//!
+//! So there is nothing that a CANCEL could end (RFC 3261 section 9.2); who wants no session ends it with BYE.
+//! Errors are functions of the INVITE and are given again for each of its copies.
+
+use super::{Caller, Sender};
+use crate::engine::large::facts::name;
+use crate::engine::large::idle::{named_short, short_name};
+use crate::engine::large::invite::ms;
+use crate::engine::large::responses::is_description;
+use crate::engine::large::{Call, Reinvite, Terms, Wait};
+use crate::engine::record::{CALL_TAG, Leg, Towards};
+use crate::engine::request::Asked;
+use crate::engine::route::{Hop, Way};
+use crate::engine::{Engine, Refusal, Serving};
+use crate::id::Handle;
+use crate::interwork::address::{Number, without_headers};
+use crate::limits::{MSRP_UNBOUND_MS, SUBMISSION_SIZE_MAX};
+use crate::metrics::Counter;
+use crate::packet::Departures;
+use crate::session::dialog::{Dialog, Kept, Names};
+use crate::session::msrp::{Acceptance, Keep, Reports};
+use crate::session::negotiation::{self, Content, Ours, Previous, Protocols, Role};
+use crate::store::Fingerprint;
+use crate::transaction::branch::MAGIC_COOKIE;
+use crate::transaction::invite_client::{self, Client};
+use crate::transaction::success::{State, interval_ms};
+use crate::wire::msrp::Path;
+use crate::wire::sdp;
+use crate::wire::sip::uri::{self, Scheme};
+use crate::wire::sip::{self, Extra, Options, Request};
+
+/// What we take: a text, in CPIM or by itself.
+const CONTENTS: [Content<'static>; 2] = [
+    Content { container: b"", media_type: b"text/plain" },
+    Content { container: b"message/cpim", media_type: b"text/plain" },
+];
+
+const PROTOCOLS: Protocols = Protocols { tcp: true, tls: false };
+
+const NO_ROOM: Refusal = Refusal::new(503, "Service Unavailable");
+const UNACCEPTABLE: Refusal = Refusal::new(488, "Not Acceptable Here");
+
+impl Engine {
+    /// Whether an INVITE or its CANCEL is for somebody of the SMS side: a number in our domain or of no
+    /// domain, from the IM side, while there is somebody who takes submissions.
+    pub(in crate::engine) fn is_inward(&self, request: &Request<'_>, peer: u8) -> bool {
+        let has_store = self.sessions.as_deref().is_some_and(|all| all.inward.is_some());
+        if !has_store || !self.peers.get(peer).im || !request.fields.to_tag.is_empty() {
+            return false;
+        }
+        let Ok(uri) = uri::parse(request.uri.of(request.octets)) else { return false };
+        match uri.scheme {
+            Scheme::Tel => true,
+            Scheme::Sip | Scheme::Sips => {
+                let domain = self.setup.gateway.domain.as_bytes();
+                uri.host.eq_ignore_ascii_case(domain)
+                    || self.is_own(uri.host, uri.port.unwrap_or(5060))
+            }
+            Scheme::Other => false,
+        }
+    }
+
+    /// The INVITE of a session for the SMS side. At most one departure.
+    pub(in crate::engine) fn on_inward_invite(
+        &mut self,
+        asked: Asked<'_>,
+        peer: u8,
+        out: &mut Departures,
+    ) {
+        if let Some(entry) = self.known(asked.fingerprint, asked.since) {
+            return self.on_retransmission(asked, entry, out);
+        }
+        if let Some(handle) = self.call_of_invite(asked.fingerprint, asked.now) {
+            let call = self.sessions_mut().calls.get(handle);
+            if call.is_some_and(|call| call.reinvite.is_some()) {
+                return self.repeat_answer(handle, asked.now, out);
+            }
+            return self.count(Counter::RequestsAbsorbed);
+        }
+        if self.serving == Serving::Refusing {
+            return self.turn_away(asked, Counter::RefusedDraining, out);
+        }
+        match self.take_call(asked, peer) {
+            Ok(handle) => {
+                self.count(Counter::CallsTaken);
+                let open = self.sessions_mut().calls.len();
+                self.tally.counters.set(Counter::CallsOpen, u64::from(open));
+                self.push_answer(handle, out);
+                self.wait_for_call(handle);
+                self.read_early(out);
+            }
+            Err(NO_ROOM) => self.turn_away(asked, Counter::SubmissionsNoRoom, out),
+            Err(UNACCEPTABLE) => {
+                self.count(Counter::CallsUnacceptable);
+                let agent = self.setup.sent_by_of(asked.arrival.flow.socket);
+                self.answer(asked, UNACCEPTABLE, Extra::Warning { code: 304, agent }, out);
+            }
+            Err(refusal @ Refusal { status: 415, .. }) => {
+                self.count(Counter::CallsUnacceptable);
+                self.answer(asked, refusal, Extra::Accept(b"application/sdp"), out);
+            }
+            Err(refusal) => self.refuse(asked, refusal, out),
+        }
+    }
+
+    /// CANCEL of such an INVITE: it has its answer already. Whether it was one.
+    pub(in crate::engine) fn on_inward_cancel(
+        &self,
+        asked: Asked<'_>,
+        out: &mut Departures,
+    ) -> bool {
+        let invite = self.fingerprint(asked.request, b"INVITE");
+        let is_known = self.call_of_invite(invite, asked.now).is_some();
+        if is_known {
+            self.answer(asked, Refusal::new(200, "OK"), Extra::None, out);
+        }
+        is_known
+    }
+
+    fn call_of_invite(
+        &self,
+        fingerprint: Fingerprint,
+        now: crate::time::Instant,
+    ) -> Option<Handle<Call>> {
+        let sessions = self.sessions.as_deref()?;
+        let short = sessions.inward.as_deref()?.invites.get(fingerprint, now)?;
+        named_short(sessions, short)
+    }
+
+    /// The peer whose SC takes submissions.
+    fn submission_peer(&self) -> Option<u8> {
+        (0..u8::try_from(self.setup.peers.len()).ok()?)
+            .find(|peer| self.peers.get(*peer).submit.is_some())
+    }
+
+    /// Makes a call of an INVITE, whose 200 is then written, or nothing.
+    fn take_call(&mut self, asked: Asked<'_>, peer: u8) -> Result<Handle<Call>, Refusal> {
+        let (octets, fields) = (asked.request.octets, &asked.request.fields);
+        let mut required = sip::options(octets, Options::Require);
+        if required.any(|option| !option.eq_ignore_ascii_case(b"timer")) {
+            return Err(Refusal::new(420, "Bad Extension"));
+        }
+        let destination =
+            Number::of_uri(asked.request.uri.of(octets)).ok_or(Refusal::new(404, "Not Found"))?;
+        let sender = self.sender(asked.request, peer);
+        let sender = Sender::of(without_headers(sender.of(octets)))
+            .ok_or(Refusal::new(403, "Sender Not Usable"))?;
+        let body = fields.body.of(octets);
+        if body.is_empty() {
+            return Err(UNACCEPTABLE);
+        }
+        if !is_description(fields.content_type.of(octets)) {
+            return Err(Refusal::new(415, "Unsupported Media Type"));
+        }
+        let offer = sdp::parse(body).map_err(|_| Refusal::new(400, "Bad Session Description"))?;
+        let sc = self.submission_peer().ok_or(NO_ROOM)?;
+        self.report_hop(sc, 0).ok_or(NO_ROOM)?;
+        let caller = Caller { sender, destination, stream: 0, peer: sc };
+        let handle = self.insert_inward(asked, (peer, caller)).ok_or(NO_ROOM)?;
+        let made = self.agree_inward(handle, asked, &offer);
+        if let Err(refusal) = made {
+            self.drop_inward(handle, asked.now);
+            return Err(refusal);
+        }
+        Ok(handle)
+    }
+
+    fn insert_inward(
+        &mut self,
+        asked: Asked<'_>,
+        (peer, caller): (u8, Caller),
+    ) -> Option<Handle<Call>> {
+        let (octets, fields) = (asked.request.octets, &asked.request.fields);
+        let remote = asked.arrival.flow.remote;
+        let transport = self.setup.transport_of(asked.arrival.flow.socket);
+        let socket = self.setup.request_sockets.to(remote, transport)?;
+        let way = Way { remote, socket };
+        let hop = Hop { way, peer, pop_route: false, in_list: None };
+        let now = asked.now;
+        let call = Call {
+            transfer: None,
+            inward: Some(caller),
+            leg: Leg::new(Towards::Call, &hop, 0, now),
+            invite: Client {
+                state: invite_client::State::Terminated,
+                cancel: invite_client::Cancel::No,
+            },
+            entered: now,
+            cancelled: None,
+            is_v4: remote.is_v4(),
+            cema: false,
+            kept: Kept::NOTHING,
+            dialog: Dialog::of_request(200, fields.cseq),
+            forks: [0; crate::engine::large::FORKS_MAX],
+            inside: None,
+            reinvite: None,
+            updated: None,
+            previous: None,
+            role: Role::Passive,
+            terms: Terms::NONE,
+            between: Fingerprint::default(),
+            was_ended: false,
+            is_ending: false,
+            outcome: None,
+            session: None,
+            link: None,
+            is_unfinished: false,
+            is_waiting: false,
+            next_waiting: None,
+            wait: Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS))),
+        };
+        let handle = self.sessions_mut().calls.insert(call).ok()?;
+        let tag = self.branch_of_call(handle, CALL_TAG);
+        let names = Names {
+            call_id: fields.call_id.of(octets),
+            local_tag: &tag[MAGIC_COOKIE.len()..],
+            remote_tag: fields.from_tag.of(octets),
+        };
+        let contact = sip::contact_uri(octets, fields);
+        let remote = fields.from_uri.of(octets);
+        let target = if contact.is_empty() { remote } else { contact.of(octets) };
+        let routes = sip::record_routes(octets, fields).ok();
+        let kept = routes.and_then(|routes| {
+            Kept::new(&names, (fields.to.of(octets), remote), routes.iter(), target).ok()
+        });
+        let acceptance = Acceptance {
+            size_max: SUBMISSION_SIZE_MAX as u64,
+            keep: Keep::Assembled,
+            reports: Reports::WhenTold,
+        };
+        let sessions = self.sessions_mut();
+        let session = sessions.endpoint.open(name(handle), acceptance);
+        match (kept, session, sessions.calls.get_mut(handle)) {
+            (Some(kept), Some(_), Some(call)) => {
+                (call.kept, call.session) = (kept, session);
+                Some(handle)
+            }
+            _ => {
+                self.drop_inward(handle, now);
+                None
+            }
+        }
+    }
+
+    /// Judges the offer, and writes our answer to it.
+    fn agree_inward(
+        &mut self,
+        handle: Handle<Call>,
+        asked: Asked<'_>,
+        offer: &sdp::Session<'_>,
+    ) -> Result<(), Refusal> {
+        let sessions = self.sessions_mut();
+        let call = sessions.calls.get(handle).ok_or(NO_ROOM)?;
+        let session = call.session.ok_or(NO_ROOM)?;
+        let uri = sessions.our_uri(call).ok_or(NO_ROOM)?;
+        let ours = Ours {
+            path: uri.octets(),
+            contents: &CONTENTS,
+            listens: true,
+            cema: true,
+            sends: false,
+            receives: true,
+        };
+        let agreed = negotiation::answer(offer, None, &ours, PROTOCOLS, Role::Passive)
+            .map_err(|_| UNACCEPTABLE)?;
+        // Who sends connects (RFC 4975 section 5.4): what cannot connect to us is not served.
+        if !agreed.receives || agreed.role == Role::Active {
+            return Err(UNACCEPTABLE);
+        }
+        let path = Path::parse(agreed.path.of(offer.octets)).map_err(|_| UNACCEPTABLE)?;
+        if !sessions.endpoint.offer(session, uri.octets())
+            || !sessions.endpoint.agree(session, path)
+        {
+            return Err(UNACCEPTABLE);
+        }
+        let call = sessions.calls.get_mut(handle).ok_or(NO_ROOM)?;
+        call.previous = Some(Previous::of(offer));
+        call.cema = agreed.cema;
+        if let Some(caller) = &mut call.inward {
+            caller.stream = agreed.index;
+        }
+        self.keep_success(handle, asked)
+    }
+
+    /// Keeps our 200 until its ACK, and the INVITE for its copies.
+    fn keep_success(&mut self, handle: Handle<Call>, asked: Asked<'_>) -> Result<(), Refusal> {
+        let flow = self.reply_flow(asked);
+        let too_large = Refusal::new(513, "Message Too Large");
+        let (octets, len) = self.write_answer(handle, asked).ok_or(too_large)?;
+        let end = asked.now.plus_ms(self.setup.timers.transaction_ms());
+        let (t1_ms, t2_ms) = (self.setup.timers.t1_ms, self.setup.timers.t2_ms);
+        let sessions = self.sessions_mut();
+        let short = short_name(handle);
+        let store = sessions.inward.as_deref_mut().ok_or(NO_ROOM)?;
+        store.invites.put(asked.fingerprint, short, asked.now, end).map_err(|_| NO_ROOM)?;
+        let Some(answer) = sessions.answers.take() else {
+            store.invites.remove(asked.fingerprint, asked.now);
+            return Err(NO_ROOM);
+        };
+        sessions.answers.octets_mut(answer)[..len].copy_from_slice(&octets[..len]);
+        if let Some(call) = sessions.calls.get_mut(handle) {
+            call.reinvite = Some(Reinvite {
+                cseq: asked.request.fields.cseq,
+                state: State::Waiting,
+                transmissions: 1,
+                sent: asked.now,
+                again: asked.now.plus_ms(ms(interval_ms(1, t1_ms, t2_ms))),
+                flow,
+                answer,
+                len,
+            });
+        }
+        Ok(())
+    }
+
+    /// A call of which nobody knows.
+    fn drop_inward(&mut self, handle: Handle<Call>, now: crate::time::Instant) {
+        let sessions = self.sessions_mut();
+        let Some(call) = sessions.calls.remove(handle) else { return };
+        if let Some(session) = call.session {
+            sessions.endpoint.close(session, now);
+        }
+    }
+}
