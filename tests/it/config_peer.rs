@@ -35,6 +35,20 @@ fn verdict(config: &Config, status: u16) -> char {
 }
 
 #[test]
+fn an_sc_is_an_international_number_and_of_the_sms_side() {
+    let found = examined(&sms("smsc = \"+491710760000\"\n"), &[]);
+    let smsc = found.config.unwrap().peers[0].smsc.clone();
+    assert_eq!(smsc.as_deref(), Some("+491710760000"));
+    assert!(found.diagnoses.iter().any(|it| it.message.contains("nothing listens for MSRP")));
+    for wrong in ["491710760000", "+", "+49 171", "sip:+49171@x", "+1234567890123456"] {
+        let found = examined(&sms(&format!("smsc = \"{wrong}\"\n")), &[]);
+        assert!(found.diagnoses.iter().any(|it| it.severity == Severity::Error), "{wrong}");
+    }
+    let found = examined(&im("smsc = \"+491710760000\"\n"), &[]);
+    assert!(found.diagnoses.iter().any(|it| it.severity == Severity::Error));
+}
+
+#[test]
 fn a_status_of_a_peer_can_mean_something_else() {
     let standard = config(&im(""));
     assert_eq!([404, 477, 478, 486].map(|one| verdict(&standard, one)), ['P', 'P', 'P', 'T']);
