@@ -259,7 +259,8 @@ fn verdict(account: &Account) -> Verdict<()> {
         | Evidence::ByeAfterEnd
         | Evidence::NeverConnected
         | Evidence::ConnectionUnused
-        | Evidence::ConnectionLost => '-',
+        | Evidence::ConnectionLost
+        | Evidence::Submission(_) => '-',
     };
     let said = match account.verdict {
         Decided::Delivered => 'D',
@@ -306,7 +307,8 @@ fn report(account: &Account, record: &Submission) -> Verdict<()> {
         | Evidence::ByeAfterEnd
         | Evidence::NeverConnected
         | Evidence::ConnectionUnused
-        | Evidence::ConnectionLost => None,
+        | Evidence::ConnectionLost
+        | Evidence::Submission(_) => None,
     };
     let told = record.told.as_ref();
     let right = match (account.report, due) {
@@ -325,7 +327,7 @@ fn report(account: &Account, record: &Submission) -> Verdict<()> {
         }
         (Report::Silence, Some(_))
         | (Report::Response(_) | Report::Refused(..), None)
-        | (Report::Rp(..), _) => false,
+        | (Report::Rp(..) | Report::Msrp(_), _) => false,
     };
     if right {
         return Ok(());

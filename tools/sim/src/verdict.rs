@@ -211,7 +211,8 @@ impl Case<'_> {
             | Evidence::ByeAfterEnd
             | Evidence::NeverConnected
             | Evidence::ConnectionUnused
-            | Evidence::ConnectionLost => false,
+            | Evidence::ConnectionLost
+            | Evidence::Submission(_) => false,
         };
         if right { Ok(()) } else { Err(format!("I3: {:?} is not so", self.account.evidence)) }
     }
@@ -325,7 +326,8 @@ impl Case<'_> {
             | Evidence::ByeAfterEnd
             | Evidence::NeverConnected
             | Evidence::ConnectionUnused
-            | Evidence::ConnectionLost => '-',
+            | Evidence::ConnectionLost
+            | Evidence::Submission(_) => '-',
         };
         let said = of(self.account.verdict);
         if said == right {
