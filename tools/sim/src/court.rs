@@ -255,7 +255,9 @@ impl<'a> Court<'a> {
             Evidence::DeadlineUnsent => {
                 let since = self.life.arrived;
                 near && none(&|_, talk| {
-                    talk.begun >= since && talk.chunks.iter().any(|it| by(it.handed))
+                    talk.begun >= since
+                        && talk.refused_at().is_none()
+                        && talk.chunks.iter().any(|it| by(it.handed))
                 })
             }
             // No room for another call after the MESSAGE was too large, or parts that had to wait.
@@ -333,6 +335,9 @@ impl<'a> Court<'a> {
     /// I4: proof of delivery before the decision is delivery.
     fn order(&self, decided: u64, said: char) -> Verdict<()> {
         let margin = slack(self.swarm);
+        if self.alike.len() > 1 {
+            return Ok(());
+        }
         for (call, talk) in self.talks().filter(|(_, talk)| talk.begun >= self.life.arrived) {
             let Some(at) = talk.proved_at(self.role(call)) else { continue };
             // What comes when its session is over belongs to nothing.

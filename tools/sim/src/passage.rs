@@ -115,10 +115,13 @@ impl World {
         let is_lied = named.is_some_and(doubtful) || in_parts || has_twin;
         let is_delivered = account.verdict == roger::delivery::Verdict::Delivered;
         // A damaged copy may be a message of its own, whichever of the two is delivered.
-        let lives = self.gateway.lives_of(short);
-        let copies =
-            lives.filter(|life| self.centres.submissions[life.submission].call_id == call_id);
-        let has_rival = self.swarm.faults.corrupting() && copies.count() > 1;
+        let mut lives = self.gateway.lives_of(short);
+        let has_rival = self.swarm.faults.corrupting()
+            && lives.any(|life| {
+                let told = life.account.as_ref();
+                self.centres.submissions[life.submission].call_id == call_id
+                    && told.is_some_and(|told| told.arrived != account.arrived)
+            });
         let mut truth = Truth { shown: None, is_lied: is_lied || has_rival, is_usable };
         for (call, talk) in calls.talks_of(short) {
             truth.is_lied |= call.is_tainted;
