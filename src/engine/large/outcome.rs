@@ -246,16 +246,19 @@ impl Engine {
         out: &mut Departures,
     ) {
         let transfer = self.shorts[record.index as usize].transfer;
-        let known = transfer.and_then(|handle| self.sessions_mut().transfers.get(handle));
+        let sessions = self.sessions_mut();
+        // Of what waits for room the ledger does not know yet, and so nothing is certain.
+        let knows_all = !sessions.is_behind && !sessions.endpoint.has_facts();
+        let known = transfer.and_then(|handle| sessions.transfers.get(handle));
         let (Some(handle), Some(known)) = (transfer, known) else {
             return self.end_unsent(record, Evidence::DeadlineUnsent, now, Purse::Evidence, out);
         };
         let evidence = match &known.ledger {
             // Nothing but what makes a session has left. What was given to a connection may leave yet.
             None => Evidence::DeadlineUnsent,
-            Some(ledger) if !ledger.is_begun() => Evidence::DeadlineUnsent,
+            Some(ledger) if knows_all && !ledger.is_begun() => Evidence::DeadlineUnsent,
             // What is not whole is ended with `#`: nobody may take it for the message (hazard H29).
-            Some(ledger) if !ledger.is_all_given() => Evidence::Unfinished,
+            Some(ledger) if knows_all && !ledger.is_all_given() => Evidence::Unfinished,
             Some(_) => {
                 // All of it is there or on its way: more may be proved until the wait for REPORTs is over.
                 return self.conclude(record, Evidence::Deadline, now, Purse::Evidence, out);
