@@ -11,13 +11,14 @@ import dataclasses
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
+import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -85,46 +86,56 @@ class Directory:
         if self.keep:
             print(f"kept {self.path}")
             return
-        shutil.rmtree(self.path)
+        # A child of a program that has ended may still take its own files away.
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
-# tshark takes datagrams to these ports for a traceroute and says so in an expert note.
-TRACEROUTE = range(33_434, 33_700)
+def unasked():
+    """Ports that the kernel gives to nobody by itself, and that tshark takes for no traceroute.
+
+    One that was free a moment ago would otherwise be gone to whoever connects meanwhile.
+    """
+    first, last = 10_000, 33_434
+    said = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    return range(first, max(first + 1_000, min(last, int(said[0]))))
 
 
-def free_ports(family, count):
-    """Ports that nobody has now, neither of UDP nor of TCP. They are held together, so that they differ."""
-    kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
-    held, ports = [], []
-    while len(ports) < count:
-        held.append(socket.socket(kind, socket.SOCK_DGRAM))
-        held[-1].bind((LOOPBACK[family], 0))
-        port = held[-1].getsockname()[1]
-        held.append(socket.socket(kind, socket.SOCK_STREAM))
-        with contextlib.suppress(OSError):
-            held[-1].bind((LOOPBACK[family], port))
-            if port not in TRACEROUTE:
-                ports.append(port)
-    for each in held:
-        each.close()
-    return ports
+GIVEN = set()
 
 
-def ports_in_a_row(family, count):
-    """The first of so many ports of TCP that nobody has now."""
-    kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
+def ports_in_a_row(count):
+    """The first of so many ports that nobody has now on any address, neither of UDP nor of TCP.
+
+    The kernel's tables are read instead of binding to find out: a program that another thread starts
+    at that moment would hold what is bound until it runs.
+    """
     while True:
-        first = free_ports(family, 1)[0]
-        with contextlib.ExitStack() as stack:
-            with contextlib.suppress(OSError, OverflowError):
-                for port in range(first, first + count):
-                    held = stack.enter_context(socket.socket(kind, socket.SOCK_STREAM))
-                    held.bind((LOOPBACK[family], port))
-                return first
+        taken = {int(line.split()[1].rpartition(":")[2], 16)
+                 for table in ("tcp", "tcp6", "udp", "udp6")
+                 for line in pathlib.Path("/proc/net", table).read_text().splitlines()[1:]}
+        first = random.choice(unasked()[:-count])
+        row = set(range(first, first + count))
+        if not row & (taken | GIVEN):
+            GIVEN.update(row)
+            return first
+
+
+def free_ports(count):
+    """So many ports that nobody has now, all different."""
+    return [ports_in_a_row(1) for _ in range(count)]
 
 
 def endpoint(family, port):
     return f"[{LOOPBACK[6]}]:{port}" if family == 6 else f"{LOOPBACK[4]}:{port}"
+
+
+def settled(title, running):
+    """The checks of a case that runs in a thread; what ends it before its time fails by its name."""
+    try:
+        return running.result()
+    except Exception as error:  # whatever it is, the other cases are judged as well
+        traceback.print_exception(error)
+        return [(f"{title}: comes to its end", False, repr(error))]
 
 
 def wait_for(what, patience, holds):
@@ -323,8 +334,9 @@ class Roger(Program):
     def verdicts(self):
         if not self.verdicts_file.exists():
             return []
-        lines = self.verdicts_file.read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        # While roger runs, the last line may not be whole yet.
+        whole = self.verdicts_file.read_text().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
     def end(self, patience=20):
         """SIGTERM, and its exit status."""

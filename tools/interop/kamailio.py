@@ -71,7 +71,7 @@ def received(sipp):
 
 def run(family, options, ledger):
     names = ("kamailio", "roger", "sms", "im", "other")
-    ports = dict(zip(names, harness.free_ports(family, len(names)), strict=True))
+    ports = dict(zip(names, harness.free_ports(len(names)), strict=True))
     at = {name: harness.endpoint(family, port) for name, port in ports.items()}
     settings = harness.Settings(im_role="proxy", drain_announce="4s", drain_timeout="40s")
     with contextlib.ExitStack() as stack:

@@ -105,7 +105,7 @@ def take(way, family, options, ledger):
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(harness.Directory("msrp-relay", options.keep))
         text = TEXT[:way.length]
-        im, sender, relay_port = harness.free_ports(family, 3)
+        im, sender, relay_port = harness.free_ports(3)
         endpoint = stack.enter_context(msrp_endpoint.Endpoint(family, im, way.plan, t1=0.1))
         listening = [endpoint.msrp_port, sender, relay_port]
         capture = stack.enter_context(packets.Capture(directory, listening, "tcp"))

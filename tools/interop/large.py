@@ -38,7 +38,7 @@ class World(short.World):
         self.endpoint = self.im = stack.enter_context(
             msrp_endpoint.Endpoint(self.family, self.ports["im"]))
         count = harness.workers(self.case.settings, self.at["roger"])
-        self.msrp_port = harness.ports_in_a_row(self.family, count)
+        self.msrp_port = harness.ports_in_a_row(count)
         self.streams = [*range(self.msrp_port, self.msrp_port + count), self.endpoint.msrp_port]
         self.expected, self.verdicts_meant = {}, {}
         if self.case.settings.msrp_transport == "tls":
@@ -48,7 +48,7 @@ class World(short.World):
             # What is encrypted is captured where it is plain.
             self.streams = [self.endpoint.msrp_port, tls.inside_port]
         if self.case.relay is not None:
-            port = harness.ports_in_a_row(self.family, 1)
+            port = harness.ports_in_a_row(1)
             self.relay = stack.enter_context(kamailio_msrp.Relay(
                 self.directory, self.family, port, **self.case.relay))
             self.endpoint.relays = [self.relay.uri]

@@ -117,7 +117,7 @@ def compare(ledger, title, messages, malformed, result):
 
 def play(options, directory, family, transport):
     """One run with a capture beside it: the messages, the malformed ones, the result."""
-    listen, bind = harness.free_ports(family, 2)
+    listen, bind = harness.free_ports(2)
     host = harness.endpoint(family, listen)
     command = [options.roger, "load", "run", "--json", "-q", "--plays", "both",
                "--to", f"sip:{host};transport={transport}", "--listen", host,

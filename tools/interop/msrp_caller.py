@@ -58,7 +58,7 @@ class Line:
         self.transport, self.held = transport, b""
         how = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[transport]
         self.socket = socket.socket(kind, how)
-        port = harness.free_ports(family, 1)[0] if transport == "udp" else 0
+        port = harness.free_ports(1)[0] if transport == "udp" else 0
         self.socket.bind((harness.LOOPBACK[family], port))
         self.socket.connect(target)
         self.sent_by = harness.endpoint(family, self.socket.getsockname()[1])

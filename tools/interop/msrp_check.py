@@ -210,7 +210,7 @@ def run(family, options, ledger, spoil=None):
     name = f"endpoint (IPv{family})"
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(harness.Directory("msrp-endpoint", options.keep))
-        ports = dict(zip(("im", "sender"), harness.free_ports(family, 2), strict=True))
+        ports = dict(zip(("im", "sender"), harness.free_ports(2), strict=True))
         endpoint = stack.enter_context(msrp_endpoint.Endpoint(family, ports["im"], t1=0.1))
         # Of each connection one side listens.
         listening = [endpoint.msrp_port, ports["sender"]]

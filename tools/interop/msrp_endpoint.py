@@ -180,7 +180,7 @@ class Endpoint(invite.Taker):
         self.listening = self.loop.run_within(lambda: msrp_loop.listener(
             self.loop, self.host, 0, self.connected))
         self.msrp_port = self.listening.getsockname()[1]
-        self.closed_port = harness.ports_in_a_row(family, 1)
+        self.closed_port = harness.ports_in_a_row(1)
         # What a MESSAGE gets, by its Request-URI; 200 otherwise.
         self.pager = {}
         self.connections = []

@@ -236,7 +236,7 @@ def canaries():
 
 def run(case, family, options, ledger, spoil=None):
     name = f"{case.name} (IPv{family})"
-    ports = harness.free_ports(family, 4)
+    ports = harness.free_ports(4)
     roger, sms, im, elsewhere = ports
     listen = harness.endpoint(family, roger)
     with contextlib.ExitStack() as stack:

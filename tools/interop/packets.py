@@ -6,7 +6,6 @@ compared with those that came in: what a stateful proxy has to change (RFC 3261 
 """
 
 import dataclasses
-import pathlib
 import re
 import signal
 import subprocess

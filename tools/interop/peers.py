@@ -48,7 +48,7 @@ class World:
         network = next(sbc.NETWORKS)
         names = ("roger", "sms", "im", "pjsip", "gone")
         self.host = {who: f"127.0.{network}.{20 + index}" for index, who in enumerate(names)}
-        self.port = sbc.free_port(self.host.values())
+        self.port = harness.ports_in_a_row(1)
         self.directory = stack.enter_context(harness.Directory(name, options.keep))
         self.timers = ends.Timers()
         stack.callback(self.timers.stop)
@@ -298,9 +298,9 @@ def strangers(options, transport="udp", answer="silence"):
 def played(options):
     """What does not work but waits, at the same time."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        running = [pool.submit(play, options, transport) for transport in TRANSPORTS
-                   for play in (strangers, pjsip, sipp)]
-        return [check for each in running for check in each.result()]
+        running = [(f"{play.__name__} ({transport})", pool.submit(play, options, transport))
+                   for transport in TRANSPORTS for play in (strangers, pjsip, sipp)]
+        return [check for each in running for check in harness.settled(*each)]
 
 
 def canaries(options):

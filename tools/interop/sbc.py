@@ -37,23 +37,6 @@ AGAIN, SLOW = ends.Plan("rp", 200, repeated=True), ends.Plan("sip", 200, delay=3
 DEAF = ends.Plan("sip", 200, deaf=7)
 
 
-def free_port(hosts):
-    """One port that nobody has on any of these addresses, neither with UDP nor with TCP."""
-    for _ in range(50):
-        with contextlib.ExitStack() as stack:
-            try:
-                port = 0
-                for host, kind in itertools.product(hosts, (socket.SOCK_DGRAM,
-                                                            socket.SOCK_STREAM)):
-                    held = stack.enter_context(socket.socket(socket.AF_INET, kind))
-                    held.bind((host, port))
-                    port = held.getsockname()[1]
-                return port
-            except OSError:
-                continue
-    raise OSError("no free port")
-
-
 def is_free(address):
     """Whether nobody listens at an address any more."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as held:
@@ -126,7 +109,7 @@ class World:
         network = next(NETWORKS)
         self.host = {who: f"127.0.{network}.{10 + index}"
                      for index, who in enumerate(("sbc", "a", "b", "sms", "im"))}
-        self.port = free_port(self.host.values())
+        self.port = harness.ports_in_a_row(1)
         self.stack = stack
         self.directory = stack.enter_context(harness.Directory(f"sbc-{name}", options.keep))
         self.timers = ends.Timers()
@@ -380,8 +363,9 @@ def played(options):
               for transport in scenario.transports
               if not options.only or options.only in f"{name} ({transport})"]
     with concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
-        running = [pool.submit(run, *each, options) for each in chosen]
-        return [check for each in running for check in each.result()]
+        running = [(f"{name} ({transport})", pool.submit(run, name, transport, options))
+                   for name, transport in chosen]
+        return [check for each in running for check in harness.settled(*each)]
 
 
 def forge(world, lines):

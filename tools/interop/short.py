@@ -63,7 +63,7 @@ class World:
     def __init__(self, case, family, options, stack, ledger):
         self.case, self.family, self.ledger = case, family, ledger
         names = ("roger", "sc", "sc2", "im", "im2", "kamailio")
-        self.ports = dict(zip(names, harness.free_ports(family, len(names)), strict=True))
+        self.ports = dict(zip(names, harness.free_ports(len(names)), strict=True))
         self.at = {name: harness.endpoint(family, port) for name, port in self.ports.items()}
         self.directory = stack.enter_context(harness.Directory(case.name, options.keep))
         self.people(stack)
