@@ -85,20 +85,18 @@ impl Engine {
         record: &Record,
         then: impl FnOnce(&Originate<'_>) -> R,
     ) -> Option<R> {
-        let octets = self.stored_octets(handle, record);
-        let peer = self.peers.get(record.im.peer);
-        if peer.content == Content::Text {
-            return self.composed(handle, record, (TEXT, &[]), then);
-        }
-        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
-        let mut head = [0; CPIM_SIZE_MAX];
-        let message_id = self.message_id(handle);
-        let message_id: &[u8] = if peer.profile == Profile::Cpm { &message_id } else { &[] };
-        let wrapped_for = (record.uri.of(octets), message_id);
-        let len = self.with_originator(handle, record, |from| {
-            wrapped(&deliver, from, wrapped_for, &mut head).map(<[u8]>::len)
-        })??;
-        self.composed(handle, record, (CPIM, head.get(..len)?), then)
+        self.with_originator(handle, record, |deliver, from| {
+            let peer = self.peers.get(record.im.peer);
+            if peer.content == Content::Text {
+                return self.composed(handle, record, (deliver, from), (TEXT, &[]), then);
+            }
+            let message_id = self.message_id(handle);
+            let message_id: &[u8] = if peer.profile == Profile::Cpm { &message_id } else { &[] };
+            let recipient = record.uri.of(self.stored_octets(handle, record));
+            let mut head = [0; CPIM_SIZE_MAX];
+            let head = wrapped(deliver, from, (recipient, message_id), &mut head)?;
+            self.composed(handle, record, (deliver, from), (CPIM, head), then)
+        })?
     }
 
     /// The Message-ID of a short message: the same for all attempts and both modes, so that who has it
@@ -145,16 +143,16 @@ impl Engine {
         &self,
         handle: Handle<Record>,
         record: &Record,
+        (deliver, from): (&Deliver<'_>, &[u8]),
         (content_type, head): (&[u8], &[u8]),
         then: impl FnOnce(&Originate<'_>) -> R,
     ) -> Option<R> {
         let short = &self.shorts[handle.index as usize];
-        let octets = self.stored_octets(handle, record);
-        let recipient = record.uri.of(octets);
+        let recipient = record.uri.of(self.stored_octets(handle, record));
         let mut call_id = [0; CALL_ID_SIZE_MAX];
         let call_id = self.call_id(short.key, short.salt, &mut call_id)?;
         let mut text = [0; UserData::TEXT_SIZE_MAX];
-        let len = deliver_in(short.rp.of(octets))?.user_data.text(&mut text)?;
+        let len = deliver.user_data.text(&mut text)?;
         let text = short.parts.of(text.get(..len)?);
         let peer = record.im.peer;
         let preferences = match self.peers.get(peer).profile {
@@ -198,24 +196,24 @@ impl Engine {
                 body: &[head, text],
             })
         };
-        self.with_identity(handle, record, |identity| {
+        self.identified(record, (deliver, from), |identity| {
             self.with_service(handle, peer, CPM_PAGER, |service| of_identity(identity, service))
         })
     }
 
-    /// Who the originator of a short message is on the IM side, as a name-addr.
+    /// The short message as it arrived, and who its originator is on the IM side, as a name-addr.
     pub(super) fn with_originator<R>(
         &self,
         handle: Handle<Record>,
         record: &Record,
-        then: impl FnOnce(&[u8]) -> R,
+        then: impl FnOnce(&Deliver<'_>, &[u8]) -> R,
     ) -> Option<R> {
         let octets = self.stored_octets(handle, record);
         let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
         let mut from = [0; ORIGINATOR_SIZE_MAX];
         let domain = self.setup.gateway.domain.as_bytes();
         let len = address::write_originator(&deliver.originator, domain, &mut from)?;
-        Some(then(from.get(..len)?))
+        Some(then(&deliver, from.get(..len)?))
     }
 
     /// What every request about a short message says of where it comes from.
@@ -225,8 +223,17 @@ impl Engine {
         record: &Record,
         then: impl FnOnce(Identity<'_>) -> R,
     ) -> Option<R> {
-        let octets = self.stored_octets(handle, record);
-        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
+        self.with_originator(handle, record, |deliver, from| {
+            self.identified(record, (deliver, from), then)
+        })?
+    }
+
+    fn identified<R>(
+        &self,
+        record: &Record,
+        (deliver, from): (&Deliver<'_>, &[u8]),
+        then: impl FnOnce(Identity<'_>) -> R,
+    ) -> Option<R> {
         let mut date = [0; 29];
         let len = deliver.scts.write_http_date(&mut date)?;
         let date = date.get(..len)?;
@@ -235,11 +242,9 @@ impl Engine {
         let asserts = self.peers.get(record.sms_peer).trusted
             && self.peers.get(record.im.peer).trusted
             && !deliver.originator.is_alphanumeric();
-        self.with_originator(handle, record, |from| {
-            let asserted: [&[u8]; 3] =
-                if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
-            then(Identity { from, date, asserted })
-        })
+        let asserted: [&[u8]; 3] =
+            if asserts { [b"P-Asserted-Identity: ", from, b"\r\n"] } else { [&[]; 3] };
+        Some(then(Identity { from, date, asserted }))
     }
 
     /// Writes what a short message says as the body of a Large Message. How many octets it has.
@@ -250,24 +255,19 @@ impl Engine {
         message_id: Option<&[u8]>,
         to: &mut [u8],
     ) -> Option<usize> {
-        let octets = self.stored_octets(handle, record);
-        let deliver = deliver_in(self.shorts[handle.index as usize].rp.of(octets))?;
-        let mut text = [0; UserData::TEXT_SIZE_MAX];
-        let len = deliver.user_data.text(&mut text)?;
-        let text = text.get(..len)?;
-        let head_len = match message_id {
-            None => 0,
-            Some(message_id) => {
-                let recipient = record.uri.of(octets);
-                let len = self.with_originator(handle, record, |from| {
-                    wrapped(&deliver, from, (recipient, message_id), to).map(<[u8]>::len)
-                });
-                len??
-            }
-        };
-        let end = head_len + text.len();
-        to.get_mut(head_len..end)?.copy_from_slice(text);
-        Some(end)
+        self.with_originator(handle, record, |deliver, from| {
+            let mut text = [0; UserData::TEXT_SIZE_MAX];
+            let len = deliver.user_data.text(&mut text)?;
+            let text = text.get(..len)?;
+            let recipient = record.uri.of(self.stored_octets(handle, record));
+            let head_len = match message_id {
+                None => 0,
+                Some(message_id) => wrapped(deliver, from, (recipient, message_id), to)?.len(),
+            };
+            let end = head_len + text.len();
+            to.get_mut(head_len..end)?.copy_from_slice(text);
+            Some(end)
+        })?
     }
 
     /// The final response to an instant message.

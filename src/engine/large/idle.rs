@@ -111,7 +111,7 @@ impl Engine {
         let mut hasher = self.setup.key.hasher();
         hasher.word(BETWEEN);
         hasher.octets(known.uri.of(self.stored_octets(record, known)));
-        self.with_originator(record, known, |from| {
+        self.with_originator(record, known, |_, from| {
             hasher.octets(from);
             hasher.finish()
         })

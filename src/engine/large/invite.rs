@@ -137,7 +137,7 @@ impl Engine {
         let local_tag = &tag[MAGIC_COOKIE.len()..];
         let names = Names { call_id, local_tag, remote_tag: &[] };
         let recipient = record.uri.of(self.stored_octets(record_at, record));
-        self.with_originator(record_at, record, |from| {
+        self.with_originator(record_at, record, |_, from| {
             Kept::new(&names, (from, recipient), core::iter::empty(), recipient).ok()
         })?
     }
