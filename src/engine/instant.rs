@@ -175,22 +175,7 @@ impl Engine {
                 call_id,
                 cseq: record.im.cseq,
                 preferences,
-                more: &[
-                    b"Date: ",
-                    identity.date,
-                    b"\r\n",
-                    identity.asserted[0],
-                    identity.asserted[1],
-                    identity.asserted[2],
-                    service[0],
-                    service[1],
-                    service[2],
-                    service[3],
-                    service[4],
-                    service[5],
-                    service[6],
-                    self.authorization(record.im.authorization),
-                ],
+                more: &identity.lines(service, self.authorization(record.im.authorization)),
                 extra: &[],
                 content_type,
                 body: &[head, text],
@@ -568,6 +553,20 @@ pub(super) struct Identity<'a> {
     pub date: &'a [u8],
     /// P-Asserted-Identity in pieces; nothing where nothing is asserted.
     pub asserted: [&'a [u8]; 3],
+}
+
+impl<'a> Identity<'a> {
+    /// The header fields that say so, in pieces, with those of the service and of who is authorized behind
+    /// them.
+    pub(super) const fn lines(
+        &self,
+        service: [&'a [u8]; 7],
+        authorization: &'a [u8],
+    ) -> [&'a [u8]; 14] {
+        let [name, value, end] = self.asserted;
+        let [a, b, c, d, e, f, g] = service;
+        [b"Date: ", self.date, b"\r\n", name, value, end, a, b, c, d, e, f, g, authorization]
+    }
 }
 
 /// Octets of a request at most, beside its recipient and its text: its own words, an originator of

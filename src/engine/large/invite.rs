@@ -261,22 +261,7 @@ impl Engine {
         let of_identity = |identity: Identity<'_>, service: [&[u8]; 7]| {
             then(&Originate {
                 method: Method::Invite,
-                more: &[
-                    b"Date: ",
-                    identity.date,
-                    b"\r\n",
-                    identity.asserted[0],
-                    identity.asserted[1],
-                    identity.asserted[2],
-                    service[0],
-                    service[1],
-                    service[2],
-                    service[3],
-                    service[4],
-                    service[5],
-                    service[6],
-                    self.authorization(call.leg.authorization),
-                ],
+                more: &identity.lines(service, self.authorization(call.leg.authorization)),
                 extra: &[Extra::Contact { uri: contact, parameters }, Extra::Allow(ALLOW_SESSIONS)],
                 content_type: b"application/sdp",
                 body: &[&sdp[..len]],
