@@ -246,17 +246,7 @@ impl World {
         let blocked = self.air.blocked_until(record.remote.ip, true);
         let stall = if chance.share(faults.stall) { chance.below(STALL_MAX) } else { 0 };
         let mut at = record.last_in.max(self.air.now + latency).max(blocked) + stall;
-        let ends = if chance.share(faults.reset) {
-            Some(Err(RESET))
-        } else if chance.share(faults.fin) {
-            Some(Ok(()))
-        } else {
-            None
-        };
-        let kept = match ends {
-            Some(_) if chance.one_in(2) => chance.index(octets.len() + 1),
-            _ => octets.len(),
-        };
+        let (ends, kept) = faults.end(octets.len(), chance);
         if chance.share(faults.half_open) {
             record.is_half_open = true;
             let later = self.air.now + chance.between(20 * SECOND, 60 * SECOND);
@@ -265,13 +255,7 @@ impl World {
         }
         let mut rest = &octets[..kept];
         while !rest.is_empty() {
-            let len = if !chance.share(faults.cut) {
-                rest.len()
-            } else if octets.len() < 600 && chance.one_in(30) {
-                1
-            } else {
-                1 + chance.index(rest.len().min(1_460))
-            };
+            let len = faults.piece(octets.len(), rest.len(), chance);
             let (piece, behind) = rest.split_at(len);
             self.air.at(at, Event::Line(line, Step::Came(piece.into())));
             at += chance.below(3) * MS / 2;

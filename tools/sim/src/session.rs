@@ -12,6 +12,7 @@ use crate::conduct::{Answers, Conduct, Connects, Ends, Reports};
 use crate::msrp::{self, Kind, Message, Reader};
 use crate::party::Ask;
 use crate::swarm::MS;
+use crate::tcp::RESET;
 
 /// A message as far as it has come.
 #[derive(Clone, Debug, Default)]
@@ -522,6 +523,3 @@ impl Agents {
 fn back(path: &[String]) -> String {
     path.join(" ")
 }
-
-/// ECONNRESET.
-const RESET: i32 = 104;

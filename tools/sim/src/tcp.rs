@@ -70,6 +70,37 @@ impl Tcp {
 }
 
 impl Faults {
+    /// Whether the connection ends with these octets, and how many of them still come.
+    pub(crate) fn end(
+        &self,
+        octets: usize,
+        chance: &mut Chance,
+    ) -> (Option<Result<(), i32>>, usize) {
+        let end = if chance.share(self.reset) {
+            Some(Err(RESET))
+        } else if chance.share(self.fin) {
+            Some(Ok(()))
+        } else {
+            None
+        };
+        let kept = match end {
+            Some(_) if chance.one_in(2) => chance.index(octets + 1),
+            Some(_) | None => octets,
+        };
+        (end, kept)
+    }
+
+    /// How many octets come at once of the rest of what is on the way: one by one, a segment at most, or all.
+    pub(crate) fn piece(&self, whole: usize, rest: usize, chance: &mut Chance) -> usize {
+        if !chance.share(self.cut) {
+            rest
+        } else if whole < 600 && chance.one_in(30) {
+            1
+        } else {
+            1 + chance.index(rest.min(1_460))
+        }
+    }
+
     /// What is no fault may go on.
     pub(crate) fn none(&self) -> Self {
         Self { cut: self.cut, short: self.short, ..Self::default() }
