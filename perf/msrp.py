@@ -2,10 +2,10 @@
 """What a Large Message costs over MSRP, beside plain TCP that carries the same octets.
 
 A sender and a receiver, each the driver and the endpoint of the product with its ledger, and a pair of bare
-programs with the same buffers, taking turns. Then many idle sessions, and many slow connections beside a good
-sender. The method is in perf/README.md. Results go to perf/record/<date>-msrp.md.
+programs with the same buffers, taking turns. Then the same pair with Kamailio's relay between them, many idle
+sessions, and many slow connections beside a good sender. The method is in perf/README.md. Results go to perf/record/<date>-msrp.md.
 
-    perf/msrp.py                      # everything, about eight minutes
+    perf/msrp.py                      # everything, about ten minutes
     perf/msrp.py --rounds 1 --seconds 1 --sizes 65536 --sessions 1 --crowd 1000
 """
 
@@ -13,9 +13,11 @@ import argparse
 import datetime
 import json
 import pathlib
+import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import relay
 
@@ -23,6 +25,8 @@ NAMES = {
     "floor": "plain TCP",
     "roger-uring": "roger, io_uring",
     "roger-mmsg": "roger, mmsg",
+    "direct": "roger, io_uring, with REPORTs",
+    "relayed": "Kamailio's relay between both",
 }
 DRIVERS = {"roger-uring": "io_uring", "roger-mmsg": "mmsg"}
 # Of the octets of plain TCP, with messages of this size.
@@ -31,15 +35,23 @@ BUDGET, BUDGET_SIZE = 0.6, 65_536
 CROWDED = 2.0
 # Messages of a session that are under way at once.
 WINDOWS = {1: 4}
+# A relay takes chunks of less than 16 kB.
+RELAYED = [(1_000, 1), (1_000, 1_000), (8_000, 1)]
 RECEIVER_CPU, SENDER_CPU = "0", "1"
+
+
+def end(process):
+    if process.poll() is None:
+        process.kill()
+    process.wait()
 
 
 class Receiver:
     """A receiver that says where it listens, and what came of it when it ends."""
 
-    def __init__(self, options, *command):
+    def __init__(self, options, *command, cpu=RECEIVER_CPU):
         self.process = relay.start(
-            RECEIVER_CPU, [options.binary, *command, "--listen", "127.0.0.1:0"],
+            cpu, [options.binary, *command, "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE, text=True)
         self.at = self.process.stdout.readline().strip()
 
@@ -47,9 +59,7 @@ class Receiver:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        end(self.process)
 
     def result(self):
         output, _ = self.process.communicate(timeout=60)
@@ -86,6 +96,70 @@ def attempt(options, system, size, sessions):
     print(f"{system:12} {size:8,} octets {sessions:5,} sessions  {result['per_second']:10,.0f}/s"
           f"  {result['octets'] / 1e6:8,.1f} MB/s", flush=True)
     return result
+
+
+def relayed(options, directory, size, sessions):
+    """With Kamailio alone on the core of the receiver, and both ends on the other one."""
+    port = relay.free_ports(1, socket.SOCK_STREAM)[0]
+    at = f"127.0.0.1:{port}"
+    config = directory / "msrp_relay.cfg"
+    config.write_text((relay.SCENARIOS / "msrp_relay.cfg").read_text().replace("@LISTEN@", at))
+    with open(directory / "kamailio.log", "wb") as log:
+        kamailio = relay.start(RECEIVER_CPU, [
+            "kamailio", "-DD", "-E", "-f", config, "-Y", directory, "-P", directory / "pid",
+            "-x", "tlsf", "-X", "tlsf", "-m", 1_024], stdout=log, stderr=log)
+    try:
+        relay.wait_until_ready(kamailio, port, "tcp")
+        return paired(options, "relayed", size, sessions, at, kamailio)
+    finally:
+        kamailio.terminate()
+        kamailio.wait()
+
+
+def paired(options, system, size, sessions, through=None, kamailio=None):
+    """A pair whose proof is a REPORT, directly or through a relay."""
+    by = ["--relay", through] if through else []
+    window = 8 if sessions == 1 else 1
+    with Receiver(options, "receive", "--sessions", sessions, "--arriving", sessions * window, *by,
+                  cpu=SENDER_CPU if through else RECEIVER_CPU) as receiver:
+        before = relay.cpu_seconds(kamailio.pid) if kamailio else 0
+        sent = run(options, "send", "--reports", "--to", receiver.at, *by, "--size", size,
+                   "--sessions", sessions, "--window", window, "--seconds", options.seconds)
+        between = relay.cpu_seconds(kamailio.pid) - before if kamailio else 0
+        if kamailio:
+            # The receiver's only connection is the relay's.
+            kamailio.terminate()
+        received = receiver.result()
+    result = {
+        "system": system, "sent": sent, "received": received,
+        "per_second": sent["messages"] / sent["elapsed_ns"] * 1e9,
+        "sender_us": sent["cpu_ns"] / 1e3 / sent["messages"],
+        "receiver_us": received["cpu_ns"] / 1e3 / received["messages"],
+        "between_us": between * 1e6 / sent["messages"],
+    }
+    print(f"{system:12} {size:8,} octets {sessions:5,} sessions  {result['per_second']:10,.0f}/s"
+          f"  {result['between_us']:6.2f} us between", flush=True)
+    return result
+
+
+def relay_part(options, size, sessions):
+    with tempfile.TemporaryDirectory(prefix="msrp-relay-") as directory:
+        rounds = [{"direct": paired(options, "direct", size, sessions),
+                   "relayed": relayed(options, pathlib.Path(directory), size, sessions)}
+                  for _ in range(options.rounds)]
+    rows = []
+    for system in ("direct", "relayed"):
+        own = [each[system] for each in rounds]
+        column = lambda name, digits: relay.spread([each[name] for each in own], digits)
+        rows.append([NAMES[system], column("per_second", 0), column("sender_us", 2),
+                     column("receiver_us", 2),
+                     column("between_us", 2) if system == "relayed" else "-"])
+    ratio = [each["relayed"]["between_us"] / each["direct"]["receiver_us"] for each in rounds]
+    text = relay.table(["system", "messages/s", "CPU us, sender", "CPU us, receiver",
+                        "CPU us, relay"], rows)
+    text += ("\n\nCPU of the relay / of our receiver without one, a message, within a round: "
+             f"{relay.spread(ratio)}")
+    return [result for each in rounds for result in each.values()], text
 
 
 def is_right(result):
@@ -187,12 +261,14 @@ def slow(options):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     numbers = lambda text: [int(number) for number in text.split(",")]
-    parser.add_argument("--systems", default=",".join(NAMES), type=lambda text: text.split(","))
+    parser.add_argument("--systems", default="floor,roger-uring,roger-mmsg", type=lambda text: text.split(","))
     parser.add_argument("--sizes", default="1000,65536,1048576", type=numbers)
     parser.add_argument("--sessions", default="1,1000", type=numbers)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--crowd", type=int, default=10_000, help="idle and slow ones; 0: none")
+    parser.add_argument("--relay", action=argparse.BooleanOptionalAction, default=True,
+                        help="whether Kamailio's relay is measured")
     parser.add_argument("--no-build", action="store_true")
     parser.add_argument("--binary", type=pathlib.Path,
                         default=relay.target_directory() / "release" / "msrp-pair")
@@ -229,6 +305,11 @@ def main():
                     print(f"{sessions} sessions: {NAMES[system]} is below the budget of {BUDGET}",
                           file=sys.stderr)
                     status = 1
+    for size, sessions in RELAYED if options.relay else ():
+        more, text = relay_part(options, size, sessions)
+        results += more
+        parts += [f"## Beside a relay: {size:,} octets, {sessions:,} "
+                  f"session{'s'[:sessions > 1]}", "", text, ""]
     if options.crowd:
         parts += ["## Idle sessions", "", idle(options), ""]
         rounds, text, ratio = slow(options)

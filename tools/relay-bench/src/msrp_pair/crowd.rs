@@ -1,25 +1,25 @@
 //! Many connections, each with a session: idle ones, or slow ones that say an octet now and then.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use roger::io::raise_files;
 
 use crate::Crowd;
-use crate::host::uri;
+use crate::host::{SENDER, uri};
 
 /// Files beside those of connections.
 const FILES: u64 = 64;
 
 /// What a slow one says, an octet at a time: the head of a chunk that does not end.
-fn slow(number: u32) -> String {
+fn slow(to: SocketAddr, number: u32) -> String {
     format!(
         "MSRP slow{number:08x} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: slow\r\n\
          Byte-Range: 1-*/9000\r\nContent-Type: text/plain\r\n\r\n",
-        uri(false, number),
-        uri(true, number)
+        uri(to, number),
+        uri(SENDER, number)
     )
 }
 
@@ -33,8 +33,8 @@ pub(crate) fn run(crowd: Crowd) -> io::Result<()> {
         let id = format!("bind{number:08x}");
         let binding = format!(
             "MSRP {id} SEND\r\nTo-Path: {}\r\nFrom-Path: {}\r\nMessage-ID: {id}\r\n-------{id}$\r\n",
-            uri(false, number),
-            uri(true, number)
+            uri(crowd.to, number),
+            uri(SENDER, number)
         );
         stream.write_all(binding.as_bytes())?;
         let mut answer = [0; 512];
@@ -42,7 +42,7 @@ pub(crate) fn run(crowd: Crowd) -> io::Result<()> {
         if !answer[..len].starts_with(format!("MSRP {id} 200").as_bytes()) {
             return Err(io::Error::other(String::from_utf8_lossy(&answer[..len]).into_owned()));
         }
-        streams.push((stream, slow(number)));
+        streams.push((stream, slow(crowd.to, number)));
     }
     writeln!(io::stdout().lock(), "ready")?;
     let end = Instant::now() + Duration::from_secs(crowd.seconds);

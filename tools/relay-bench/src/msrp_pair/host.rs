@@ -1,5 +1,7 @@
 //! Names of sessions and transactions, and the octets of messages.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use roger::limits::MSRP_IDENT_SIZE_MAX;
 use roger::session::msrp::{Host, SendingId, Transaction};
 
@@ -20,10 +22,18 @@ impl Desk {
     }
 }
 
-/// The URI of a session at this end, which is the sender or the receiver.
-pub(crate) fn uri(is_sender: bool, session: u32) -> String {
-    let port = if is_sender { 7_000 } else { 8_000 };
-    format!("msrp://127.0.0.1:{port}/s{session:08x};tcp")
+/// Where a sender says that it is; nobody connects to it.
+pub(crate) const SENDER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7_000);
+
+/// The URI of a session at one end.
+pub(crate) fn uri(at: SocketAddr, session: u32) -> String {
+    format!("msrp://{at}/s{session:08x};tcp")
+}
+
+/// The way to a session, through a relay if there is one.
+pub(crate) fn path(relay: Option<SocketAddr>, at: SocketAddr, session: u32) -> String {
+    let relay = relay.map(|relay| format!("msrp://{relay}/static;tcp ")).unwrap_or_default();
+    relay + &uri(at, session)
 }
 
 /// So many hexadecimal digits, each as a letter.
@@ -88,8 +98,8 @@ mod tests {
         let len = desk.mint(chunk, &mut to);
         assert_eq!(desk.transaction(&to[..len]), Some(chunk));
         assert_eq!(desk.transaction(b"somebody-else"), None);
-        let uri = uri(false, 10_001);
-        let id = uri.rsplit('/').next().unwrap().strip_suffix(";tcp").unwrap();
+        let id = path(Some(SENDER), SENDER, 10_001);
+        let id = id.rsplit('/').next().unwrap().strip_suffix(";tcp").unwrap();
         assert_eq!(desk.session(id.as_bytes()), Some(10_001));
         assert_eq!((desk.body(0, 8, 5), desk.body(0, 11, 5)), (&b"xx"[..], &b""[..]));
     }

@@ -85,6 +85,9 @@ struct Receive {
     /// Messages of which some octets may have come, at once.
     #[arg(long, default_value_t = 64)]
     arriving: u32,
+    /// The relay between both.
+    #[arg(long)]
+    relay: Option<SocketAddr>,
     /// How octets are moved.
     #[arg(long, value_enum, default_value_t = DriverName::Uring)]
     driver: DriverName,
@@ -116,6 +119,9 @@ struct Send {
     /// Whether the other end is taken for a relay, so that a REPORT is what proves.
     #[arg(long)]
     reports: bool,
+    /// The relay between both, which is connected to instead.
+    #[arg(long)]
+    relay: Option<SocketAddr>,
     /// How octets are moved.
     #[arg(long, value_enum, default_value_t = DriverName::Uring)]
     driver: DriverName,

@@ -8,7 +8,7 @@ use roger::time::Instant;
 use roger::wire::msrp::Path;
 use serde_json::json;
 
-use crate::host::{Desk, uri};
+use crate::host::{Desk, SENDER, path, uri};
 use crate::node::{Node, Part, Stand};
 use crate::{Receive, cpu_ns, resident};
 
@@ -74,7 +74,8 @@ pub(crate) fn run(receive: Receive) -> io::Result<()> {
     let acceptance =
         Acceptance { size_max: SIZE_MAX, keep: Keep::Counted, reports: Reports::AtOnce };
     for number in 0..receive.sessions {
-        let (ours, theirs) = (uri(false, number), uri(true, number));
+        let ours = uri(stand.address, number);
+        let theirs = path(receive.relay, SENDER, number);
         let session = endpoint.open(u64::from(number), acceptance);
         let session = session.ok_or(io::ErrorKind::OutOfMemory)?;
         let peer = Path::parse(theirs.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput)?;

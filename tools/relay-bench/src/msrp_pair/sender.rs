@@ -13,7 +13,7 @@ use roger::time::Instant;
 use roger::wire::msrp::{FailureReport, Flag, Path};
 use serde_json::json;
 
-use crate::host::{Desk, uri};
+use crate::host::{Desk, SENDER, path, uri};
 use crate::node::{Node, Part, Stand};
 use crate::{Send, cpu_ns};
 
@@ -172,7 +172,8 @@ fn works(
     let nothing = Acceptance { size_max: 0, keep: Keep::Counted, reports: Reports::WhenTold };
     let mut works = Vec::new();
     for number in 0..send.load.sessions {
-        let (ours, theirs) = (uri(true, number), uri(false, number));
+        let ours = uri(SENDER, number);
+        let theirs = path(send.relay, send.load.to, number);
         let session =
             endpoint.open(u64::from(number), nothing).ok_or(io::ErrorKind::OutOfMemory)?;
         let peer = Path::parse(theirs.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -200,7 +201,8 @@ pub(crate) fn run(send: Send) -> io::Result<()> {
         response_ms: 30_000,
     };
     let mut endpoint = Endpoint::new(rules, now);
-    let role = if send.reports { MsrpRole::Relay } else { MsrpRole::Endpoint };
+    let role =
+        if send.reports || send.relay.is_some() { MsrpRole::Relay } else { MsrpRole::Endpoint };
     let sender = Sender {
         works: works(&mut endpoint, &send, role, now)?,
         role,
@@ -220,7 +222,7 @@ pub(crate) fn run(send: Send) -> io::Result<()> {
         let Node { endpoint, part, .. } = &mut node;
         part.begin(place, endpoint, now)?;
     }
-    stand.connect(load.to);
+    stand.connect(send.relay.unwrap_or(load.to));
     let began = stand.now();
     let seconds_ns = load.seconds * 1_000_000_000;
     while !node.part.is_lost && node.part.decided + node.part.other < node.part.sent {
