@@ -215,10 +215,7 @@ impl<'a> Court<'a> {
             Evidence::Invite(response) => return self.invited(response, decided).map(Some),
             Evidence::InviteTimeout => self.calls.iter().any(|call| self.was_silent(call, decided)),
             Evidence::InviteError => self.calls.iter().any(|call| failed(call)),
-            Evidence::AnswerUnusable => self.calls.iter().any(|call| {
-                let mut talks = self.gateway.calls.wire.talks_in(&call.session);
-                !call.accepted.is_empty() && talks.next().is_none()
-            }),
+            Evidence::AnswerUnusable => self.calls.iter().any(|call| self.never_spoke(call)),
             Evidence::Acknowledged => any(&|call, talk| by(talk.acknowledged_at(self.role(call)))),
             Evidence::Reported => any(&|_, talk| by(talk.reported_at())),
             Evidence::MsrpResponse(status) => any(&|_, talk| {
@@ -240,14 +237,16 @@ impl<'a> Court<'a> {
                 self.was_ended(decided) && self.talks().all(|(_, talk)| !talk.is_whole())
             }
             Evidence::ByeAfterEnd => self.was_ended(decided) && any(&|_, talk| talk.is_whole()),
-            Evidence::NeverConnected => self.calls.iter().any(|call| {
-                let mut talks = self.gateway.calls.wire.talks_in(&call.session);
-                !call.accepted.is_empty() && talks.next().is_none()
-            }),
+            Evidence::NeverConnected => self.calls.iter().any(|call| self.never_spoke(call)),
             Evidence::ConnectionUnused => none(&|_, talk| {
                 talk.lost.is_none() && talk.chunks.iter().any(|it| it.handed.is_some())
             }),
-            Evidence::ConnectionLost => any(&|_, talk| by(talk.lost)),
+            // Or the session in which it was to be sent again had no connection.
+            Evidence::ConnectionLost => {
+                let was_sent = any(&|_, talk| talk.chunks.iter().any(|it| by(it.handed)));
+                any(&|_, talk| by(talk.lost))
+                    || (was_sent && self.calls.iter().any(|call| self.never_spoke(call)))
+            }
             Evidence::Deadline => {
                 let mut attempts = self.gateway.attempts_of(self.life.short);
                 near && (any(&|_, _| true) || attempts.any(|it| it.post.sent[0] <= decided))
@@ -280,6 +279,12 @@ impl<'a> Court<'a> {
             | Evidence::Submission(_) => return Ok(None),
         };
         Ok(Some(right))
+    }
+
+    /// Whether a call was accepted and nothing was said in its session.
+    fn never_spoke(&self, call: &Call) -> bool {
+        let mut talks = self.gateway.calls.wire.talks_in(&call.session);
+        !call.accepted.is_empty() && talks.next().is_none()
     }
 
     /// A final response to an INVITE that came then.
