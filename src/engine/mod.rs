@@ -306,8 +306,11 @@ impl Engine {
     }
 
     /// Says how new work is met from here on.
-    pub const fn serve(&mut self, serving: Serving) {
+    pub fn serve(&mut self, serving: Serving) {
         self.serving = serving;
+        if serving == Serving::Refusing {
+            self.end_idle_calls();
+        }
     }
 
     /// What another thread may see of what is open.

@@ -341,7 +341,7 @@ impl Service {
 
     /// How many messages are accepted and not closed, by workers that can.
     pub fn open(&self) -> u64 {
-        self.of_the_able(Counter::MessagesOpen)
+        self.of_the_able(Counter::MessagesOpen) + self.of_the_able(Counter::SubmissionsOpen)
     }
 
     /// How many dialogs are not ended yet, by workers that can: who has answered an INVITE waits for an ACK

@@ -9,11 +9,11 @@ use roger::packet::{ConnectionId, Flow, Rest, SocketId, StreamEvent, Used, Wish}
 use crate::bench::{Bench, IM, Left, SBC, answer, endpoint, field, setup};
 use roger::id::WorkerId;
 
-const MSRP_SOCKET: SocketId = SocketId(1);
-const PHONE: &str = "msrp://10.0.0.9:7777/ph0ne;tcp";
-const CENTRE: &str = "+491710760000";
+pub(crate) const MSRP_SOCKET: SocketId = SocketId(1);
+pub(crate) const PHONE: &str = "msrp://10.0.0.9:7777/ph0ne;tcp";
+pub(crate) const CENTRE: &str = "+491710760000";
 
-fn inward_setup(submissions_max: u32) -> Setup {
+pub(crate) fn inward_setup(submissions_max: u32) -> Setup {
     let mut setup = setup();
     setup.large = Some(Large {
         sockets: Families { v4: Some(MSRP_SOCKET), v6: None },
@@ -26,15 +26,15 @@ fn inward_setup(submissions_max: u32) -> Setup {
     setup
 }
 
-fn inward_bench() -> Bench {
+pub(crate) fn inward_bench() -> Bench {
     Bench::with(inward_setup(16))
 }
 
-fn offer(number: u32, types: &str) -> String {
+pub(crate) fn offer(number: u32, types: &str) -> String {
     invite_to(number, "sip:+491711234567@sms.example;user=phone", types)
 }
 
-fn invite_to(number: u32, uri: &str, types: &str) -> String {
+pub(crate) fn invite_to(number: u32, uri: &str, types: &str) -> String {
     let sdp = format!(
         "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\n\
          m=message 7777 TCP/MSRP *\r\na=path:{PHONE}\r\na=accept-types:{types}\r\n\
@@ -44,7 +44,14 @@ fn invite_to(number: u32, uri: &str, types: &str) -> String {
 }
 
 /// A request of the phone; `to_tag` puts it into a dialog.
-fn request(number: u32, method: &str, cseq: u32, uri: &str, to_tag: &str, body: &str) -> String {
+pub(crate) fn request(
+    number: u32,
+    method: &str,
+    cseq: u32,
+    uri: &str,
+    to_tag: &str,
+    body: &str,
+) -> String {
     let typed = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
     let len = body.len();
     format!(
@@ -61,15 +68,15 @@ fn request(number: u32, method: &str, cseq: u32, uri: &str, to_tag: &str, body: 
 }
 
 /// A session that is open, seen from the phone.
-struct Talk {
-    number: u32,
-    id: ConnectionId,
-    path: String,
-    to: String,
+pub(crate) struct Talk {
+    pub(crate) number: u32,
+    pub(crate) id: ConnectionId,
+    pub(crate) path: String,
+    pub(crate) to: String,
 }
 
 impl Talk {
-    fn open(bench: &mut Bench, number: u32) -> Self {
+    pub(crate) fn open(bench: &mut Bench, number: u32) -> Self {
         let left = bench.give(IM, &offer(number, "text/plain message/cpim"));
         assert_eq!(left.len(), 1, "{left:#?}");
         let success = &left[0];
@@ -86,14 +93,14 @@ impl Talk {
         talk
     }
 
-    fn request(&self, method: &str, cseq: u32) -> String {
+    pub(crate) fn request(&self, method: &str, cseq: u32) -> String {
         let tag = self.to.split(";tag=").nth(1).unwrap();
         let uri = "sip:+491711234567@sms.example;user=phone";
         request(self.number, method, cseq, uri, &format!(";tag={tag}"), "")
     }
 
     /// Octets of the phone; what leaves for the SC because of them.
-    fn says(&self, bench: &mut Bench, text: &str) -> Vec<Left> {
+    pub(crate) fn says(&self, bench: &mut Bench, text: &str) -> Vec<Left> {
         let mut used = Used { octets: text.len(), rest: Rest::WithMore };
         let event = StreamEvent::Arrived {
             id: self.id,
@@ -105,7 +112,14 @@ impl Talk {
         bench.leave()
     }
 
-    fn send(&self, id: &str, fields: &str, range: &str, body: &str, flag: char) -> String {
+    pub(crate) fn send(
+        &self,
+        id: &str,
+        fields: &str,
+        range: &str,
+        body: &str,
+        flag: char,
+    ) -> String {
         format!(
             "MSRP {id} SEND\r\nTo-Path: {}\r\nFrom-Path: {PHONE}\r\nMessage-ID: m3ssage\r\n\
              Byte-Range: {range}\r\n{fields}\r\n\r\n{body}\r\n-------{id}{flag}\r\n",
@@ -114,14 +128,14 @@ impl Talk {
     }
 
     /// A message in one SEND.
-    fn whole(&self, bench: &mut Bench, fields: &str, body: &str) -> Vec<Left> {
+    pub(crate) fn whole(&self, bench: &mut Bench, fields: &str, body: &str) -> Vec<Left> {
         let len = body.len();
         let fields = format!("{fields}Content-Type: text/plain");
         self.says(bench, &self.send("s3nd", &fields, &format!("1-{len}/{len}"), body, '$'))
     }
 
     /// What the engine writes, if it has wished to.
-    fn heard(&self, bench: &mut Bench) -> String {
+    pub(crate) fn heard(&self, bench: &mut Bench) -> String {
         let wishes: Vec<Wish> = core::iter::from_fn(|| bench.out.pop_wish()).collect();
         if !wishes.contains(&Wish::Write(self.id)) {
             return String::new();
@@ -143,16 +157,16 @@ impl Talk {
     }
 }
 
-fn connection(index: u16) -> ConnectionId {
+pub(crate) fn connection(index: u16) -> ConnectionId {
     ConnectionId { generation: 1.try_into().unwrap(), index, worker: WorkerId(0) }
 }
 
-fn later(bench: &mut Bench, ms: u32) -> Vec<Left> {
+pub(crate) fn later(bench: &mut Bench, ms: u32) -> Vec<Left> {
     bench.wait_ms(ms).into_iter().map(|(_, left)| left).collect()
 }
 
 /// The only MESSAGE, which goes to the SC: answered 202.
-fn submitted(bench: &mut Bench, left: &[Left]) -> Left {
+pub(crate) fn submitted(bench: &mut Bench, left: &[Left]) -> Left {
     let found: Vec<&Left> = left.iter().filter(|left| left.is_request()).collect();
     assert_eq!(found.len(), 1, "{left:#?}");
     let part = found[0].clone();
@@ -162,7 +176,7 @@ fn submitted(bench: &mut Bench, left: &[Left]) -> Left {
 }
 
 /// A MESSAGE of the SC to the phone's identity.
-fn of_sc(number: u32, in_reply_to: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn of_sc(number: u32, in_reply_to: &str, body: &[u8]) -> Vec<u8> {
     let mut octets = format!(
         "MESSAGE sip:alice@im.example SIP/2.0\r\n\
          Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKsc{number};rport\r\n\
@@ -181,21 +195,21 @@ fn of_sc(number: u32, in_reply_to: &str, body: &[u8]) -> Vec<u8> {
     octets
 }
 
-fn replies(part: &Left) -> String {
+pub(crate) fn replies(part: &Left) -> String {
     format!("In-Reply-To: {}\r\n", part.field("call-id"))
 }
 
 /// RP-MR of a part.
-fn mr(part: &Left) -> u8 {
+pub(crate) fn mr(part: &Left) -> u8 {
     part.body()[1]
 }
 
 /// The SC takes a part; what leaves beside the 200 to it.
-fn acked(bench: &mut Bench, number: u32, part: &Left) -> Vec<Left> {
+pub(crate) fn acked(bench: &mut Bench, number: u32, part: &Left) -> Vec<Left> {
     answered(bench, number, &replies(part), &[3, mr(part)])
 }
 
-fn answered(bench: &mut Bench, number: u32, in_reply_to: &str, rp: &[u8]) -> Vec<Left> {
+pub(crate) fn answered(bench: &mut Bench, number: u32, in_reply_to: &str, rp: &[u8]) -> Vec<Left> {
     let mut left = bench.give_octets(SBC, &of_sc(number, in_reply_to, rp), false);
     assert_eq!(left.remove(0).status(), 200);
     left.extend(later(bench, 4));
@@ -203,7 +217,7 @@ fn answered(bench: &mut Bench, number: u32, in_reply_to: &str, rp: &[u8]) -> Vec
 }
 
 /// SMS-STATUS-REPORT about a TP-MR to +491711234567; what leaves beside its 200 and RP-ACK.
-fn reported(bench: &mut Bench, number: u32, reference: u8, status: u8) -> Vec<Left> {
+pub(crate) fn reported(bench: &mut Bench, number: u32, reference: u8, status: u8) -> Vec<Left> {
     let mut tpdu = vec![0x06, reference, 12, 0x91, 0x94, 0x71, 0x11, 0x32, 0x54, 0x76];
     tpdu.extend([0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23]);
     tpdu.extend([0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23]);
@@ -220,7 +234,7 @@ fn reported(bench: &mut Bench, number: u32, reference: u8, status: u8) -> Vec<Le
     left
 }
 
-const BOTH: &str = "Success-Report: yes\r\nFailure-Report: yes\r\n";
+pub(crate) const BOTH: &str = "Success-Report: yes\r\nFailure-Report: yes\r\n";
 
 #[test]
 fn a_message_of_one_part_is_delivered_when_its_status_report_says_so() {

@@ -2,7 +2,7 @@
 
 use super::{Call, Transfer, Wait};
 use crate::delivery::coverage::{End, Observation};
-use crate::engine::Engine;
+use crate::engine::{Engine, Serving};
 use crate::id::Handle;
 use crate::limits::SUBMISSION_IDLE_MS;
 use crate::metrics::Counter;
@@ -82,7 +82,7 @@ impl Engine {
             Fact::Received { incoming, total, .. } => self.on_received(incoming, total, now, out),
             Fact::Abandoned { incoming }
             | Fact::Declined { incoming, .. }
-            | Fact::Dropped { incoming } => self.on_incoming_gone(incoming),
+            | Fact::Dropped { incoming } => self.on_incoming_gone(incoming, now),
         }
     }
 
@@ -109,6 +109,9 @@ impl Engine {
             Some(_) => (Wait::Idle, now.plus_ms(SUBMISSION_IDLE_MS)),
         });
         self.wait_for_call(handle);
+        if self.serving == Serving::Refusing {
+            self.end_idle_call(handle, now);
+        }
     }
 
     fn on_begun(&mut self, sending: SendingId, chunk: u32) {

@@ -6,8 +6,8 @@ use super::facts::{name, named};
 use super::{Call, Wait};
 use crate::delivery::MsrpRole;
 use crate::delivery::coverage::Ledger;
-use crate::engine::Engine;
 use crate::engine::record::Record;
+use crate::engine::{Engine, Serving};
 use crate::id::Handle;
 use crate::metrics::Counter;
 use crate::packet::Departures;
@@ -17,8 +17,11 @@ use crate::time::Instant;
 impl Engine {
     /// A session whose message is delivered waits for the next one. `false` where it is to be ended.
     pub(super) fn leave_idle(&mut self, handle: Handle<Call>, now: Instant) -> bool {
+        let idle_ms = self.sessions_mut().setup.session_idle_ms;
+        if self.serving == Serving::Refusing {
+            return false;
+        }
         let sessions = self.sessions_mut();
-        let idle_ms = sessions.setup.session_idle_ms;
         let Some(call) = sessions.calls.get_mut(handle) else { return false };
         let is_over = call.is_ending || call.was_ended;
         let is_open = call.session.is_some() && call.link.is_some() && !is_over;
@@ -89,6 +92,35 @@ impl Engine {
         let is_idle = matches!(call.wait, Some((Wait::Idle, _)));
         let peer = self.records.get(record)?.im.peer;
         (is_idle && call.between == between && call.leg.peer == peer).then_some(handle)
+    }
+}
+
+impl Engine {
+    /// The process is to end, and nothing new begins in a session: those that wait for something are ended,
+    /// each by its timer. Where a message is under way its session goes on until that is told.
+    pub(in crate::engine) fn end_idle_calls(&mut self) {
+        let Some(capacity) = self.sessions.as_deref().map(|all| all.calls.capacity()) else {
+            return;
+        };
+        for index in 0..capacity {
+            if let Some(handle) = self.sessions_mut().calls.handle_at(index) {
+                self.end_idle_call(handle, Instant::default());
+            }
+        }
+    }
+
+    /// The same for one, at that moment.
+    pub(super) fn end_idle_call(&mut self, handle: Handle<Call>, at: Instant) {
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        let is_idle = match call.wait {
+            Some((Wait::Idle, _)) => call.submissions == 0,
+            Some((Wait::Connection, _)) => call.inward.is_some(),
+            _ => false,
+        };
+        if is_idle {
+            call.wait = Some((Wait::Idle, at));
+            self.wait_for_call(handle);
+        }
     }
 }
 

@@ -60,6 +60,7 @@ impl Engine {
         let call = Call {
             transfer: Some(transfer_at),
             inward: None,
+            submissions: 0,
             leg: Leg::new(Towards::Call, &hop, 1, now),
             invite: Client::new(),
             entered: now,

@@ -164,6 +164,8 @@ pub(super) struct Call {
     transfer: Option<Handle<Transfer>>,
     /// Who sends in it to the SMS side, where we were called for that.
     inward: Option<inward::Caller>,
+    /// Messages of his that are not over.
+    submissions: u32,
     /// The INVITE.
     leg: Leg,
     invite: invite_client::Client,
@@ -216,6 +218,7 @@ impl Call {
         Self {
             transfer: None,
             inward: None,
+            submissions: 0,
             leg: Leg { authorization: None, ..self.leg },
             invite: invite_client::Client {
                 state: invite_client::State::Terminated,

@@ -181,6 +181,7 @@ impl Engine {
         let call = Call {
             transfer: None,
             inward: Some(caller),
+            submissions: 0,
             leg: Leg::new(Towards::Call, &hop, 0, now),
             invite: Client {
                 state: invite_client::State::Terminated,

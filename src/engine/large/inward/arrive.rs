@@ -2,11 +2,11 @@
 
 use super::{Part, Stage, Submission};
 use crate::delivery::{Message, Statuses, Submission as Proof};
-use crate::engine::Engine;
 use crate::engine::large::facts::named;
 use crate::engine::large::{Call, Wait};
 use crate::engine::record::{Leg, Towards};
 use crate::engine::route::{Hop, Way};
+use crate::engine::{Engine, Serving};
 use crate::id::Handle;
 use crate::interwork::division::{self, PARTS_MAX};
 use crate::limits::{MSRP_IDENT_SIZE_MAX, SUBMISSION_IDLE_MS, SUBMISSION_TURN_MS};
@@ -28,6 +28,7 @@ struct Text {
 impl Engine {
     /// The first chunk of a message comes: it is taken, or refused before anything more is read.
     pub(in crate::engine::large) fn on_arriving(&mut self, incoming: IncomingId, now: Instant) {
+        let is_refusing = self.serving == Serving::Refusing;
         let sessions = self.sessions_mut();
         let Some((session, message_id, content_type)) = sessions.endpoint.incoming(incoming) else {
             return;
@@ -38,6 +39,12 @@ impl Engine {
             // Our offer says that we send and receive nothing.
             return sessions.endpoint.refuse(incoming, 403);
         };
+        if is_refusing {
+            // Nothing of it is taken: its sender may try another session, which we refuse and others may not
+            // (RFC 4975 section 10.4).
+            sessions.endpoint.refuse(incoming, 408);
+            return self.count(Counter::RefusedDraining);
+        }
         if !is_text(content_type) && !is_cpim(content_type) {
             sessions.endpoint.refuse(incoming, 415);
             return self.count(Counter::SubmissionsUnfit);
@@ -88,6 +95,7 @@ impl Engine {
         });
         if let Some(call) = sessions.calls.get_mut(call) {
             call.wait = Some((Wait::Idle, now.plus_ms(SUBMISSION_IDLE_MS)));
+            call.submissions += u32::from(taken.is_some());
         }
         match taken {
             Some(open) => self.tally.counters.set(Counter::SubmissionsOpen, u64::from(open)),
@@ -108,15 +116,16 @@ impl Engine {
     }
 
     /// A message is no more that was not whole.
-    pub(in crate::engine::large) fn on_incoming_gone(&mut self, incoming: IncomingId) {
+    pub(in crate::engine::large) fn on_incoming_gone(
+        &mut self,
+        incoming: IncomingId,
+        now: Instant,
+    ) {
         let handle = self.arrived(incoming);
         let sessions = self.sessions_mut();
         sessions.endpoint.release(incoming);
-        if let (Some(handle), Some(store)) = (handle, sessions.inward_mut()) {
-            store.submissions.remove(handle);
-            store.wheel.stop(handle.index);
-            let open = store.submissions.len();
-            self.tally.counters.set(Counter::SubmissionsOpen, u64::from(open));
+        if let Some(handle) = handle {
+            self.remove_submission(handle, now);
         }
     }
 

@@ -4,9 +4,11 @@ use super::{Stage, Submission};
 use crate::delivery::{
     Account, Evidence, Form, Identifier, Report, Submission as Proof, Verdict, report_of_submission,
 };
-use crate::engine::Engine;
 use crate::engine::instant::CALL_ID_SIZE_MAX;
+use crate::engine::large::Call;
+use crate::engine::{Engine, Serving};
 use crate::id::Handle;
+use crate::limits::MSRP_FAREWELL_MS;
 use crate::metrics::Counter;
 use crate::packet::Departures;
 use crate::time::Instant;
@@ -97,16 +99,33 @@ impl Engine {
 
     fn close_submission(&mut self, handle: Handle<Submission>, told: Option<u16>, now: Instant) {
         let account = self.account_of_submission(handle, told, now);
-        let Some(store) = self.sessions_mut().inward_mut() else { return };
-        store.wheel.stop(handle.index);
-        store.submissions.remove(handle);
-        let open = store.submissions.len();
-        self.tally.counters.set(Counter::SubmissionsOpen, u64::from(open));
+        self.remove_submission(handle, now);
         if let Some(account) = account {
             if !self.accounts.push(&account) {
                 self.count(Counter::AccountsLost);
             }
             self.remains.wait(self.accounts.len);
+        }
+    }
+
+    /// A message is no more.
+    pub(super) fn remove_submission(&mut self, handle: Handle<Submission>, now: Instant) {
+        let sessions = self.sessions_mut();
+        let Some(store) = sessions.inward_mut() else { return };
+        store.wheel.stop(handle.index);
+        let Some(submission) = store.submissions.remove(handle) else { return };
+        let open = store.submissions.len();
+        self.tally.counters.set(Counter::SubmissionsOpen, u64::from(open));
+        self.leave_session(submission.call, now);
+    }
+
+    /// A message belongs to a session no longer.
+    fn leave_session(&mut self, handle: Handle<Call>, now: Instant) {
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        call.submissions -= 1;
+        if self.serving == Serving::Refusing {
+            // The BYE goes another way, and would overtake the REPORT.
+            self.end_idle_call(handle, now.plus_ms(MSRP_FAREWELL_MS));
         }
     }
 
@@ -172,7 +191,7 @@ impl Engine {
             let evidence = match submission.stage {
                 // Nobody was told that it is whole, or that is all that its sender was told.
                 Stage::Arriving => {
-                    store.submissions.remove(handle);
+                    self.remove_submission(handle, now);
                     continue;
                 }
                 Stage::Reports => Evidence::Submission(Proof::Unreported),
