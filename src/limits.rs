@@ -420,6 +420,10 @@ pub const SUBMISSION_TURN_MS: u32 = 120_000;
 /// How long status reports are waited for, in milliseconds: then it is accepted, and no more is known.
 pub const STATUS_REPORTS_MS: u32 = 1_800_000;
 
+/// How long it is remembered what became of a message, in milliseconds, for copies that come when it is over:
+/// as long as senders keep what they may send again. Messages are under way for half of that.
+pub const SUBMISSION_MEMORY_MS: u32 = 3_600_000;
+
 /// How long a session for the SMS side may rest before we end it, in milliseconds.
 pub const SUBMISSION_IDLE_MS: u32 = 600_000;
 

@@ -116,6 +116,8 @@ pub enum Counter {
     SubmissionsUnfit,
     /// Messages for the SMS side for which there was no room.
     SubmissionsNoRoom,
+    /// Messages for the SMS side that came again: they were not submitted again.
+    SubmissionsRepeated,
     /// SMS-SUBMITs sent for the first time.
     SubmissionParts,
     /// RP-ACKs to SMS-SUBMITs.
@@ -367,7 +369,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 177] = [
+    pub const ALL: [Self; 178] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -424,6 +426,7 @@ impl Counter {
         Self::SubmissionsOpen,
         Self::SubmissionsUnfit,
         Self::SubmissionsNoRoom,
+        Self::SubmissionsRepeated,
         Self::SubmissionParts,
         Self::SubmissionAcks,
         Self::SubmissionErrors,
@@ -619,6 +622,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "submissions_open",
     "submissions_unfit",
     "submissions_no_room",
+    "submissions_repeated",
     "submission_parts",
     "submission_acks",
     "submission_errors",

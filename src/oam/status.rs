@@ -230,6 +230,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 13] = [
             (Counter::SubmissionsOpen, "messages that arrive or are not over"),
             (Counter::SubmissionsUnfit, "messages refused: no text, or too long"),
             (Counter::SubmissionsNoRoom, "messages and sessions for which there was no room"),
+            (Counter::SubmissionsRepeated, "messages that came again, and were submitted once"),
             (Counter::SubmissionParts, "SMS-SUBMITs sent"),
             (Counter::SubmissionAcks, "RP-ACKs to them"),
             (Counter::SubmissionErrors, "RP-ERRORs to them"),

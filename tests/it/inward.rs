@@ -77,7 +77,12 @@ pub(crate) struct Talk {
 
 impl Talk {
     pub(crate) fn open(bench: &mut Bench, number: u32) -> Self {
-        let left = bench.give(IM, &offer(number, "text/plain message/cpim"));
+        Self::open_as(bench, number, |text| text)
+    }
+
+    /// The same with what is made of the INVITE and the ACK.
+    pub(crate) fn open_as(bench: &mut Bench, number: u32, made: impl Fn(String) -> String) -> Self {
+        let left = bench.give(IM, &made(offer(number, "text/plain message/cpim")));
         assert_eq!(left.len(), 1, "{left:#?}");
         let success = &left[0];
         assert_eq!(success.status(), 200);
@@ -85,7 +90,7 @@ impl Talk {
         let path = sdp.split("a=path:").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
         let to = success.field("to").to_owned();
         let talk = Self { number, id: connection(u16::try_from(number).unwrap()), path, to };
-        assert!(bench.give(IM, &talk.request("ACK", 1)).is_empty());
+        assert!(bench.give(IM, &made(talk.request("ACK", 1))).is_empty());
         let flow = Flow::to(endpoint("10.0.0.9:7777"), MSRP_SOCKET);
         let flow = Flow { connection: Some(talk.id), ..flow };
         let event = StreamEvent::Opened { flow, owner: None, certificate: None, at: bench.now };

@@ -14,7 +14,7 @@ fn a_drain_waits_for_what_is_with_the_sc_and_ends_what_waits_for_nothing() {
     let left = busy.whole(&mut bench, BOTH, "hello");
     let part = submitted(&mut bench, &left);
     // The other one has said something that is over.
-    let left = idle.whole(&mut bench, "", "hello");
+    let left = idle.whole(&mut bench, "", "hullo");
     assert!(left.is_empty(), "one message of a sender at a time: {left:#?}");
     busy.heard(&mut bench);
     idle.heard(&mut bench);

@@ -22,6 +22,7 @@ mod gateway_breaker;
 mod handed;
 mod identity;
 mod inward;
+mod inward_again;
 mod inward_drain;
 mod io_allocations;
 mod large;

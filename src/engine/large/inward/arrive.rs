@@ -64,6 +64,7 @@ impl Engine {
             incoming: Some(incoming),
             message_id: id,
             message_id_len: u8::try_from(len).unwrap_or(0),
+            identity: None,
             total: 0,
             success_report,
             failure_report,
@@ -146,6 +147,9 @@ impl Engine {
             self.count(Counter::SubmissionsUnfit);
             let unfit = crate::delivery::Evidence::Submission(Proof::Unfit { status });
             return self.conclude_submission(handle, unfit, now);
+        }
+        if self.is_again(handle, now) {
+            return;
         }
         let key = self.setup.key;
         let sessions = self.sessions_mut();

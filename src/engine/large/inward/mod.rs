@@ -25,6 +25,7 @@
 //! told of another.
 
 mod accept;
+mod again;
 mod answers;
 mod arrive;
 mod outcome;
@@ -60,6 +61,8 @@ pub(super) struct Store {
     references: Directory,
     /// The parts that may be reported, by sender and TP-MR.
     reported: Directory,
+    /// What has become of messages, for those that come again.
+    known: Directory,
     /// REPORTs wait to be written.
     has_reports: bool,
 }
@@ -67,7 +70,10 @@ pub(super) struct Store {
 /// Messages that may be assembled at a time, of so many submissions: the others are with the SC.
 pub(super) const ARRIVING_SHARE: u32 = 4;
 
-/// What the time is counted in for which TP-MRs are remembered, in milliseconds.
+/// For each submission that there may be at a time, so many are remembered.
+const REMEMBERED_SHARE: u32 = 16;
+
+/// What the time is counted in for which TP-MRs and messages are remembered, in milliseconds.
 const REFERENCES_TICK_MS: u32 = 2_048;
 
 impl Store {
@@ -83,8 +89,13 @@ impl Store {
             turns: Pending::new(submissions),
             arriving: core::iter::repeat_n(None, incomings as usize).collect(),
             invites: Directory::new(large.sessions_max, now),
-            references: Directory::with_tick(submissions * 16, REFERENCES_TICK_MS, now),
-            reported: Directory::with_tick(submissions * 16, REFERENCES_TICK_MS, now),
+            references: Directory::with_tick(
+                submissions * REMEMBERED_SHARE,
+                REFERENCES_TICK_MS,
+                now,
+            ),
+            reported: Directory::with_tick(submissions * REMEMBERED_SHARE, REFERENCES_TICK_MS, now),
+            known: Directory::with_tick(submissions * REMEMBERED_SHARE, REFERENCES_TICK_MS, now),
             has_reports: false,
         }))
     }
@@ -98,6 +109,7 @@ impl Store {
             + self.invites.size()
             + self.references.size()
             + self.reported.size()
+            + self.known.size()
     }
 
     /// A moment before which nothing is due.
@@ -177,6 +189,8 @@ pub(super) struct Submission {
     incoming: Option<IncomingId>,
     message_id: [u8; MSRP_IDENT_SIZE_MAX],
     message_id_len: u8,
+    /// By what it is known when it comes again, once it is whole.
+    identity: Option<Fingerprint>,
     /// Octets of it.
     total: u64,
     success_report: bool,
@@ -240,10 +254,19 @@ const CALL_ID: u64 = 0x5B11_0000 << 32;
 const TURN: u64 = 0x5B12_0000 << 32;
 const REFERENCE: u64 = 0x5B13_0000 << 32;
 const REPORTED: u64 = 0x5B14_0000 << 32;
+const MESSAGE: u64 = 0x5B15_0000 << 32;
 
 impl Submission {
     fn message_id(&self) -> &[u8] {
         &self.message_id[..usize::from(self.message_id_len)]
+    }
+
+    /// The REPORT that its sender has asked for.
+    fn wanted(&self, status: Option<u16>) -> Option<u16> {
+        status.filter(|status| match status {
+            200 => self.success_report,
+            _ => self.failure_report != FailureReport::No,
+        })
     }
 }
 

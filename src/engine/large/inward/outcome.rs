@@ -12,7 +12,6 @@ use crate::limits::MSRP_FAREWELL_MS;
 use crate::metrics::Counter;
 use crate::packet::Departures;
 use crate::time::Instant;
-use crate::wire::msrp::FailureReport;
 
 /// How long a REPORT waits for room before it is tried again, and how often, in milliseconds.
 const TELL_AGAIN_MS: u32 = 200;
@@ -43,13 +42,12 @@ impl Engine {
         }
         let had_turn = matches!(submission.stage, Stage::Turn | Stage::Sending);
         submission.decided = now;
-        submission.told = report_of_submission(evidence, verdict).filter(|status| match status {
-            200 => submission.success_report,
-            _ => submission.failure_report != FailureReport::No,
-        });
+        let status = report_of_submission(evidence, verdict);
+        submission.told = submission.wanted(status);
         submission.stage = Stage::Telling;
         submission.until = now;
         self.count_verdict(verdict);
+        self.remember_submission(handle, (verdict, status), now);
         if had_turn {
             self.leave_turn(handle);
         }
