@@ -118,6 +118,8 @@ pub enum Counter {
     SubmissionsNoRoom,
     /// Messages for the SMS side that came again: they were not submitted again.
     SubmissionsRepeated,
+    /// Messages for the SMS side whose CPIM asks for IMDN, of which none is sent.
+    SubmissionsImdn,
     /// SMS-SUBMITs sent for the first time.
     SubmissionParts,
     /// RP-ACKs to SMS-SUBMITs.
@@ -369,7 +371,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 178] = [
+    pub const ALL: [Self; 179] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -427,6 +429,7 @@ impl Counter {
         Self::SubmissionsUnfit,
         Self::SubmissionsNoRoom,
         Self::SubmissionsRepeated,
+        Self::SubmissionsImdn,
         Self::SubmissionParts,
         Self::SubmissionAcks,
         Self::SubmissionErrors,
@@ -623,6 +626,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "submissions_unfit",
     "submissions_no_room",
     "submissions_repeated",
+    "submissions_imdn",
     "submission_parts",
     "submission_acks",
     "submission_errors",

@@ -231,6 +231,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 13] = [
             (Counter::SubmissionsUnfit, "messages refused: no text, or too long"),
             (Counter::SubmissionsNoRoom, "messages and sessions for which there was no room"),
             (Counter::SubmissionsRepeated, "messages that came again, and were submitted once"),
+            (Counter::SubmissionsImdn, "messages that ask for IMDN: none is sent"),
             (Counter::SubmissionParts, "SMS-SUBMITs sent"),
             (Counter::SubmissionAcks, "RP-ACKs to them"),
             (Counter::SubmissionErrors, "RP-ERRORs to them"),

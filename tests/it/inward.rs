@@ -500,6 +500,29 @@ fn cpim_is_opened_and_may_ask_what_becomes_of_it() {
     reported(&mut bench, 2, mr(&part), 0);
     assert_eq!(talk.heard(&mut bench), "", "MSRP was not asked for a report of success");
     assert_eq!(bench.account().verdict, Verdict::Delivered);
+    assert_eq!(bench.count(Counter::SubmissionsImdn), 1);
+    // That somebody may want to know when it is read is nothing that an SC could say (TS 23.204 section 6.10).
+    let cpim = cpim.replace("positive-delivery, negative-delivery", "display");
+    let len = cpim.len();
+    let fields = "Content-Type: message/cpim";
+    let text = talk.send("r3ad", fields, &format!("1-{len}/{len}"), &cpim, '$');
+    let left = talk.says(&mut bench, &text.replace("m3ssage", "m3ssag3"));
+    let part = submitted(&mut bench, &left);
+    assert_eq!(part.body()[12] & 0x20, 0, "no TP-SRR");
+    let left = acked(&mut bench, 3, &part);
+    assert!(left.is_empty(), "no IMDN: {left:#?}");
+    assert_eq!(bench.account().verdict, Verdict::Accepted);
+    assert_eq!(bench.count(Counter::SubmissionsImdn), 2);
+}
+
+#[test]
+fn what_an_invitation_expires_by_is_no_validity_period_of_the_message() {
+    let mut bench = inward_bench();
+    let made = |text: String| text.replace("Max-Forwards", "Expires: 60\r\nMax-Forwards");
+    let talk = Talk::open_as(&mut bench, 1, made);
+    let left = talk.whole(&mut bench, BOTH, "hello");
+    let part = submitted(&mut bench, &left);
+    assert_eq!(part.body()[12], 0x21, "SMS-SUBMIT with TP-SRR, and no TP-VP");
 }
 
 #[test]

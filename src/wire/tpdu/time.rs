@@ -217,13 +217,6 @@ impl ValidityPeriod {
         }
     }
 
-    /// The longest relative period that is no longer than so many seconds, and five minutes at least, which is
-    /// the shortest there is.
-    pub fn within(seconds: u32) -> Self {
-        let longest = (0..=u8::MAX).rev().find(|period| relative_seconds(*period) <= seconds);
-        Self::Relative(longest.unwrap_or(0))
-    }
-
     /// How many seconds it lasts from the submission on; `None` if it is not present or absolute.
     pub fn seconds(&self) -> Option<u32> {
         match self {
@@ -480,15 +473,6 @@ mod tests {
             let mut octets = real;
             octets[6] = zone;
             assert_eq!(Timestamp(octets).wrong_octet().is_none(), zone >> 4 <= 9, "{zone:x}");
-        }
-    }
-
-    #[test]
-    fn a_period_within_so_many_seconds_is_the_longest_that_is_no_longer() {
-        for (seconds, period) in
-            [(0, 0), (300, 0), (599, 0), (600, 1), (86_400, 167), (u32::MAX, 255)]
-        {
-            assert_eq!(ValidityPeriod::within(seconds), ValidityPeriod::Relative(period));
         }
     }
 

@@ -18,11 +18,15 @@ use crate::transaction::pending::Entered;
 use crate::wire::cpim;
 use crate::wire::tpdu::Alphabet;
 
-/// Where the text of a message is, and whether its CPIM asks what became of it.
+/// Where the text of a message is, and what its CPIM asks for.
 struct Text {
     start: usize,
     end: usize,
+    /// Whether it asks what became of it, so that the SC is asked, too.
     is_asked_for: bool,
+    /// Whether it asks for notifications of any kind (RFC 5438 section 6.2), which we do not send: a session
+    /// has its REPORT (section 13 there), and the account says what became of a message.
+    asks_imdn: bool,
 }
 
 impl Engine {
@@ -195,6 +199,9 @@ impl Engine {
         submission.text = (number(text.start), number(text.end));
         submission.at = number(text.start);
         (submission.alphabet, submission.parts) = (division.alphabet, division.parts);
+        if text.asks_imdn {
+            self.count(Counter::SubmissionsImdn);
+        }
         Ok(())
     }
 }
@@ -202,7 +209,7 @@ impl Engine {
 /// Where the text of a message is.
 fn text_of(octets: &[u8], is_cpim: bool) -> Result<Text, u16> {
     if !is_cpim {
-        return Ok(Text { start: 0, end: octets.len(), is_asked_for: false });
+        return Ok(Text { start: 0, end: octets.len(), is_asked_for: false, asks_imdn: false });
     }
     let message = cpim::parse(octets).map_err(|_| 400_u16)?;
     let of = |span: crate::wire::Span| span.of(message.octets);
@@ -217,7 +224,8 @@ fn text_of(octets: &[u8], is_cpim: bool) -> Result<Text, u16> {
     let body = of(message.body);
     let start = body.as_ptr().addr() - octets.as_ptr().addr();
     let is_asked_for = wants(b"positive-delivery") || wants(b"negative-delivery");
-    Ok(Text { start, end: start + body.len(), is_asked_for })
+    let asks_imdn = !asks.is_empty();
+    Ok(Text { start, end: start + body.len(), is_asked_for, asks_imdn })
 }
 
 /// Whether it is text/plain that is UTF-8, of which US-ASCII is a part and which nothing said means.

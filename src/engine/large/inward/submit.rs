@@ -145,6 +145,8 @@ impl Engine {
             destination: submission.caller.destination.address(&mut digits)?,
             pid: 0,
             dcs: user_data.dcs(),
+            // Expires of an INVITE is how long the invitation holds, and not the message (RFC 3261 section
+            // 20.19); MSRP and CPIM say nothing of that. So the SC keeps it for as long as it does by itself.
             validity_period: ValidityPeriod::None,
             user_data,
         };
