@@ -23,6 +23,7 @@ mod handed;
 mod identity;
 mod inward;
 mod inward_again;
+mod inward_connect;
 mod inward_drain;
 mod io_allocations;
 mod large;

@@ -8,6 +8,7 @@ use crate::limits::SUBMISSION_IDLE_MS;
 use crate::metrics::Counter;
 use crate::packet::Departures;
 use crate::session::msrp::{Departed, Fact, SendingId, SessionId};
+use crate::session::negotiation::Role;
 use crate::time::Instant;
 use crate::wire::msrp::Flag;
 
@@ -63,6 +64,9 @@ impl Engine {
             Fact::HandedOver { sending, chunk } => self.on_handed_over(sending, chunk, now),
             Fact::Responded { sending, chunk, code, .. } => {
                 self.count(Counter::MsrpResponsesIn);
+                if let Some(handle) = self.greeted(sending) {
+                    return self.on_greeted(handle, Some(code), now);
+                }
                 let observe =
                     |from: u32| Observation::Response { chunk: from + chunk, status: code };
                 self.observe(sending, observe, now, out);
@@ -74,6 +78,9 @@ impl Engine {
             }
             Fact::TimedOut { sending, chunk } => {
                 self.count(Counter::MsrpTimeouts);
+                if let Some(handle) = self.greeted(sending) {
+                    return self.on_greeted(handle, None, now);
+                }
                 let observe = |from: u32| Observation::Timeout { chunk: from + chunk };
                 self.observe(sending, observe, now, out);
             }
@@ -108,6 +115,9 @@ impl Engine {
             None => (Wait::Sending, now),
             Some(_) => (Wait::Idle, now.plus_ms(SUBMISSION_IDLE_MS)),
         });
+        if call.inward.is_some() && call.role == Role::Active {
+            self.greet(handle);
+        }
         self.wait_for_call(handle);
         if self.serving == Serving::Refusing {
             self.end_idle_call(handle, now);

@@ -162,10 +162,10 @@ impl Host for Desk {
 
     fn body(&self, owner: u64, start: u64, most: usize) -> &[u8] {
         let place = usize::try_from(owner >> 32).unwrap_or(usize::MAX);
-        let at = place * self.body_size;
-        let rest = usize::try_from(start)
-            .ok()
-            .and_then(|start| self.bodies[at..at + self.body_size].get(start..));
+        let at = place.saturating_mul(self.body_size);
+        // What has no body may have any owner.
+        let body = self.bodies.get(at..at.saturating_add(self.body_size)).unwrap_or_default();
+        let rest = usize::try_from(start).ok().and_then(|start| body.get(start..));
         let rest = rest.unwrap_or_default();
         &rest[..most.min(rest.len())]
     }

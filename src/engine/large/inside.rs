@@ -72,6 +72,7 @@ impl Engine {
             }
             Ok(Within::Ack) => {
                 self.end_reinvite(handle);
+                self.approach(handle, asked.now, out);
                 self.wait_for_call(handle);
             }
             Ok(Within::StrayAck) => self.count(Counter::DroppedAck),

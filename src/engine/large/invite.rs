@@ -61,6 +61,7 @@ impl Engine {
             transfer: Some(transfer_at),
             inward: None,
             submissions: 0,
+            approach: None,
             leg: Leg::new(Towards::Call, &hop, 1, now),
             invite: Client::new(),
             entered: now,

@@ -166,6 +166,8 @@ pub(super) struct Call {
     inward: Option<inward::Caller>,
     /// Messages of his that are not over.
     submissions: u32,
+    /// How far we have come to him, where it is for us to connect.
+    approach: Option<inward::Approach>,
     /// The INVITE.
     leg: Leg,
     invite: invite_client::Client,
@@ -219,6 +221,7 @@ impl Call {
             transfer: None,
             inward: None,
             submissions: 0,
+            approach: None,
             leg: Leg { authorization: None, ..self.leg },
             invite: invite_client::Client {
                 state: invite_client::State::Terminated,

@@ -258,7 +258,11 @@ impl Engine {
     }
 
     /// Where to connect to, and from where. A name that nobody has resolved at the start leads nowhere.
-    fn msrp_target(&self, agreed: &Agreement, answer: &[u8]) -> Option<(Endpoint, SocketId)> {
+    pub(super) fn msrp_target(
+        &self,
+        agreed: &Agreement,
+        answer: &[u8],
+    ) -> Option<(Endpoint, SocketId)> {
         let target = &agreed.target;
         let remote = match target.ip {
             Some(ip) => Endpoint { ip, port: target.port },

@@ -321,6 +321,7 @@ impl Engine {
 
     /// A call is of no more use: its session ends now, and the timer sends what ends its dialog.
     pub(super) fn end_call(&mut self, handle: Handle<Call>, now: Instant) {
+        self.forget_greeting(handle);
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
         call.is_ending = true;

@@ -3,7 +3,7 @@
 //! So there is nothing that a CANCEL could end (RFC 3261 section 9.2); who wants no session ends it with BYE.
 //! Errors are functions of the INVITE and are given again for each of its copies.
 
-use super::{Caller, Sender};
+use super::{Approach, Caller, Sender};
 use crate::engine::large::facts::name;
 use crate::engine::large::idle::{named_short, short_name};
 use crate::engine::large::invite::ms;
@@ -35,8 +35,6 @@ const CONTENTS: [Content<'static>; 2] = [
     Content { container: b"", media_type: b"text/plain" },
     Content { container: b"message/cpim", media_type: b"text/plain" },
 ];
-
-const PROTOCOLS: Protocols = Protocols { tcp: true, tls: false };
 
 const NO_ROOM: Refusal = Refusal::new(503, "Service Unavailable");
 const UNACCEPTABLE: Refusal = Refusal::new(488, "Not Acceptable Here");
@@ -178,39 +176,12 @@ impl Engine {
         let way = Way { remote, socket };
         let hop = Hop { way, peer, pop_route: false, in_list: None };
         let now = asked.now;
-        let call = Call {
-            transfer: None,
-            inward: Some(caller),
-            submissions: 0,
-            leg: Leg::new(Towards::Call, &hop, 0, now),
-            invite: Client {
-                state: invite_client::State::Terminated,
-                cancel: invite_client::Cancel::No,
-            },
-            entered: now,
-            cancelled: None,
-            is_v4: remote.is_v4(),
-            cema: false,
-            kept: Kept::NOTHING,
-            dialog: Dialog::of_request(200, fields.cseq),
-            forks: [0; crate::engine::large::FORKS_MAX],
-            inside: None,
-            reinvite: None,
-            updated: None,
-            previous: None,
-            role: Role::Passive,
-            terms: Terms::NONE,
-            between: Fingerprint::default(),
-            was_ended: false,
-            is_ending: false,
-            outcome: None,
-            session: None,
-            link: None,
-            is_unfinished: false,
-            is_waiting: false,
-            next_waiting: None,
-            wait: Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS))),
+        // With TLS or without: what a peer has is configured, and no session falls back.
+        let own = match self.peers.get(peer).msrp_tls {
+            true => Some(self.sessions.as_deref()?.setup.secure.as_ref()?.fingerprint.load()),
+            false => None,
         };
+        let call = called(&hop, &caller, fields.cseq, now);
         let handle = self.sessions_mut().calls.insert(call).ok()?;
         let tag = self.branch_of_call(handle, CALL_TAG);
         let names = Names {
@@ -232,6 +203,9 @@ impl Engine {
         };
         let sessions = self.sessions_mut();
         let session = sessions.endpoint.open(name(handle), acceptance);
+        if let (Some(session), Some(own)) = (session, own) {
+            sessions.desk.proofs.begin(session, own);
+        }
         match (kept, session, sessions.calls.get_mut(handle)) {
             (Some(kept), Some(_), Some(call)) => {
                 (call.kept, call.session) = (kept, session);
@@ -263,10 +237,15 @@ impl Engine {
             sends: false,
             receives: true,
         };
-        let agreed = negotiation::answer(offer, None, &ours, PROTOCOLS, Role::Passive)
+        let is_tls = sessions.desk.proofs.is_tls(session);
+        let protocols = Protocols { tcp: !is_tls, tls: is_tls };
+        let agreed = negotiation::answer(offer, None, &ours, protocols, Role::Passive)
             .map_err(|_| UNACCEPTABLE)?;
-        // Who sends connects (RFC 4975 section 5.4): what cannot connect to us is not served.
-        if !agreed.receives || agreed.role == Role::Active {
+        if !agreed.receives {
+            return Err(UNACCEPTABLE);
+        }
+        if !sessions.desk.proofs.agree(session, &agreed) {
+            self.count(Counter::MsrpNoFingerprint);
             return Err(UNACCEPTABLE);
         }
         let path = Path::parse(agreed.path.of(offer.octets)).map_err(|_| UNACCEPTABLE)?;
@@ -275,9 +254,16 @@ impl Engine {
         {
             return Err(UNACCEPTABLE);
         }
-        let call = sessions.calls.get_mut(handle).ok_or(NO_ROOM)?;
+        let approach = match agreed.role {
+            Role::Passive => None,
+            Role::Active => {
+                let target = self.msrp_target(&agreed, offer.octets).ok_or(UNACCEPTABLE)?;
+                Some(Approach::Known(target.0, target.1))
+            }
+        };
+        let call = self.sessions_mut().calls.get_mut(handle).ok_or(NO_ROOM)?;
         call.previous = Some(Previous::of(offer));
-        call.cema = agreed.cema;
+        (call.cema, call.role, call.approach) = (agreed.cema, agreed.role, approach);
         if let Some(caller) = &mut call.inward {
             caller.stream = agreed.index;
         }
@@ -322,5 +308,43 @@ impl Engine {
         if let Some(session) = call.session {
             sessions.endpoint.close(session, now);
         }
+    }
+}
+
+/// A call that an INVITE with this CSeq has made, before anything is agreed upon.
+fn called(hop: &Hop, caller: &Caller, cseq: u32, now: crate::time::Instant) -> Call {
+    Call {
+        transfer: None,
+        inward: Some(*caller),
+        submissions: 0,
+        approach: None,
+        leg: Leg::new(Towards::Call, hop, 0, now),
+        invite: Client {
+            state: invite_client::State::Terminated,
+            cancel: invite_client::Cancel::No,
+        },
+        entered: now,
+        cancelled: None,
+        is_v4: hop.way.remote.is_v4(),
+        cema: false,
+        kept: Kept::NOTHING,
+        dialog: Dialog::of_request(200, cseq),
+        forks: [0; crate::engine::large::FORKS_MAX],
+        inside: None,
+        reinvite: None,
+        updated: None,
+        previous: None,
+        role: Role::Passive,
+        terms: Terms::NONE,
+        between: Fingerprint::default(),
+        was_ended: false,
+        is_ending: false,
+        outcome: None,
+        session: None,
+        link: None,
+        is_unfinished: false,
+        is_waiting: false,
+        next_waiting: None,
+        wait: Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS))),
     }
 }

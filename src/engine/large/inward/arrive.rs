@@ -1,22 +1,19 @@
 //! Messages that come in a session for the SMS side: which are taken, and what of them is said.
 
-use super::{Part, Stage, Submission};
-use crate::delivery::{Message, Statuses, Submission as Proof};
+use super::{Stage, Submission};
+use crate::delivery::Submission as Proof;
 use crate::engine::large::facts::named;
 use crate::engine::large::{Call, Wait};
-use crate::engine::record::{Leg, Towards};
-use crate::engine::route::{Hop, Way};
 use crate::engine::{Engine, Serving};
 use crate::id::Handle;
-use crate::interwork::division::{self, PARTS_MAX};
-use crate::limits::{MSRP_IDENT_SIZE_MAX, SUBMISSION_IDLE_MS, SUBMISSION_TURN_MS};
+use crate::interwork::division;
+use crate::limits::{SUBMISSION_IDLE_MS, SUBMISSION_TURN_MS};
 use crate::metrics::Counter;
 use crate::packet::Departures;
 use crate::session::msrp::IncomingId;
 use crate::time::Instant;
 use crate::transaction::pending::Entered;
 use crate::wire::cpim;
-use crate::wire::tpdu::Alphabet;
 
 /// Where the text of a message is, and what its CPIM asks for.
 struct Text {
@@ -53,46 +50,13 @@ impl Engine {
             sessions.endpoint.refuse(incoming, 415);
             return self.count(Counter::SubmissionsUnfit);
         }
-        let mut id = [0; MSRP_IDENT_SIZE_MAX];
-        let len = message_id.len().min(id.len());
-        id[..len].copy_from_slice(&message_id[..len]);
         let Some((success_report, failure_report)) = sessions.endpoint.wanted(incoming) else {
             return;
         };
-        let nowhere = Hop { way: Way::NOWHERE, peer: caller.peer, pop_route: false, in_list: None };
-        let submission = Submission {
-            stage: Stage::Arriving,
-            call,
-            session,
-            caller,
-            incoming: Some(incoming),
-            message_id: id,
-            message_id_len: u8::try_from(len).unwrap_or(0),
-            identity: None,
-            total: 0,
-            success_report,
-            failure_report,
-            asks_status: success_report,
-            alphabet: Alphabet::Gsm7,
-            parts: 0,
-            number: 0,
-            text: (0, 0),
-            at: 0,
-            concatenation: 0,
-            reference: 0,
-            leg: Leg::new(Towards::Submission, &nowhere, 1, now),
-            since: now,
-            is_acknowledged: false,
-            states: [Part::Open; PARTS_MAX],
-            taken: 0,
-            received: 0,
-            arrived: now,
-            decided: now,
-            until: now,
-            statuses: Statuses::default(),
-            message: Message::new(),
-            told: None,
-        };
+        let mut submission = Submission::new((call, session, caller), message_id, now);
+        submission.incoming = Some(incoming);
+        (submission.success_report, submission.failure_report) = (success_report, failure_report);
+        submission.asks_status = success_report;
         let taken = sessions.inward_mut().and_then(|store| {
             let handle = store.submissions.insert(submission).ok()?;
             *store.arriving.get_mut(incoming.index as usize)? = Some(handle);

@@ -28,12 +28,16 @@ mod accept;
 mod again;
 mod answers;
 mod arrive;
+mod connect;
 mod outcome;
 mod submit;
 
+pub(super) use self::connect::Approach;
+
 use super::Call;
 use crate::delivery::{Message, Statuses};
-use crate::engine::record::Leg;
+use crate::engine::record::{Leg, Towards};
+use crate::engine::route::{Hop, Way};
 use crate::engine::setup;
 use crate::id::Handle;
 use crate::interwork::address::Number;
@@ -257,6 +261,52 @@ const REPORTED: u64 = 0x5B14_0000 << 32;
 const MESSAGE: u64 = 0x5B15_0000 << 32;
 
 impl Submission {
+    /// A message whose first octets come.
+    fn new(
+        (call, session, caller): (Handle<Call>, SessionId, Caller),
+        id: &[u8],
+        now: Instant,
+    ) -> Self {
+        let mut message_id = [0; MSRP_IDENT_SIZE_MAX];
+        let len = id.len().min(message_id.len());
+        message_id[..len].copy_from_slice(&id[..len]);
+        let message_id_len = u8::try_from(len).unwrap_or(0);
+        let nowhere = Hop { way: Way::NOWHERE, peer: caller.peer, pop_route: false, in_list: None };
+        Self {
+            stage: Stage::Arriving,
+            call,
+            session,
+            caller,
+            incoming: None,
+            message_id,
+            message_id_len,
+            identity: None,
+            total: 0,
+            success_report: false,
+            failure_report: FailureReport::Yes,
+            asks_status: false,
+            alphabet: Alphabet::Gsm7,
+            parts: 0,
+            number: 0,
+            text: (0, 0),
+            at: 0,
+            concatenation: 0,
+            reference: 0,
+            leg: Leg::new(Towards::Submission, &nowhere, 1, now),
+            since: now,
+            is_acknowledged: false,
+            states: [Part::Open; PARTS_MAX],
+            taken: 0,
+            received: 0,
+            arrived: now,
+            decided: now,
+            until: now,
+            statuses: Statuses::default(),
+            message: Message::new(),
+            told: None,
+        }
+    }
+
     fn message_id(&self) -> &[u8] {
         &self.message_id[..usize::from(self.message_id_len)]
     }
