@@ -223,13 +223,7 @@ pub(crate) fn answered(bench: &mut Bench, number: u32, in_reply_to: &str, rp: &[
 
 /// SMS-STATUS-REPORT about a TP-MR to +491711234567; what leaves beside its 200 and RP-ACK.
 pub(crate) fn reported(bench: &mut Bench, number: u32, reference: u8, status: u8) -> Vec<Left> {
-    let mut tpdu = vec![0x06, reference, 12, 0x91, 0x94, 0x71, 0x11, 0x32, 0x54, 0x76];
-    tpdu.extend([0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23]);
-    tpdu.extend([0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23]);
-    tpdu.push(status);
-    let mut rp = vec![0x01, 0x77, 7, 0x91, 0x94, 0x71, 0x01, 0x67, 0x00, 0x00, 0x00];
-    rp.push(u8::try_from(tpdu.len()).unwrap());
-    rp.extend(tpdu);
+    let rp = rp_report(reference, status);
     let mut left = bench.give_octets(SBC, &of_sc(number, "", &rp), false);
     assert_eq!(left.remove(0).status(), 200);
     let ack = left.remove(0);
@@ -237,6 +231,18 @@ pub(crate) fn reported(bench: &mut Bench, number: u32, reference: u8, status: u8
     bench.give(SBC, &answer(&ack.text, "200 OK"));
     left.extend(later(bench, 4));
     left
+}
+
+/// SMS-STATUS-REPORT about a TP-MR to +491711234567, in RP-DATA.
+pub(crate) fn rp_report(reference: u8, status: u8) -> Vec<u8> {
+    let mut tpdu = vec![0x06, reference, 12, 0x91, 0x94, 0x71, 0x11, 0x32, 0x54, 0x76];
+    tpdu.extend([0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23]);
+    tpdu.extend([0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23]);
+    tpdu.push(status);
+    let mut rp = vec![0x01, 0x77, 7, 0x91, 0x94, 0x71, 0x01, 0x67, 0x00, 0x00, 0x00];
+    rp.push(u8::try_from(tpdu.len()).unwrap());
+    rp.extend(tpdu);
+    rp
 }
 
 pub(crate) const BOTH: &str = "Success-Report: yes\r\nFailure-Report: yes\r\n";

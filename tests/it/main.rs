@@ -25,6 +25,8 @@ mod inward;
 mod inward_again;
 mod inward_connect;
 mod inward_drain;
+mod inward_invite;
+mod inward_workers;
 mod io_allocations;
 mod large;
 mod large_breaker;

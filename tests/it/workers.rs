@@ -18,8 +18,8 @@ use crate::short::Short;
 const START: Instant = Instant(1_000_000_000_000);
 
 /// Engines of one process.
-struct Group {
-    benches: Vec<Bench>,
+pub(crate) struct Group {
+    pub(crate) benches: Vec<Bench>,
     common: Arc<Common>,
     setup: Setup,
 }
@@ -29,7 +29,7 @@ impl Group {
         Self::with(count, |_| {})
     }
 
-    fn with(count: usize, change: impl FnOnce(&mut Setup)) -> Self {
+    pub(crate) fn with(count: usize, change: impl FnOnce(&mut Setup)) -> Self {
         Self::started(count, change, |_| START)
     }
 
@@ -48,7 +48,7 @@ impl Group {
             let setup = Setup { worker: neighbours.own(), ..setup.clone() };
             let tally = Arc::new(Tally::new(setup.peers.len()));
             let engine = Engine::among(neighbours, setup, Arc::clone(&tally), now);
-            Bench { engine, out: Departures::new(), now, tally, sent: Ok(()) }
+            Bench { engine, out: Departures::with_connections(64), now, tally, sent: Ok(()) }
         };
         Self { benches: neighbours.into_iter().map(of).collect(), common, setup }
     }
@@ -70,14 +70,14 @@ impl Group {
     }
 
     /// One datagram to one worker; what leaves any of them.
-    fn give(&mut self, worker: usize, from: &str, text: &str) -> Vec<Left> {
+    pub(crate) fn give(&mut self, worker: usize, from: &str, text: &str) -> Vec<Left> {
         let mut left = self.benches[worker].give(from, text);
         left.extend(self.hand());
         left
     }
 
     /// Every worker takes what was handed over to it.
-    fn hand(&mut self) -> Vec<Left> {
+    pub(crate) fn hand(&mut self) -> Vec<Left> {
         let mut all = Vec::new();
         for bench in &mut self.benches {
             while bench.engine.is_handed() {
@@ -89,7 +89,7 @@ impl Group {
         all
     }
 
-    fn wait_ms(&mut self, ms: u32) -> Vec<Left> {
+    pub(crate) fn wait_ms(&mut self, ms: u32) -> Vec<Left> {
         let each = self.benches.iter_mut().map(|bench| bench.wait_ms(ms));
         each.flatten().map(|(_, left)| left).collect()
     }
@@ -98,11 +98,11 @@ impl Group {
         Total::of(self.benches.iter().map(|bench| Arc::clone(&bench.tally)))
     }
 
-    fn count(&self, counter: Counter) -> u64 {
+    pub(crate) fn count(&self, counter: Counter) -> u64 {
         self.total().read(counter)
     }
 
-    fn accounts(&mut self) -> Vec<Account> {
+    pub(crate) fn accounts(&mut self) -> Vec<Account> {
         let pop = |bench: &mut Bench| std::iter::from_fn(|| bench.engine.pop_account()).collect();
         self.benches.iter_mut().flat_map::<Vec<_>, _>(pop).collect()
     }

@@ -23,6 +23,7 @@ use crate::session::msrp::{Acceptance, Keep, Reports};
 use crate::session::negotiation::{self, Content, Ours, Previous, Protocols, Role};
 use crate::store::Fingerprint;
 use crate::transaction::branch::MAGIC_COOKIE;
+use crate::transaction::finished::Entry;
 use crate::transaction::invite_client::{self, Client};
 use crate::transaction::success::{State, interval_ms};
 use crate::wire::msrp::Path;
@@ -35,6 +36,10 @@ const CONTENTS: [Content<'static>; 2] = [
     Content { container: b"", media_type: b"text/plain" },
     Content { container: b"message/cpim", media_type: b"text/plain" },
 ];
+
+/// What is known of an INVITE that was answered 200, for as long as copies of it may come: its answer is with
+/// its call, and no message has this place.
+const TAKEN: Entry = Entry::Open(u32::MAX);
 
 const NO_ROOM: Refusal = Refusal::new(503, "Service Unavailable");
 const UNACCEPTABLE: Refusal = Refusal::new(488, "Not Acceptable Here");
@@ -66,15 +71,15 @@ impl Engine {
         peer: u8,
         out: &mut Departures,
     ) {
-        if let Some(entry) = self.known(asked.fingerprint, asked.since) {
-            return self.on_retransmission(asked, entry, out);
-        }
         if let Some(handle) = self.call_of_invite(asked.fingerprint, asked.now) {
             let call = self.sessions_mut().calls.get(handle);
             if call.is_some_and(|call| call.reinvite.is_some()) {
                 return self.repeat_answer(handle, asked.now, out);
             }
             return self.count(Counter::RequestsAbsorbed);
+        }
+        if let Some(entry) = self.known(asked.fingerprint, asked.since) {
+            return self.on_retransmission(asked, entry, out);
         }
         if self.serving == Serving::Refusing {
             return self.turn_away(asked, Counter::RefusedDraining, out);
@@ -102,14 +107,19 @@ impl Engine {
         }
     }
 
-    /// CANCEL of such an INVITE: it has its answer already. Whether it was one.
+    /// CANCEL of such an INVITE: it has its answer already, so that there is nothing to be ended, and no 487
+    /// (RFC 3261 section 9.2). A CANCEL need not say who is behind it, so it may come to another worker than
+    /// its INVITE. Whether it was one.
     pub(in crate::engine) fn on_inward_cancel(
         &self,
         asked: Asked<'_>,
         out: &mut Departures,
     ) -> bool {
         let invite = self.fingerprint(asked.request, b"INVITE");
-        let is_known = self.call_of_invite(invite, asked.now).is_some();
+        let is_known = self.known(invite, asked.since).is_some()
+            || self.neighbours.others().any(|worker| {
+                matches!(self.neighbours.transaction(worker, invite, asked.since), Ok(Some(_)))
+            });
         if is_known {
             self.answer(asked, Refusal::new(200, "OK"), Extra::None, out);
         }
@@ -286,6 +296,9 @@ impl Engine {
             return Err(NO_ROOM);
         };
         sessions.answers.octets_mut(answer)[..len].copy_from_slice(&octets[..len]);
+        // For its CANCEL. Where there is no room, that gets 481, which leaves the session as it is, too.
+        let _ = self.put_transaction(asked.fingerprint, TAKEN, asked.now, end);
+        let sessions = self.sessions_mut();
         if let Some(call) = sessions.calls.get_mut(handle) {
             call.reinvite = Some(Reinvite {
                 cseq: asked.request.fields.cseq,
