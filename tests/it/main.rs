@@ -23,6 +23,7 @@ mod handed;
 mod identity;
 mod inward;
 mod inward_again;
+mod inward_allocations;
 mod inward_connect;
 mod inward_drain;
 mod inward_invite;
