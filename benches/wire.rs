@@ -270,6 +270,7 @@ fn sdp_answer() -> u64 {
         cema: agreed.cema,
         fingerprint: None,
         direction: agreed.direction(),
+        more: b"",
     };
     let maker = build::Maker { session_id: 1, version: 1, host: b"192.0.2.1" };
     let mut slot = [0; 1_024];

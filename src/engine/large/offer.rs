@@ -97,6 +97,7 @@ impl Sessions {
             } else {
                 Direction::SendOnly
             },
+            more: b"",
         };
         match offer {
             Some(offer) => {

@@ -122,6 +122,9 @@ fn falls_back(media: &Media<'_>, ours: &Ours<'_>) -> bool {
 
 /// The form of content that both know: one that is listed rather than one that may be tried.
 pub(super) fn content(media: &Media<'_>, ours: &Ours<'_>) -> Result<u8, Refusal> {
+    if ours.contents.is_empty() {
+        return Ok(0);
+    }
     let types = media.types();
     let mut best = (Taken::No, 0);
     for (index, content) in (0_u8..).zip(ours.contents) {

@@ -38,7 +38,8 @@ pub fn judge(
     // 6.1): the other way round.
     let theirs = media.direction.unwrap_or_default();
     let (sends, receives) = (ours.sends && theirs.receives(), ours.receives && theirs.sends());
-    if ours.sends != sends || !sends && !receives {
+    let is_ours = !ours.contents.is_empty();
+    if is_ours && (ours.sends != sends || !sends && !receives) {
         return Err(Refusal::Direction);
     }
     let role = role(media.setup, ours)?;

@@ -40,7 +40,8 @@ pub use self::previous::{Change, Previous};
 pub struct Ours<'a> {
     /// Our path: our URI, behind those of our relays if there are any.
     pub path: &'a [u8],
-    /// The forms of content that we know, those first that we like best.
+    /// The forms of content that we know, those first that we like best. None where we carry for others:
+    /// forms and directions are then theirs to agree upon.
     pub contents: &'a [Content<'a>],
     /// Whether others can connect to us.
     pub listens: bool,

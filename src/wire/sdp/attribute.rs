@@ -200,6 +200,21 @@ pub(super) fn split(octets: &[u8], attribute: Span) -> (&[u8], Option<Span>) {
     (name, value)
 }
 
+/// Whether an attribute says something about the way of messages or the messages themselves that is read
+/// here.
+pub(super) fn is_known(octets: &[u8], line: &Line) -> bool {
+    const OTHERS: [&[u8]; 6] = [
+        b"path",
+        b"accept-types",
+        b"accept-wrapped-types",
+        b"max-size",
+        b"msrp-cema",
+        b"connection",
+    ];
+    let (name, _) = split(octets, line.value);
+    OTHERS.contains(&name) || Common::default().read(octets, line)
+}
+
 impl Common {
     /// Reads an attribute, if it is one of these: whether it is.
     pub(super) fn read(&mut self, octets: &[u8], line: &Line) -> bool {

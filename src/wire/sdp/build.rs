@@ -50,6 +50,8 @@ pub struct Stream<'a> {
     pub fingerprint: Option<Fingerprint>,
     /// Which way messages go.
     pub direction: Direction,
+    /// Further attributes, each a line with its CRLF.
+    pub more: &'a [u8],
 }
 
 /// Writes an offer with one stream, which is active or leaves it to the other end who connects (RFC
@@ -222,11 +224,11 @@ fn put_stream(stream: &Stream<'_>, to: &mut impl Sink) -> Option<()> {
     if let Some(fingerprint) = stream.fingerprint {
         put_fingerprint(&fingerprint, to)?;
     }
-    if stream.direction == Direction::SendRecv {
-        // What is meant where nothing is said.
-        return Some(());
+    // What is meant where nothing is said.
+    if stream.direction != Direction::SendRecv {
+        to.put_all(&[b"a=", stream.direction.name().as_bytes(), b"\r\n"])?;
     }
-    to.put_all(&[b"a=", stream.direction.name().as_bytes(), b"\r\n"])
+    to.put(stream.more)
 }
 
 fn put_fingerprint(fingerprint: &Fingerprint, to: &mut impl Sink) -> Option<()> {

@@ -83,6 +83,7 @@ const STREAM: Stream<'static> = Stream {
     cema: true,
     fingerprint: None,
     direction: Direction::RecvOnly,
+    more: b"",
 };
 
 fn answers(offer: &Session<'_>, taken: Option<u8>) {

@@ -179,6 +179,23 @@ impl<'a> Media<'a> {
         }
     }
 
+    /// Its attributes that nothing here reads, each from its letter on and without the end of its line: what
+    /// they mean is between both ends.
+    pub fn others(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let octets = self.octets;
+        let lines = octets.get(..usize::from(self.section.end())).unwrap_or_default();
+        let mut at = usize::from(self.section.at);
+        core::iter::from_fn(move || {
+            loop {
+                let line = line(lines, at).ok()??;
+                at = line.next;
+                if line.letter == b'a' && !super::attribute::is_known(octets, &line) {
+                    return octets.get(line.at..usize::from(line.value.end()));
+                }
+            }
+        })
+    }
+
     /// Whether it has fingerprints, whatever their hash functions.
     pub const fn has_fingerprints(&self) -> bool {
         !self.fingerprints.is_empty()

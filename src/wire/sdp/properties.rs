@@ -174,6 +174,7 @@ fn what_is_written_reads_back() {
             cema: chance.one_in(2),
             fingerprint: print.filter(|_| chance.one_in(2)),
             direction: Direction::of(chance.one_in(2), chance.one_in(2)),
+            more: b"",
         };
         let mut room = [0; 2_000];
         let written = offer(&maker, &stream, &mut room);

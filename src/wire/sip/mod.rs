@@ -34,6 +34,7 @@ mod parameter;
 mod start_line;
 pub mod stream;
 mod survey;
+pub mod through;
 pub mod uri;
 mod via;
 mod wrong;

@@ -50,6 +50,7 @@ fn both_ends_agree() {
             cema: true,
             fingerprint: None,
             direction: Direction::SendOnly,
+            more: b"",
         };
         let maker = Maker { session_id: 1, version: 1, host: b"192.0.2.1" };
         let mut offer = [0; 600];
@@ -64,6 +65,7 @@ fn both_ends_agree() {
             setup: taken.role.setup(),
             cema: taken.cema,
             direction: taken.direction(),
+            more: b"",
             ..ours
         };
         let maker = Maker { session_id: 2, version: 1, host: b"198.51.100.1" };
