@@ -284,6 +284,38 @@ pub const MSRP_REMEMBERED_MAX: usize = 16;
 /// Chunks on one connection whose last octet was not handed over yet.
 pub const MSRP_ENDS_MAX: usize = 64;
 
+/// Messages that are carried from one session to another at the same time, in one direction. One more waits,
+/// unless one of these is between two of its chunks and can be taken up again, or its sender cannot wait.
+pub const MSRP_CARRIED_MAX: usize = 16;
+
+/// Octets of a message that is carried and that have come and not left, at least: a chunk that need not be
+/// interrupted, and as much again that comes meanwhile.
+pub const MSRP_RING_SIZE_MIN: usize = 4_096;
+
+/// Chunks of one message that is carried, and as many that were made of them, which may wait for their
+/// responses: 128 KiB, if each is as small as RFC 4975 section 7.1.1 allows. Then its sender is made to wait.
+pub const MSRP_CARRIED_WINDOW: u32 = 64;
+
+/// The same, per message but for whichever needs it: where the sender cannot be made to wait, since the
+/// responses would stand behind what is not read.
+pub const MSRP_CARRIED_SPARE: u32 = 16;
+
+/// Chunks of a message that is carried which were not answered in time, and still can be.
+pub const MSRP_CARRIED_LAPSED_MAX: u32 = 8;
+
+/// Message-IDs in each direction of a joined session whose REPORTs can be passed on.
+pub const MSRP_CARRIED_KNOWN_MAX: usize = 64;
+
+/// Octets of the MIME header fields of a message that is carried, but for Content-Type.
+pub const MSRP_MIME_SIZE_MAX: usize = 512;
+
+/// MIME header fields of a message that is carried, but for Content-Type: all that MIME has, and a few more.
+pub const MSRP_MIME_FIELDS_MAX: usize = 8;
+
+/// After how long a connection that nothing is read from is looked at again, in milliseconds: whether two
+/// that are not read from wait for each other shows then at the latest.
+pub const MSRP_STOPPED_MS: u32 = 250;
+
 /// How long a connection may belong to no session (RFC 4976 section 6.1 has the same 30 s), in milliseconds.
 pub const MSRP_UNBOUND_MS: u32 = 30_000;
 
@@ -383,6 +415,22 @@ pub const SDP_OWN_SIZE_MAX: usize = 1_024;
 
 /// Octets of our answer to an INVITE in a dialog: what is copied from it, our Contact and our description.
 pub const ANSWER_SIZE_MAX: usize = 4_096;
+
+/// Octets of a session description of ours in a session that is joined to another one: one stream of ours,
+/// with the types and attributes that the other side has given.
+pub const CARRIED_SDP_SIZE_MAX: usize = 2_048;
+
+/// Octets of it with what an INVITE of ours has in common with its CANCEL: Route and the preferences of the
+/// caller.
+pub const CARRIED_SAID_SIZE_MAX: usize = 4_096;
+
+/// Of so many calls, one may be towards a caller whose INVITE has no final response or no ACK: half of all
+/// calls that are joined are towards callers, and half of these may be that young.
+pub const CARRIED_INVITES_SHARE: u32 = 4;
+
+/// How long a callee who rings is waited for, in milliseconds: timer C, more than three minutes (RFC 3261
+/// section 16.6 step 11), because whoever is asked there may be a human being.
+pub const CARRIED_RINGING_MS: u32 = 185_000;
 
 /// How long a session waits on for responses when its wait for REPORTs is over, in milliseconds, before it looks
 /// again: each chunk has its own 30 s.

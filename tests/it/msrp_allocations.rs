@@ -2,15 +2,19 @@
 
 use roger::limits::MSRP_IDENT_SIZE_MAX;
 use roger::session::msrp::{
-    Acceptance, Endpoint, Fact, Host, Keep, Message, Reports, Rules, SessionId, Step, Transaction,
-    WRITE_SIZE_MIN,
+    Acceptance, Carrying, Endpoint, Fact, Host, Keep, Message, Reports, Rules, SessionId, Step,
+    Transaction, WRITE_SIZE_MIN,
 };
-use roger::session::msrp::{Read, SendingId};
+use roger::session::msrp::{Carriage, CarriedEnd, PieceId, SendingId};
 use roger::store::{allocations_count, allocations_of_this_thread};
 use roger::time::Instant;
 use roger::wire::msrp::{FailureReport, Path};
 
 const SIZE: usize = 40_000;
+
+/// The number of no chunk.
+const CARRIED: u32 = u32::MAX;
+
 const URIS: [&str; 2] = ["msrp://a.example:7000/s0;tcp", "msrp://b.example:8000/s0;tcp"];
 const ACCEPTANCE: Acceptance =
     Acceptance { size_max: SIZE as u64, keep: Keep::Assembled, reports: Reports::AtOnce };
@@ -21,8 +25,9 @@ struct Desk {
 }
 
 impl Host for Desk {
-    fn session(&self, _: &[u8]) -> Option<u32> {
-        Some(0)
+    /// The session-id is `s` and its place.
+    fn session(&self, session_id: &[u8]) -> Option<u32> {
+        session_id.get(1).map(|digit| u32::from(digit & 0x0F))
     }
 
     /// Eight digits of each number.
@@ -31,6 +36,7 @@ impl Host for Desk {
             Transaction::Chunk { sending, number, .. } => {
                 [sending.index, sending.generation, number]
             }
+            Transaction::Carried { piece, .. } => [piece.index, piece.generation, CARRIED],
             Transaction::Report => {
                 self.reports += 1;
                 [u32::MAX, 0, self.reports]
@@ -50,6 +56,10 @@ impl Host for Desk {
                 Some(number << 4 | u32::from(digit.checked_sub(b'a')?))
             })
         };
+        if number(16)? == CARRIED {
+            let piece = PieceId::new(number(0)?, number(8)?);
+            return Some(Transaction::Carried { piece, attempt: 0 });
+        }
         let sending = SendingId::new(number(0)?, number(8)?);
         Some(Transaction::Chunk { sending, number: number(16)?, attempt: 0 })
     }
@@ -66,11 +76,12 @@ struct Side {
     session: Option<SessionId>,
     received: u32,
     reported: u32,
+    carried: u32,
     others: u32,
 }
 
 impl Side {
-    fn new() -> Self {
+    fn new(carrying: Carrying) -> Self {
         let rules = Rules {
             connections_max: 2,
             sessions_max: 2,
@@ -79,10 +90,11 @@ impl Side {
             buffers_max: 4,
             buffer_size: SIZE,
             response_ms: 30_000,
+            carrying,
         };
         let it = Endpoint::new(rules, Instant(0));
         let desk = Desk { body: [b'-'].repeat(SIZE).into(), reports: 0 };
-        Self { it, desk, session: None, received: 0, reported: 0, others: 0 }
+        Self { it, desk, session: None, received: 0, reported: 0, carried: 0, others: 0 }
     }
 
     fn begin(&mut self, place: usize) {
@@ -107,6 +119,12 @@ impl Side {
                     self.it.forget(sending);
                 }
                 Fact::Cut { sending, .. } => self.it.forget(sending),
+                Fact::Carried {
+                    carriage: Carriage::Over { end: CarriedEnd::Whole { .. } },
+                    ..
+                } => {
+                    self.carried += 1;
+                }
                 _ => self.others += 1,
             }
         }
@@ -115,30 +133,42 @@ impl Side {
 
 /// Everything that leaves one side, in pieces, to the other one.
 fn exchange(from: &mut Side, to: &mut Side, room: &mut [u8], kept: &mut Vec<u8>, now: Instant) {
+    exchange_on([0, 0], from, to, room, kept, now);
+}
+
+/// The same, on the connection of this place on each side.
+fn exchange_on(
+    places: [u16; 2],
+    from: &mut Side,
+    to: &mut Side,
+    room: &mut [u8],
+    kept: &mut Vec<u8>,
+    now: Instant,
+) {
     loop {
-        let len = from.it.write(0, room, &mut from.desk);
-        from.it.handed_over(0, len as u64, now);
+        let len = from.it.write(places[0], room, &mut from.desk);
+        from.it.handed_over(places[0], len as u64, now);
         from.take();
-        if len == 0 {
-            return;
-        }
         kept.extend_from_slice(&room[..len]);
         let mut at = 0;
         loop {
-            let Read { len, step } = to.it.read(0, &kept[at..], &mut to.desk, now);
-            at += len;
+            let read = to.it.read(places[1], &kept[at..], &mut to.desk, now);
+            at += read.len;
             to.take();
-            if !matches!(step, Step::Used | Step::Body { .. }) {
+            if !matches!(read.step, Step::Used | Step::Body { .. }) {
                 break;
             }
         }
         kept.drain(..at);
+        if len == 0 {
+            return;
+        }
     }
 }
 
 #[test]
 fn an_msrp_endpoint_allocates_nothing() {
-    let mut sides = [Side::new(), Side::new()];
+    let mut sides = [Side::new(Carrying::NOTHING), Side::new(Carrying::NOTHING)];
     let mut room = [0; WRITE_SIZE_MIN];
     let mut kept = [Vec::with_capacity(1 << 18), Vec::with_capacity(1 << 18)];
     let mut ids = Vec::from_iter((0..400_u32).map(|number| format!("message-{number}")));
@@ -182,4 +212,78 @@ fn an_msrp_endpoint_allocates_nothing() {
     let [one, other] = &sides;
     assert!(one.received > 50 && other.received > 50, "{} {}", one.received, other.received);
     assert!(one.reported > 50 && other.reported > 50 && one.others > 1_000);
+}
+
+#[test]
+fn what_is_carried_allocates_nothing() {
+    let carrying = Carrying { joins_max: 1, messages_max: 16, ring_size: 4_096 };
+    let mut middle = Side::new(carrying);
+    let mut ends = [Side::new(Carrying::NOTHING), Side::new(Carrying::NOTHING)];
+    let mut room = [0; WRITE_SIZE_MIN];
+    let mut kept = Vec::from_iter((0..4).map(|_| Vec::with_capacity(1 << 19)));
+    let mut ids = Vec::from_iter((0..400_u32).map(|number| format!("message-{number}")));
+    let ours = ["msrp://c.example:7000/s0;tcp", "msrp://c.example:7000/s1;tcp"];
+    allocations_count();
+    for round in 0..40_u32 {
+        let now = Instant(u64::from(round) * 200_000_000_000);
+        let acceptance = Acceptance { reports: Reports::WhenTold, ..ACCEPTANCE };
+        let sessions = [0, 1].map(|place| {
+            let session = middle.it.open(0, acceptance).unwrap();
+            assert!(middle.it.offer(session, ours[place].as_bytes()));
+            assert!(middle.it.agree(session, Path::parse(URIS[place].as_bytes()).unwrap()));
+            middle.it.connected(u16::try_from(place).unwrap(), now);
+            assert!(middle.it.bind(session, u16::try_from(place).unwrap()));
+            session
+        });
+        assert!(middle.it.join(sessions[0], sessions[1]));
+        kept.iter_mut().for_each(Vec::clear);
+        for (place, side) in ends.iter_mut().enumerate() {
+            let session = side.it.open(0, ACCEPTANCE).unwrap();
+            assert!(side.it.offer(session, URIS[place].as_bytes()));
+            assert!(side.it.agree(session, Path::parse(ours[place].as_bytes()).unwrap()));
+            side.it.connected(0, now);
+            assert!(side.it.bind(session, 0));
+            side.session = Some(session);
+            for number in 0..4 {
+                let id = ids.pop().unwrap();
+                let message = Message {
+                    owner: 0,
+                    message_id: id.as_bytes(),
+                    content_type: Some(b"text/plain"),
+                    size: [10, 3_000, 100, SIZE as u64][(round as usize + number) % 4],
+                    success_report: true,
+                    failure_report: FailureReport::Yes,
+                };
+                side.it.send(session, &message).unwrap();
+            }
+        }
+        let turns = if round % 3 == 0 { 1 } else { 40 };
+        for _ in 0..turns {
+            for (place, side) in ends.iter_mut().enumerate() {
+                let at = u16::try_from(place).unwrap();
+                let [to, from] = [place, place + 2];
+                exchange_on([0, at], side, &mut middle, &mut room, &mut kept[to], now);
+                exchange_on([at, 0], &mut middle, side, &mut room, &mut kept[from], now);
+            }
+        }
+        middle.it.expire(&mut middle.desk, now.plus_ms(100_000), 100);
+        middle.take();
+        for (place, side) in ends.iter_mut().enumerate() {
+            middle.it.lost(u16::try_from(place).unwrap(), 0);
+            middle.take();
+            side.it.lost(0, 0);
+            side.take();
+            side.it.close(side.session.take().unwrap(), now);
+            side.take();
+        }
+        // The place that is free last is taken first.
+        for session in sessions.into_iter().rev() {
+            middle.it.close(session, now);
+            middle.take();
+        }
+    }
+    assert_eq!(allocations_of_this_thread(), Some(0));
+    let received = ends.iter().map(|side| side.received).sum::<u32>();
+    let reported = ends.iter().map(|side| side.reported).sum::<u32>();
+    assert!(received > 200 && reported > 200 && middle.carried > 200, "{received} {reported}");
 }

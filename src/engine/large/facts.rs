@@ -6,7 +6,7 @@ use crate::engine::{Engine, Serving};
 use crate::id::Handle;
 use crate::limits::SUBMISSION_IDLE_MS;
 use crate::metrics::Counter;
-use crate::packet::Departures;
+use crate::packet::{Departures, Wish};
 use crate::session::msrp::{Departed, Fact, SendingId, SessionId};
 use crate::session::negotiation::Role;
 use crate::time::Instant;
@@ -42,6 +42,14 @@ impl Engine {
 
     fn on_fact(&mut self, fact: Fact, now: Instant, out: &mut Departures) {
         match fact {
+            // No sessions are joined.
+            Fact::Carried { .. } => {}
+            Fact::Resumed { connection } => {
+                if let Some(id) = self.sessions_mut().links.get(connection).id {
+                    out.wish(Wish::Read(id));
+                }
+            }
+            Fact::Writable { connection } => self.wish_to_write(connection, out),
             Fact::Bound { session, connection } => {
                 if let Some(handle) = self.call_of(session) {
                     self.on_bound(handle, connection, now);

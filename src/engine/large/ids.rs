@@ -3,6 +3,7 @@
 //! ```text
 //! session-id       index 8 | generation 8 | tag 32             hexadecimal digits
 //! transaction id   kind 1 | index 3 | generation 4 | number 4 | tag 8   octets, in 32 letters of base 32
+//!                  (of what is carried, the place is that of the chunk, which has no number)
 //! ```
 //!
 //! Who knows a session-id may speak in that session, and nothing else tells strangers apart: its tag has
@@ -14,7 +15,7 @@ use super::proof::Proofs;
 use crate::engine::memory::{hex, put_hex};
 use crate::id::WorkerId;
 use crate::limits::MSRP_IDENT_SIZE_MAX;
-use crate::session::msrp::{Host, SendingId, SessionId, Transaction};
+use crate::session::msrp::{Host, PieceId, SendingId, SessionId, Transaction};
 use crate::store::{Fingerprint, HashKey};
 
 /// Octets of a session-id.
@@ -110,6 +111,11 @@ impl Host for Desk {
                 place[4..8].copy_from_slice(&sending.generation.to_be_bytes());
                 place[8..].copy_from_slice(&number.to_be_bytes());
             }
+            Transaction::Carried { piece, attempt } => {
+                place[0] = CARRIED | attempt & 0xF;
+                place[1..4].copy_from_slice(&piece.index.to_be_bytes()[1..]);
+                place[4..8].copy_from_slice(&piece.generation.to_be_bytes());
+            }
             Transaction::Report => {
                 self.reports += 1;
                 place[0] = REPORT;
@@ -155,7 +161,12 @@ impl Host for Desk {
             return Some(Transaction::Report);
         }
         let index = u32::from_be_bytes([0, i0, i1, i2]);
-        let sending = SendingId::new(index, u32::from_be_bytes([g0, g1, g2, g3]));
+        let generation = u32::from_be_bytes([g0, g1, g2, g3]);
+        if kind & 0xF0 == CARRIED {
+            let piece = PieceId::new(index, generation);
+            return Some(Transaction::Carried { piece, attempt: kind & 0xF });
+        }
+        let sending = SendingId::new(index, generation);
         let number = u32::from_be_bytes([n0, n1, n2, n3]);
         Some(Transaction::Chunk { sending, number, attempt: kind & 0xF })
     }
@@ -176,6 +187,7 @@ const PLACE: usize = 12;
 
 const CHUNK: u8 = 0x10;
 const REPORT: u8 = 0x20;
+const CARRIED: u8 = 0x30;
 
 /// Base 32 without case (RFC 4648 section 6), since a transport may look at an identifier without it.
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -198,7 +210,8 @@ mod tests {
         let sending = SendingId::new(0x00AB_CDEF, 0xFFFF_FFFE);
         let of_chunk = Transaction::Chunk { sending, number: 0xFEDC_BA98, attempt: 3 };
         let mut text = [0; MSRP_IDENT_SIZE_MAX];
-        for transaction in [of_chunk, Transaction::Report] {
+        let carried = Transaction::Carried { piece: PieceId::new(0x00AB_CDEF, 9), attempt: 15 };
+        for transaction in [of_chunk, carried, Transaction::Report] {
             let len = desk.mint(transaction, &mut text);
             assert!(text.iter().all(u8::is_ascii_alphanumeric));
             assert_eq!(desk.transaction(&text[..len]), Some(transaction));

@@ -293,6 +293,7 @@ impl Sessions {
             buffers_max: buffers,
             buffer_size: if buffers > 0 { SUBMISSION_SIZE_MAX } else { 0 },
             response_ms: large.response_wait_ms,
+            carrying: msrp::Carrying::NOTHING,
         };
         let life = (setup.key, setup.node, setup.worker, setup.epoch);
         let mut desk = Desk::new(life, transfers, large.message_size as usize);

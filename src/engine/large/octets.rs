@@ -204,6 +204,8 @@ impl Engine {
                     sessions.links.get(place).is_behind = true;
                     break Rest::WhenWished;
                 }
+                // It is shown again when what it waits for has left.
+                Step::Stopped => break Rest::WhenWished,
                 Step::Early => {
                     sessions.links.get(place).is_early = true;
                     break Rest::WhenWished;

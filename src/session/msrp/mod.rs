@@ -9,6 +9,8 @@
 //!        +--- response, REPORT --> sending ------> chunks --------------+  then
 //!        |                            |
 //!        +--- first request --> sessions: which one, bound to which connection
+//!        |                            |
+//!        +--- SEND in a joined session --> carried --> chunks of the other session
 //!                                     |
 //!                                     +--> Fact, Fact, Fact: what was observed
 //! ```
@@ -32,24 +34,30 @@
 //! chunk. So nothing is searched for, and what nobody was given matches nothing.
 
 mod answers;
+mod carried;
 mod incoming;
 mod octets;
 mod receiving;
 mod sending;
 mod sessions;
 mod text;
+mod turns;
 mod writing;
 
 use std::collections::VecDeque;
 
 use self::answers::Answers;
+pub use self::carried::{
+    Carriage, Carried, CarriedEnd, CarriedId, CarriedMessage, Carrying, Piece, PieceId,
+};
 pub use self::incoming::{Incoming, IncomingId};
 use self::receiving::Arriving;
 pub use self::receiving::{Read, Step};
 pub use self::sending::{Departed, Message, Refused, Sending, SendingId};
 pub use self::sessions::{Acceptance, Keep, Reports, Session, SessionId};
-use self::writing::Open;
+use self::turns::Turn;
 pub use self::writing::WRITE_SIZE_MIN;
+use self::writing::{Open, Part};
 use crate::limits::{
     MSRP_ANSWER_SIZE_MAX, MSRP_ANSWERS_SIZE, MSRP_CHUNKS_MAX, MSRP_ENDS_MAX, MSRP_IDENT_SIZE_MAX,
     MSRP_UNBOUND_MS,
@@ -68,6 +76,13 @@ pub enum Transaction {
         /// Which one, from 0 on.
         number: u32,
         /// How many other identifiers its body did not allow (hazard H31).
+        attempt: u8,
+    },
+    /// A SEND with octets of a message that is carried.
+    Carried {
+        /// The chunk.
+        piece: PieceId,
+        /// How many other identifiers its body did not allow.
         attempt: u8,
     },
     /// A REPORT, which nobody answers.
@@ -217,6 +232,24 @@ pub enum Fact {
         /// The message, which is no more.
         incoming: IncomingId,
     },
+    /// Something happened to a message that is carried from one session to [another](Endpoint::join).
+    Carried {
+        /// The message.
+        carried: CarriedId,
+        /// What.
+        carriage: Carriage,
+    },
+    /// What has come on this connection and could not be [used](Step::Stopped) is to be shown again.
+    Resumed {
+        /// The place of the connection.
+        connection: u16,
+    },
+    /// Something is to be written on this connection, because of what came on another one. It is told once
+    /// until there is [writing](Endpoint::write) to it.
+    Writable {
+        /// The place of the connection.
+        connection: u16,
+    },
 }
 
 /// What is counted and changes nothing.
@@ -238,6 +271,10 @@ pub struct Counts {
     pub no_room: u64,
     /// Transaction identifiers that could not be used, because their end-line was in the body.
     pub identifiers: u64,
+    /// Message-IDs of messages that were carried and whose REPORTs can no longer be passed on.
+    pub carried_forgotten: u64,
+    /// REPORTs about messages that were carried and for which their sender did not ask.
+    pub unwanted_reports: u64,
 }
 
 /// How many of everything.
@@ -258,14 +295,26 @@ pub struct Rules {
     /// How long a response is waited for once the last octet of its chunk was handed over, in milliseconds
     /// (RFC 4975 section 7.1.1 says 30 s).
     pub response_ms: u32,
+    /// What is carried between sessions.
+    pub carrying: Carrying,
 }
 
 /// A chunk that ends at this octet of the stream.
 #[derive(Clone, Copy, Debug)]
 struct End {
-    sending: SendingId,
-    chunk: u32,
+    part: Part,
     at: u64,
+}
+
+/// Why nothing is read from a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stopped {
+    /// This message has no room for more octets before some have left.
+    Octets(CarriedId),
+    /// It has no place for another chunk, or it has the place of another message, before it is answered.
+    Chunks(CarriedId),
+    /// Answers wait to be written on this other connection.
+    Answers(u16),
 }
 
 /// One connection.
@@ -282,8 +331,23 @@ struct Connection {
     handed: u64,
     ends: VecDeque<End>,
     /// Messages that have a chunk to send, in the order of their turns.
-    first_in_turn: Option<SendingId>,
-    last_in_turn: Option<SendingId>,
+    first_in_turn: Option<Turn>,
+    last_in_turn: Option<Turn>,
+    /// Messages that are carried and whose chunks are to be answered here.
+    first_owed: Option<CarriedId>,
+    last_owed: Option<CarriedId>,
+    /// Others are not read from before answers have left here.
+    is_waited_for: bool,
+    /// Why nothing is read from it.
+    stopped: Option<Stopped>,
+    /// It was told that it is to be read from again, and that was not done yet.
+    is_resumed: bool,
+    /// It was stopped since it was last read from.
+    was_stopped: bool,
+    /// Since when it is read from without a stop.
+    heard_since: Instant,
+    /// It was told to be writable.
+    is_woken: bool,
     /// Sessions that belong to it.
     first_session: Option<SessionId>,
 }
@@ -296,6 +360,7 @@ pub struct Endpoint {
     incomings: Slab<Incoming>,
     connections: Box<[Connection]>,
     buffers: incoming::Buffers,
+    carriage: carried::Store,
     wheel: Wheel,
     response_ms: u32,
     facts: VecDeque<Fact>,
@@ -313,7 +378,8 @@ const _: () = assert!(MSRP_CHUNKS_MAX < FACTS_PER_STEP, "a timer tells of all ch
 impl Endpoint {
     /// Allocates and touches everything that `rules` ask for.
     pub fn new(rules: Rules, now: Instant) -> Self {
-        let no_end = End { sending: SendingId::new(0, 0), chunk: 0, at: 0 };
+        let no_part = Part::Chunk { sending: SendingId::new(0, 0), number: 0 };
+        let no_end = End { part: no_part, at: 0 };
         let ends = || {
             let mut ends: VecDeque<_> = core::iter::repeat_n(no_end, MSRP_ENDS_MAX).collect();
             ends.clear();
@@ -330,12 +396,25 @@ impl Endpoint {
             ends: ends(),
             first_in_turn: None,
             last_in_turn: None,
+            first_owed: None,
+            last_owed: None,
+            is_waited_for: false,
+            stopped: None,
+            is_resumed: false,
+            was_stopped: false,
+            heard_since: now,
+            is_woken: false,
             first_session: None,
         };
-        let timers = u32::from(rules.connections_max) + rules.sendings_max + rules.incomings_max;
-        // Each entry can tell of its end once, and each chunk that it was handed over.
+        let timers = u32::from(rules.connections_max)
+            + rules.sendings_max
+            + rules.incomings_max
+            + rules.carrying.messages_max;
+        // Each entry can tell of its end once, each chunk that it was handed over, and each connection that
+        // it can be read and written again.
         let facts_max = FACTS_IN_STEPS
-            + usize::from(rules.connections_max) * (1 + MSRP_ENDS_MAX)
+            + usize::from(rules.connections_max) * (3 + MSRP_ENDS_MAX)
+            + rules.carrying.messages_max as usize
             + rules.sessions_max as usize
             + rules.sendings_max as usize
             + rules.incomings_max as usize;
@@ -350,6 +429,7 @@ impl Endpoint {
                 .take(usize::from(rules.connections_max))
                 .collect(),
             buffers: incoming::Buffers::new(rules.buffers_max, rules.buffer_size),
+            carriage: carried::Store::new(rules.carrying),
             wheel: Wheel::new(timers, now),
             response_ms: rules.response_ms,
             facts,
@@ -394,6 +474,8 @@ impl Endpoint {
         it.open = None;
         (it.put, it.handed) = (0, 0);
         it.ends.clear();
+        (it.stopped, it.was_stopped, it.is_woken) = (None, false, false);
+        it.heard_since = now;
         self.start_unbound(connection, now);
     }
 
@@ -411,6 +493,8 @@ impl Endpoint {
         it.answers.clear();
         it.open = None;
         it.ends.clear();
+        it.stopped = None;
+        self.answers_have_left(connection);
         self.wheel.stop(u32::from(connection));
     }
 
@@ -424,14 +508,18 @@ impl Endpoint {
             expired += 1;
             let sendings_at = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
             let incomings_at = sendings_at + self.sendings.capacity();
+            let carried_at = incomings_at + self.incomings.capacity();
             match u16::try_from(timer) {
                 Ok(connection) if timer < sendings_at => {
                     if self.connection(connection).first_session.is_none() {
                         self.tell(Fact::Unbound { connection });
+                    } else {
+                        self.look_again(connection);
                     }
                 }
                 _ if timer < incomings_at => self.sending_is_due(timer - sendings_at, now),
-                _ => self.incoming_is_due(timer - incomings_at, now, host),
+                _ if timer < carried_at => self.incoming_is_due(timer - incomings_at, now, host),
+                _ => self.carried_is_due(timer - carried_at, now),
             }
         }
         expired
@@ -453,6 +541,11 @@ impl Endpoint {
     fn incoming_timer(&self, incoming: IncomingId) -> u32 {
         let sendings_at = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
         sendings_at + self.sendings.capacity() + incoming.index
+    }
+
+    fn carried_timer(&self, carried: CarriedId) -> u32 {
+        let sendings_at = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
+        sendings_at + self.sendings.capacity() + self.incomings.capacity() + carried.index
     }
 
     fn connection(&mut self, connection: u16) -> &mut Connection {

@@ -7,7 +7,9 @@
 //! A refusal is answered at once, so that the rest need not come; a 200 only when the chunk has ended, and
 //! a success report only when the message is whole. So nothing is acknowledged that is not here.
 
+use super::carried::ChunkId;
 use super::incoming::{IncomingId, State};
+use super::sending::Reported;
 use super::sessions::{Home, Reports, SessionId};
 use super::text::Text;
 use super::{Endpoint, Host};
@@ -45,6 +47,8 @@ pub enum Step {
     Partial,
     /// They are to be shown again when facts were taken and answers were written.
     Behind,
+    /// They are to be shown again at [`super::Fact::Resumed`]: what is carried has no room.
+    Stopped,
     /// They are to be shown again when the peer of the session is known ([`Endpoint::agree`]).
     Early,
     /// The stream cannot be divided: the connection is to be closed.
@@ -66,6 +70,8 @@ pub(super) struct Arriving {
     octets: Octets,
     /// A message that was here before and is reported again: so many octets.
     again: Option<(Ident, u64)>,
+    /// A chunk that is carried to another session.
+    pub(super) carried: Option<ChunkId>,
 }
 
 impl Arriving {
@@ -77,7 +83,13 @@ impl Arriving {
         incoming: None,
         octets: Octets { start: 0, end: 0 },
         again: None,
+        carried: None,
     };
+
+    /// A chunk that is carried.
+    pub(super) fn carried(chunk: ChunkId) -> Self {
+        Self { carried: Some(chunk), ..Self::NOTHING }
+    }
 
     /// Whether it is a chunk of this message.
     pub(super) fn is_of(&self, incoming: IncomingId) -> bool {
@@ -97,7 +109,11 @@ impl Endpoint {
         if !self.may_tell() || !self.may_answer(connection) {
             return Read { len: 0, step: Step::Behind };
         }
+        self.listen(connection, now);
         let mut reader = self.connection(connection).reader;
+        let Some(octets) = self.carriable(connection, octets, now) else {
+            return Read { len: 0, step: Step::Stopped };
+        };
         let event = reader.read(octets);
         let (len, step) = match event {
             Event::Head { len } => {
@@ -109,7 +125,7 @@ impl Endpoint {
             }
             Event::Body { len } => (len, self.body(connection, &octets[..len], now)),
             Event::End { flag, len } => {
-                self.ended(connection, flag, host);
+                self.ended(connection, flag, host, now);
                 (len, Step::Used)
             }
             Event::Partial { .. } => (0, Step::Partial),
@@ -120,7 +136,7 @@ impl Endpoint {
     }
 
     /// A head came: it is used, or cannot be judged yet and is to be read again, or must not be looked at.
-    fn head(&mut self, connection: u16, octets: &[u8], host: &impl Host, now: Instant) -> Step {
+    fn head(&mut self, connection: u16, octets: &[u8], host: &mut impl Host, now: Instant) -> Step {
         self.connection(connection).arriving = Arriving::NOTHING;
         match head(octets) {
             Ok(Head::Request(request)) => return self.request(connection, &request, host, now),
@@ -134,7 +150,7 @@ impl Endpoint {
         &mut self,
         connection: u16,
         request: &Request<'_>,
-        host: &impl Host,
+        host: &mut impl Host,
         now: Instant,
     ) -> Step {
         if let Some(fault) = request.fault {
@@ -157,11 +173,20 @@ impl Endpoint {
         match request.method {
             Method::Send => {
                 self.bind_arrived(session, connection);
-                if let Err(code) = self.arrive(connection, request, session, now) {
-                    self.answer_request(connection, request, code, comment(code));
+                let arrived = match self.way_from(session).filter(|_| request.has_body) {
+                    Some(way) => self.carry(connection, request, way, now),
+                    None => self.arrive(connection, request, session, now).map(|()| Step::Used),
+                };
+                match arrived {
+                    Ok(step) => return step,
+                    Err(code) => self.answer_request(connection, request, code, comment(code)),
                 }
             }
-            Method::Report => self.reported(request, session),
+            Method::Report => {
+                if let Reported::OfNone(status) = self.reported(request, session) {
+                    return self.pass_report(request, status, session, connection, host, now);
+                }
+            }
             // Only relays are asked for authentication (RFC 4976 section 5.1).
             Method::Auth | Method::Other => {
                 self.answer_request(connection, request, 501, comment(501))
@@ -241,6 +266,10 @@ impl Endpoint {
 
     fn body(&mut self, connection: u16, octets: &[u8], now: Instant) -> Step {
         let arriving = self.connection(connection).arriving;
+        if let Some(chunk) = arriving.carried {
+            self.carry_octets(connection, chunk, octets, now);
+            return Step::Used;
+        }
         let Some(id) = arriving.incoming else { return Step::Used };
         let Some(incoming) = self.incomings.get(id) else { return Step::Used };
         let at = arriving.octets.end;
@@ -259,8 +288,12 @@ impl Endpoint {
     }
 
     /// A chunk has ended.
-    fn ended(&mut self, connection: u16, flag: Flag, host: &mut impl Host) {
+    fn ended(&mut self, connection: u16, flag: Flag, host: &mut impl Host, now: Instant) {
         let arriving = self.connection(connection).arriving;
+        if let Some(chunk) = arriving.carried {
+            self.connection(connection).arriving = Arriving::NOTHING;
+            return self.carry_end(chunk, flag, now);
+        }
         let code = match arriving.incoming {
             Some(id) => self.place(id, arriving.octets, flag),
             None => 200,

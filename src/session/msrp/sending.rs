@@ -13,12 +13,22 @@
 use super::octets::{byte_range, named};
 use super::sessions::SessionId;
 use super::text::Text;
+use super::turns::{Place, Turn};
+use super::writing::Part;
 use super::{Connection, Endpoint, Fact, Host, Transaction};
 use crate::id::Handle;
 use crate::limits::{MSRP_CHUNKS_MAX, MSRP_CONTENT_TYPE_SIZE_MAX, MSRP_IDENT_SIZE_MAX};
 use crate::store::Octets;
 use crate::time::Instant;
-use crate::wire::msrp::{FailureReport, Path, Request, Response, Send};
+use crate::wire::msrp::{FailureReport, Path, Request, Response, Send, Status};
+
+/// What became of a REPORT.
+pub(super) enum Reported {
+    /// It is told, or counted.
+    Taken,
+    /// It is about no message that we send ourselves.
+    OfNone(Status),
+}
 
 /// Names a message that is sent.
 pub type SendingId = Handle<Sending>;
@@ -100,9 +110,8 @@ pub struct Sending {
     pub(super) last_at: Option<u64>,
     /// No more of it is sent.
     pub(super) is_stopped: bool,
-    is_in_turn: bool,
+    pub(super) place: Place,
     is_timed: bool,
-    next_in_turn: Option<SendingId>,
 }
 
 impl Sending {
@@ -211,9 +220,8 @@ impl Endpoint {
             first_at: None,
             last_at: None,
             is_stopped: false,
-            is_in_turn: false,
+            place: Place::default(),
             is_timed: false,
-            next_in_turn: None,
         };
         let is_fit = sending.head(b"aaaa", false, (to, from)).size().is_some();
         if !is_fit || (message.size > 0 && !sending.has_body()) {
@@ -256,23 +264,31 @@ impl Endpoint {
         let it = self.connection(connection);
         it.handed = it.handed.saturating_add(octets).min(it.put);
         while let Some(end) = self.next_end(connection) {
-            let timer = self.sending_timer(end.sending);
-            let Some(sending) = self.sendings.get_mut(end.sending) else { continue };
-            let is_answered = sending.failure_report == FailureReport::Yes;
-            let Some(chunk) = sending.chunks().iter_mut().find(|one| one.number == end.chunk)
-            else {
-                self.tell(Fact::HandedOver { sending: end.sending, chunk: end.chunk });
-                continue;
-            };
+            match end.part {
+                Part::Chunk { sending, number } => self.chunk_handed_over(sending, number, now),
+                Part::Piece(piece) => {
+                    self.piece_handed_over(piece, now);
+                    // More may be begun than while so many were under way.
+                    self.wake(connection);
+                }
+            }
+        }
+    }
+
+    fn chunk_handed_over(&mut self, id: SendingId, number: u32, now: Instant) {
+        let timer = self.sending_timer(id);
+        let Some(sending) = self.sendings.get_mut(id) else { return };
+        let is_answered = sending.failure_report == FailureReport::Yes;
+        if let Some(chunk) = sending.chunks().iter_mut().find(|one| one.number == number) {
             // Who asks for no responses waits for none (RFC 4975 section 7.1.1).
             chunk.state = if is_answered { State::HandedOver(now) } else { State::Lapsed };
             if is_answered && !sending.is_timed {
                 sending.is_timed = true;
                 self.wheel.start(timer, now.plus_ms(self.response_ms));
             }
-            self.tell(Fact::HandedOver { sending: end.sending, chunk: end.chunk });
-            self.make_ready(end.sending);
         }
+        self.tell(Fact::HandedOver { sending: id, chunk: number });
+        self.make_ready(id);
     }
 
     fn next_end(&mut self, connection: u16) -> Option<super::End> {
@@ -285,6 +301,11 @@ impl Endpoint {
     /// not before the chunk has its end, which nobody can have seen.
     pub(super) fn respond(&mut self, response: &Response<'_>, connection: u16, host: &impl Host) {
         let named = host.transaction(response.transaction_id.of(response.octets));
+        if let Some(Transaction::Carried { piece, attempt }) = named
+            && self.piece_answered(piece, attempt, connection, response.code)
+        {
+            return;
+        }
         let Some((sending, chunk)) =
             named.and_then(|named| self.answer(named, connection, response.code))
         else {
@@ -319,10 +340,10 @@ impl Endpoint {
     }
 
     /// A REPORT came in this session (hazard H23: it belongs to a message of the same session only).
-    pub(super) fn reported(&mut self, request: &Request<'_>, session: SessionId) {
+    pub(super) fn reported(&mut self, request: &Request<'_>, session: SessionId) -> Reported {
         let Some(status) = request.fields.status.filter(|status| status.namespace == 0) else {
             self.counts.foreign_reports += 1;
-            return;
+            return Reported::Taken;
         };
         let message_id = request.fields.message_id.of(request.octets);
         let sendings = self.sessions.get(session).map(|session| session.sendings);
@@ -333,8 +354,7 @@ impl Endpoint {
             begun.is_some_and(|sending| sending.message_id.octets() == message_id)
         };
         let Some(sending) = sendings.into_iter().flatten().flatten().find(is_it) else {
-            self.counts.stray_reports += 1;
-            return;
+            return Reported::OfNone(status);
         };
         let range = request.fields.byte_range;
         let (octets, total) = (range.as_ref().map(named), range.and_then(|range| range.total));
@@ -342,6 +362,7 @@ impl Endpoint {
         if status.code != 200 {
             self.stop(sending);
         }
+        Reported::Taken
     }
 
     /// The timer of a message: the chunks whose time is over, and when the next one's will be.
@@ -376,12 +397,12 @@ impl Endpoint {
         if let Some(sending) = self.sendings.get_mut(id) {
             sending.is_stopped = true;
         }
-        self.leave_turn(id);
+        self.leave_turn(Turn::Sending(id));
     }
 
     /// The session of a message ends.
     pub(super) fn cut(&mut self, id: SendingId) {
-        self.leave_turn(id);
+        self.leave_turn(Turn::Sending(id));
         self.wheel.stop(self.sending_timer(id));
         let Some(sending) = self.sendings.get_mut(id) else { return };
         sending.is_stopped = true;
@@ -399,54 +420,20 @@ impl Endpoint {
     }
 
     pub(super) fn forget_sending(&mut self, id: SendingId) {
-        self.leave_turn(id);
+        self.leave_turn(Turn::Sending(id));
         self.wheel.stop(self.sending_timer(id));
         self.sendings.remove(id);
     }
 
     /// If a chunk may be begun, its turn comes behind the others of the connection.
     pub(super) fn make_ready(&mut self, id: SendingId) {
-        let Some(sending) = self.sendings.get_mut(id) else { return };
-        if sending.is_in_turn || !sending.is_ready() {
+        let Some(sending) = self.sendings.get(id) else { return };
+        if !sending.is_ready() {
             return;
         }
         let session = self.sessions.get(sending.session);
-        let Some(connection) = session.and_then(|session| session.connection) else { return };
-        sending.is_in_turn = true;
-        sending.next_in_turn = None;
-        let it = &mut self.connections[usize::from(connection)];
-        match it.last_in_turn.replace(id) {
-            Some(last) => {
-                if let Some(last) = self.sendings.get_mut(last) {
-                    last.next_in_turn = Some(id);
-                }
-            }
-            None => it.first_in_turn = Some(id),
-        }
-    }
-
-    /// Takes a message out of the order of turns.
-    pub(super) fn leave_turn(&mut self, id: SendingId) {
-        let Some(sending) = self.sendings.get_mut(id) else { return };
-        if !core::mem::take(&mut sending.is_in_turn) {
-            return;
-        }
-        let next = sending.next_in_turn.take();
-        let session = self.sessions.get(sending.session);
-        let Some(connection) = session.and_then(|session| session.connection) else { return };
-        let it = &mut self.connections[usize::from(connection)];
-        let mut before = None;
-        let mut at = it.first_in_turn;
-        while let Some(other) = at.filter(|at| *at != id) {
-            before = Some(other);
-            at = self.sendings.get(other).and_then(|other| other.next_in_turn);
-        }
-        match before.and_then(|before| self.sendings.get_mut(before)) {
-            Some(before) => before.next_in_turn = next,
-            None => it.first_in_turn = next,
-        }
-        if it.last_in_turn == Some(id) {
-            it.last_in_turn = before;
+        if let Some(connection) = session.and_then(|session| session.connection) {
+            self.take_place(Turn::Sending(id), connection);
         }
     }
 }

@@ -4,6 +4,7 @@
 //!   open --> offer (our URI) --> agree (the peer's path) --> bind, or the peer's first request --> end
 //! ```
 
+use super::carried::WayId;
 use super::incoming::Remembered;
 use super::sending::SendingId;
 use super::text::Text;
@@ -63,6 +64,9 @@ pub struct Session {
     pub(super) incomings: [Option<IncomingId>; MSRP_INCOMINGS_MAX],
     pub(super) remembered: [Remembered; MSRP_REMEMBERED_MAX],
     pub(super) remembered_next: u8,
+    /// Where to what comes here is carried, and from where what leaves here comes.
+    pub(super) way_from: Option<WayId>,
+    pub(super) way_to: Option<WayId>,
 }
 
 /// Whose request it is.
@@ -97,6 +101,8 @@ impl Endpoint {
             incomings: [None; MSRP_INCOMINGS_MAX],
             remembered: [Remembered::NOTHING; MSRP_REMEMBERED_MAX],
             remembered_next: 0,
+            way_from: None,
+            way_to: None,
         };
         self.sessions.insert(session).ok()
     }
@@ -137,13 +143,16 @@ impl Endpoint {
         let next = self.connections[usize::from(connection)].first_session.replace(id);
         session.connection = Some(connection);
         session.next = next;
-        let sendings = session.sendings;
+        let (sendings, way_to) = (session.sendings, session.way_to);
         if let Some(next) = next.and_then(|next| self.sessions.get_mut(next)) {
             next.prev = Some(id);
         }
         self.wheel.stop(u32::from(connection));
         for sending in sendings.into_iter().flatten() {
             self.make_ready(sending);
+        }
+        if let Some(way) = way_to {
+            self.way_is_open(way);
         }
         true
     }
@@ -154,6 +163,7 @@ impl Endpoint {
     pub fn close(&mut self, id: SessionId, now: Instant) {
         let connection = self.sessions.get(id).and_then(|session| session.connection);
         self.end(id);
+        self.part(id);
         self.sessions.remove(id);
         if let Some(connection) = connection
             && self.connection(connection).first_session.is_none()
@@ -181,11 +191,18 @@ impl Endpoint {
         }
         session.has_ended = true;
         let (sendings, incomings) = (session.sendings, session.incomings);
+        let (way_from, way_to) = (session.way_from, session.way_to);
         for sending in sendings.into_iter().flatten() {
             self.cut(sending);
         }
         for incoming in incomings.into_iter().flatten() {
             self.drop_incoming(incoming);
+        }
+        if let Some(way) = way_from {
+            self.way_has_no_sender(way);
+        }
+        if let Some(way) = way_to {
+            self.way_has_no_recipient(way);
         }
         self.unbind(id);
     }

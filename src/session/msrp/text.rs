@@ -18,6 +18,10 @@ impl<const N: usize> Text<N> {
         Some(text)
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     pub(super) fn octets(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]
     }

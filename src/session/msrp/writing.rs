@@ -6,9 +6,11 @@
 //! identifier cannot be guessed, so this is the one chance in many lifetimes that a body has it
 //! (hazard H31).
 
+use super::carried::{Carriage, PieceId};
 use super::sending::{SendingId, State};
 use super::text::Text;
-use super::{End, Endpoint, Fact, Host, Transaction};
+use super::turns::Turn;
+use super::{Counts, End, Endpoint, Fact, Host, Transaction};
 use crate::limits::{
     MSRP_CHUNK_SIZE_MIN, MSRP_ENDS_MAX, MSRP_HEADER_SIZE_MAX, MSRP_IDENT_SIZE_MAX, MSRP_TURN_SIZE,
 };
@@ -65,26 +67,57 @@ impl Tail {
     }
 }
 
+/// What a chunk is a part of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    /// A message of our own, and the number of the chunk.
+    Chunk { sending: SendingId, number: u32 },
+    /// One that is carried.
+    Piece(PieceId),
+}
+
 /// A chunk whose end-line was not written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
-    sending: SendingId,
-    number: u32,
-    transaction_id: Text<MSRP_IDENT_SIZE_MAX>,
-    has_body: bool,
-    is_interruptible: bool,
+    pub(super) part: Part,
+    pub(super) transaction_id: Text<MSRP_IDENT_SIZE_MAX>,
+    pub(super) has_body: bool,
+    pub(super) is_interruptible: bool,
     /// The next octet would make it end in the wrong place.
-    must_end: bool,
+    pub(super) must_end: bool,
     /// Octets of its body, and those of them that were not told.
-    carried: u64,
+    pub(super) carried: u64,
     untold: u64,
     tail: Tail,
 }
 
 /// What a chunk goes on with.
-enum Next {
+pub(super) enum Next {
     End(Flag),
-    Body { owner: u64, start: u64, most: u64 },
+    /// At most so many octets.
+    Body(u64),
+    /// Nothing yet: its octets have not come.
+    Nothing,
+}
+
+impl Open {
+    pub(super) const fn new(
+        part: Part,
+        transaction_id: Text<MSRP_IDENT_SIZE_MAX>,
+        has_body: bool,
+        is_interruptible: bool,
+    ) -> Self {
+        Self {
+            part,
+            transaction_id,
+            has_body,
+            is_interruptible,
+            must_end: false,
+            carried: 0,
+            untold: 0,
+            tail: Tail::NOTHING,
+        }
+    }
 }
 
 impl Endpoint {
@@ -93,15 +126,18 @@ impl Endpoint {
     /// where there was more room, unless facts wait to be taken.
     pub fn write(&mut self, connection: u16, to: &mut [u8], host: &mut impl Host) -> usize {
         let mut at = 0;
+        self.connection(connection).is_woken = false;
         while self.may_tell() && self.connection(connection).is_open {
             let room = &mut to[at..];
             let it = self.connection(connection);
             let step = if it.open.is_some() {
                 self.go_on(connection, room, host)
-            } else if it.answers.is_empty() {
-                self.begin(connection, room, host)
+            } else if !it.answers.is_empty() {
+                Some(self.take_answers(connection, room)).filter(|taken| *taken > 0)
+            } else if self.put_owed(connection) {
+                Some(0)
             } else {
-                Some(it.answers.take(room)).filter(|taken| *taken > 0)
+                self.begin(connection, room, host)
             };
             let Some(len) = step else { break };
             at += len;
@@ -114,90 +150,132 @@ impl Endpoint {
     /// Whether something is to be written on a connection.
     pub fn has_output(&self, connection: u16) -> bool {
         let it = &self.connections[usize::from(connection)];
+        let may_go_on =
+            it.open.map(|open| !matches!(self.next_of(connection, &open), Next::Nothing));
         let may_begin = it.first_in_turn.is_some() && it.ends.len() < MSRP_ENDS_MAX;
-        it.is_open && (it.open.is_some() || !it.answers.is_empty() || may_begin)
+        it.is_open && may_go_on.unwrap_or_else(|| self.answers_wait(connection) || may_begin)
+    }
+
+    fn take_answers(&mut self, connection: u16, room: &mut [u8]) -> usize {
+        let it = self.connection(connection);
+        let taken = it.answers.take(room);
+        if it.answers.is_empty() {
+            self.answers_have_left(connection);
+        }
+        taken
+    }
+
+    /// Whether answers wait to be written.
+    fn answers_wait(&self, connection: u16) -> bool {
+        let it = &self.connections[usize::from(connection)];
+        !it.answers.is_empty() || it.first_owed.is_some()
+    }
+
+    /// How many octets a chunk that can be interrupted may have, as things are.
+    pub(super) fn until(&self, connection: u16) -> u64 {
+        let it = &self.connections[usize::from(connection)];
+        match (self.answers_wait(connection), it.first_in_turn) {
+            (true, _) => MSRP_CHUNK_SIZE_MIN,
+            (false, Some(_)) => MSRP_TURN_SIZE,
+            (false, None) => u64::MAX,
+        }
+    }
+
+    /// Whether anybody else waits to write on a connection.
+    pub(super) fn others_wait(&self, connection: u16) -> bool {
+        self.until(connection) < u64::MAX
     }
 
     /// Begins the chunk whose turn it is.
     fn begin(&mut self, connection: u16, room: &mut [u8], host: &mut impl Host) -> Option<usize> {
         let it = &self.connections[usize::from(connection)];
-        let id = it.first_in_turn.filter(|_| it.ends.len() < MSRP_ENDS_MAX)?;
-        let first_at = it.put;
+        match it.first_in_turn.filter(|_| it.ends.len() < MSRP_ENDS_MAX)? {
+            Turn::Sending(id) => self.begin_chunk(id, connection, room, host),
+            Turn::Carried(id) => self.begin_piece(id, connection, room, host),
+        }
+    }
+
+    fn begin_chunk(
+        &mut self,
+        id: SendingId,
+        connection: u16,
+        room: &mut [u8],
+        host: &mut impl Host,
+    ) -> Option<usize> {
+        let first_at = self.connection(connection).put;
         let sending = self.sendings.get(id)?;
         let session = self.sessions.get(sending.session)?;
         let to = Path::parse(session.peer.octets()).ok()?;
         let from = Path::parse(session.uri.octets()).ok()?;
         let rest = sending.size - sending.at;
-        let mut is_interruptible = rest > MSRP_CHUNK_SIZE_MIN;
-        let mut attempt = 0;
-        let transaction_id = loop {
-            let number = sending.next_number;
-            let mut octets = [0; MSRP_IDENT_SIZE_MAX];
-            let len = host.mint(Transaction::Chunk { sending: id, number, attempt }, &mut octets);
-            let text = Text::of(octets.get(..len)?)?;
-            if is_interruptible || is_free_of(&text, host, sending.owner, sending.at, rest) {
-                break text;
-            }
-            self.counts.identifiers += 1;
-            is_interruptible = attempt + 1 == ATTEMPTS;
-            if !is_interruptible {
-                attempt += 1;
-            }
-        };
+        let (owner, start, number) = (sending.owner, sending.at, sending.next_number);
+        let name = |attempt| Transaction::Chunk { sending: id, number, attempt };
+        let is_free = |text: &_, host: &_| is_free_of(text, host, owner, start, rest);
+        let (transaction_id, attempt, is_interruptible) =
+            identify(rest > MSRP_CHUNK_SIZE_MIN, host, name, is_free, &mut self.counts)?;
         let head = sending.head(transaction_id.octets(), is_interruptible, (to, from));
         let len = head.write(room)?;
         let has_body = sending.has_body();
-        self.leave_turn(id);
+        self.leave_turn(Turn::Sending(id));
         let number = self.sendings.get_mut(id)?.begin(attempt, first_at);
-        self.connection(connection).open = Some(Open {
-            sending: id,
-            number,
-            transaction_id,
-            has_body,
-            is_interruptible,
-            must_end: false,
-            carried: 0,
-            untold: 0,
-            tail: Tail::NOTHING,
-        });
+        let part = Part::Chunk { sending: id, number };
+        self.connection(connection).open =
+            Some(Open::new(part, transaction_id, has_body, is_interruptible));
         self.tell(Fact::Begun { sending: id, chunk: number });
         Some(len)
     }
 
     fn go_on(&mut self, connection: u16, room: &mut [u8], host: &impl Host) -> Option<usize> {
         let open = self.connection(connection).open?;
-        let (owner, start, most) = match self.next_of(connection, &open) {
+        let most = match self.next_of(connection, &open) {
             Next::End(flag) => return self.end_chunk(connection, flag, room),
-            Next::Body { owner, start, most } => (owner, start, most),
+            Next::Body(most) => usize::try_from(most).unwrap_or(usize::MAX).min(room.len()),
+            Next::Nothing => return None,
         };
-        let most = usize::try_from(most).unwrap_or(usize::MAX).min(room.len());
-        let piece = host.body(owner, start, most);
+        let piece = match open.part {
+            Part::Chunk { sending, .. } => {
+                let sending = self.sendings.get(sending)?;
+                host.body(sending.owner, sending.at, most)
+            }
+            Part::Piece(piece) => self.carriage.octets_of(piece),
+        };
         let piece = &piece[..piece.len().min(most)];
         if piece.is_empty() {
             return None;
         }
         let allowed = open.tail.allows(open.transaction_id.octets(), piece);
-        let given = &piece[..allowed];
-        room[..allowed].copy_from_slice(given);
+        let must_end = allowed < piece.len();
+        room[..allowed].copy_from_slice(&piece[..allowed]);
+        let given = &room[..allowed];
         let it = self.connection(connection).open.as_mut()?;
-        it.must_end = allowed < piece.len();
+        it.must_end = must_end;
         it.carried += allowed as u64;
         it.untold += allowed as u64;
         it.tail.follow(given);
-        let sending = self.sendings.get_mut(open.sending)?;
-        sending.at += allowed as u64;
-        let at = sending.at;
-        if let Some(chunk) = sending.chunks().iter_mut().find(|one| one.number == open.number) {
-            chunk.octets.end = at;
+        match open.part {
+            Part::Chunk { sending, number } => self.chunk_given(sending, number, allowed),
+            Part::Piece(piece) => self.piece_given(piece, allowed),
         }
         Some(allowed)
     }
 
+    fn chunk_given(&mut self, sending: SendingId, number: u32, octets: usize) {
+        let Some(sending) = self.sendings.get_mut(sending) else { return };
+        sending.at += octets as u64;
+        let at = sending.at;
+        if let Some(chunk) = sending.chunks().iter_mut().find(|one| one.number == number) {
+            chunk.octets.end = at;
+        }
+    }
+
     /// How an open chunk goes on.
     fn next_of(&self, connection: u16, open: &Open) -> Next {
-        let it = &self.connections[usize::from(connection)];
+        let sending = match open.part {
+            Part::Chunk { sending, .. } => sending,
+            Part::Piece(piece) => return self.next_of_piece(connection, open, piece),
+        };
         // Whoever has forgotten the message has aborted it.
-        let Some(sending) = self.sendings.get(open.sending) else {
+        let Some(sending) = self.sendings.get(sending) else {
             return Next::End(Flag::Aborted);
         };
         let is_whole = sending.at == sending.size;
@@ -209,17 +287,13 @@ impl Endpoint {
         }
         let mut most = sending.size - sending.at;
         if open.is_interruptible {
-            let until = match (it.answers.is_empty(), it.first_in_turn) {
-                (false, _) => MSRP_CHUNK_SIZE_MIN,
-                (true, Some(_)) => MSRP_TURN_SIZE,
-                (true, None) => u64::MAX,
-            };
+            let until = self.until(connection);
             if open.must_end || open.carried >= until {
                 return Next::End(Flag::More);
             }
             most = most.min(until - open.carried);
         }
-        Next::Body { owner: sending.owner, start: sending.at, most }
+        Next::Body(most)
     }
 
     fn end_chunk(&mut self, connection: u16, flag: Flag, room: &mut [u8]) -> Option<usize> {
@@ -227,10 +301,16 @@ impl Endpoint {
         let open = it.open?;
         let len = end_line(open.transaction_id.octets(), flag, open.has_body, room)?;
         let at = it.put + len as u64;
-        let (sending, chunk) = (open.sending, open.number);
         self.tell_given(connection);
         let it = self.connection(connection);
         it.open = None;
+        let (sending, chunk) = match open.part {
+            Part::Chunk { sending, number } => (sending, number),
+            Part::Piece(piece) => {
+                self.piece_ended(piece, connection, at, flag);
+                return Some(len);
+            }
+        };
         let Some(known) = self.sendings.get_mut(sending) else { return Some(len) };
         if let Some(one) = known.chunks().iter_mut().find(|one| one.number == chunk) {
             one.state = State::Given;
@@ -238,7 +318,7 @@ impl Endpoint {
         if flag == Flag::Last {
             known.last_at = Some(at);
         }
-        self.connections[usize::from(connection)].ends.push_back(End { sending, chunk, at });
+        self.connections[usize::from(connection)].ends.push_back(End { part: open.part, at });
         self.tell(Fact::Ended { sending, chunk, flag });
         self.make_ready(sending);
         Some(len)
@@ -248,11 +328,50 @@ impl Endpoint {
     fn tell_given(&mut self, connection: u16) {
         let Some(open) = self.connection(connection).open.as_mut() else { return };
         let octets = core::mem::take(&mut open.untold);
-        let (sending, chunk) = (open.sending, open.number);
-        if octets > 0 {
-            self.tell(Fact::Gave { sending, chunk, octets });
+        let part = open.part;
+        match part {
+            _ if octets == 0 => {}
+            Part::Chunk { sending, number } => {
+                self.tell(Fact::Gave { sending, chunk: number, octets });
+            }
+            Part::Piece(piece) => self.tell_piece(piece, |chunk| Carriage::Gave { chunk, octets }),
         }
     }
+}
+
+/// An identifier for a chunk whose octets are free of its end-line, which attempt that was, and whether the
+/// chunk can be interrupted: then it need not be free (hazard H31).
+pub(super) fn identify<H: Host>(
+    mut is_interruptible: bool,
+    host: &mut H,
+    name: impl Fn(u8) -> Transaction,
+    is_free: impl Fn(&Text<MSRP_IDENT_SIZE_MAX>, &H) -> bool,
+    counts: &mut Counts,
+) -> Option<(Text<MSRP_IDENT_SIZE_MAX>, u8, bool)> {
+    let mut attempt = 0;
+    loop {
+        let mut octets = [0; MSRP_IDENT_SIZE_MAX];
+        let len = host.mint(name(attempt), &mut octets);
+        let text = Text::of(octets.get(..len)?)?;
+        if is_interruptible || is_free(&text, host) {
+            return Some((text, attempt, is_interruptible));
+        }
+        counts.identifiers += 1;
+        is_interruptible = attempt + 1 == ATTEMPTS;
+        if !is_interruptible {
+            attempt += 1;
+        }
+    }
+}
+
+/// Whether the end-line of a transaction is not in these octets, which follow each other.
+pub(super) fn is_free(transaction_id: &Text<MSRP_IDENT_SIZE_MAX>, pieces: [&[u8]; 2]) -> bool {
+    let mut tail = Tail::NOTHING;
+    pieces.into_iter().all(|piece| {
+        let is_free = tail.allows(transaction_id.octets(), piece) == piece.len();
+        tail.follow(piece);
+        is_free
+    })
 }
 
 /// Whether the end-line of a transaction is not in these octets of a message.

@@ -8,6 +8,8 @@
     reason = "tests may allocate, and their numbers are small"
 )]
 
+mod carried;
+mod carried_walk;
 mod hazards;
 mod receiving;
 mod sending;
@@ -51,7 +53,13 @@ impl Host for Desk {
                 let name = self.name;
                 format!("{name}.{}.{}.{number}.{attempt}", sending.index, sending.generation)
             }
-            Transaction::Chunk { .. } => self.forced.remove(0).to_owned(),
+            Transaction::Carried { piece, attempt } if self.forced.is_empty() => {
+                let name = self.name;
+                format!("{name}.c.{}.{}.{attempt}", piece.index, piece.generation)
+            }
+            Transaction::Chunk { .. } | Transaction::Carried { .. } => {
+                self.forced.remove(0).to_owned()
+            }
             Transaction::Report => {
                 self.reports += 1;
                 format!("{}rep{}", self.name, self.reports)
@@ -63,8 +71,14 @@ impl Host for Desk {
 
     fn transaction(&self, transaction_id: &[u8]) -> Option<Transaction> {
         let text = core::str::from_utf8(transaction_id).ok()?;
-        let mut numbers = text.strip_prefix(self.name)?.strip_prefix('.')?.split('.');
+        let text = text.strip_prefix(self.name)?.strip_prefix('.')?;
+        let is_carried = text.starts_with("c.");
+        let mut numbers = text.trim_start_matches("c.").split('.');
         let mut number = || numbers.next()?.parse::<u32>().ok();
+        if is_carried {
+            let piece = PieceId::new(number()?, number()?);
+            return Some(Transaction::Carried { piece, attempt: u8::try_from(number()?).ok()? });
+        }
         let sending = SendingId::new(number()?, number()?);
         Some(Transaction::Chunk {
             sending,
@@ -88,6 +102,7 @@ pub(super) fn rules() -> Rules {
         buffers_max: 10,
         buffer_size: 100_000,
         response_ms: RESPONSE_MS,
+        carrying: Carrying { joins_max: 2, messages_max: 24, ring_size: 4_096 },
     }
 }
 

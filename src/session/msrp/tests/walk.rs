@@ -15,16 +15,16 @@ const NAMES: [&str; 2] = ["aa", "bb"];
 
 /// Chance that can be repeated.
 #[derive(Debug)]
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit.max(1)
     }
 
-    fn one_in(&mut self, limit: usize) -> bool {
+    pub(super) fn one_in(&mut self, limit: usize) -> bool {
         self.below(limit) == 0
     }
 }
@@ -244,7 +244,7 @@ impl World {
                     self.judge(place);
                     return self.write(place, 20_000);
                 }
-                Step::Early | Step::Broken | Step::Unproved => panic!("{read:?}"),
+                Step::Early | Step::Broken | Step::Unproved | Step::Stopped => panic!("{read:?}"),
             }
         }
     }
@@ -272,6 +272,9 @@ impl World {
                 | Fact::Reported { sending, .. }
                 | Fact::Cut { sending, .. } => self.sent(place, sending, fact),
                 Fact::Unbound { .. }
+                | Fact::Carried { .. }
+                | Fact::Resumed { .. }
+                | Fact::Writable { .. }
                 | Fact::TimedOut { .. }
                 | Fact::Declined { .. }
                 | Fact::Bound { .. } => {

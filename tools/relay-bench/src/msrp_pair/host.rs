@@ -61,6 +61,7 @@ impl Host for Desk {
             Transaction::Chunk { sending, number, .. } => {
                 [sending.index, sending.generation, number]
             }
+            Transaction::Carried { .. } => unreachable!("nothing is carried here"),
             Transaction::Report => {
                 self.reports = self.reports.wrapping_add(1);
                 [u32::MAX, 0, self.reports]

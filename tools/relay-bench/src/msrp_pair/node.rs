@@ -112,7 +112,7 @@ impl<P: Part> Node<P> {
                     self.links[usize::from(id.index)].is_behind = true;
                     return Used { octets: at, rest: Rest::WhenWished };
                 }
-                Step::Early | Step::Broken | Step::Unproved => {
+                Step::Early | Step::Broken | Step::Unproved | Step::Stopped => {
                     self.fault.get_or_insert_with(|| io::ErrorKind::InvalidData.into());
                     return Used { octets: octets.len(), rest: Rest::WithMore };
                 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use roger::session::msrp::{Acceptance, Endpoint, Fact, Keep, Reports, Rules};
+use roger::session::msrp::{Acceptance, Carrying, Endpoint, Fact, Keep, Reports, Rules};
 use roger::store::{allocations_count, allocations_of_this_thread};
 use roger::time::Instant;
 use roger::wire::msrp::Path;
@@ -69,6 +69,7 @@ pub(crate) fn run(receive: Receive) -> io::Result<()> {
         buffers_max: 0,
         buffer_size: 0,
         response_ms: 30_000,
+        carrying: Carrying::NOTHING,
     };
     let mut endpoint = Endpoint::new(rules, stand.now());
     let acceptance =

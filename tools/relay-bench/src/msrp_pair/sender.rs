@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use roger::delivery::coverage::{End, Ledger, Observation, Standing};
 use roger::delivery::{Evidence, MsrpRole};
 use roger::session::msrp::{
-    Acceptance, Endpoint, Fact, Keep, Message, Reports, Rules, SendingId, SessionId,
+    Acceptance, Carrying, Endpoint, Fact, Keep, Message, Reports, Rules, SendingId, SessionId,
 };
 use roger::store::{allocations_count, allocations_of_this_thread};
 use roger::time::Instant;
@@ -199,6 +199,7 @@ pub(crate) fn run(send: Send) -> io::Result<()> {
         buffers_max: 0,
         buffer_size: 0,
         response_ms: 30_000,
+        carrying: Carrying::NOTHING,
     };
     let mut endpoint = Endpoint::new(rules, now);
     let role =

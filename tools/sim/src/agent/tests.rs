@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use roger::limits::MSRP_IDENT_SIZE_MAX;
 use roger::packet::Endpoint;
 use roger::session::msrp::{
-    self, Acceptance, Fact, Host, Keep, Rules, SendingId, SessionId, Step, Transaction,
+    self, Acceptance, Carrying, Fact, Host, Keep, Rules, SendingId, SessionId, Step, Transaction,
 };
 use roger::time::Instant;
 use roger::wire::msrp::{FailureReport, Path};
@@ -36,6 +36,7 @@ impl Host for Desk {
             Transaction::Chunk { sending, number, attempt } => {
                 format!("us.{}.{}.{number}.{attempt}", sending.index, sending.generation)
             }
+            Transaction::Carried { .. } => unreachable!("nothing is carried here"),
             Transaction::Report => {
                 self.reports += 1;
                 format!("usrep{}", self.reports)
@@ -101,6 +102,7 @@ impl Bench {
             buffers_max: 2,
             buffer_size: 1_000,
             response_ms: 30_000,
+            carrying: Carrying::NOTHING,
         };
         let mut it = msrp::Endpoint::new(rules, Instant(0));
         let acceptance =
