@@ -1,7 +1,7 @@
 //! What is told about one message when everything about it is known.
 
 use crate::delivery::{Answer, Evidence, Verdict};
-use crate::limits::{IDENTIFIER_SIZE_MAX, STATUSES_MAX};
+use crate::limits::{IDENTIFIER_SIZE_MAX, MSRP_IDENT_SIZE_MAX, STATUSES_MAX};
 use crate::packet::SendError;
 use crate::time::Instant;
 
@@ -112,6 +112,37 @@ pub enum Form {
         /// Of how many of them it has said that their recipient has received them.
         received: u8,
     },
+    /// A message that was carried from one MSRP session to another: what its sender was told is what its
+    /// recipient has said, and no report is ours.
+    Carried {
+        /// Its Message-ID.
+        message_id: MessageId,
+        /// How many octets of it have left.
+        octets: u64,
+    },
+}
+
+/// The Message-ID of a message in MSRP (RFC 4975 section 9).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MessageId {
+    octets: [u8; MSRP_IDENT_SIZE_MAX],
+    len: u8,
+}
+
+impl MessageId {
+    /// Copies `octets`, of which there are no more than fit.
+    pub fn new(octets: &[u8]) -> Self {
+        let mut id = Self { octets: [0; MSRP_IDENT_SIZE_MAX], len: 0 };
+        let len = octets.len().min(MSRP_IDENT_SIZE_MAX);
+        id.octets[..len].copy_from_slice(&octets[..len]);
+        id.len = u8::try_from(len).unwrap_or(0);
+        id
+    }
+
+    /// The octets.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
 }
 
 /// One message, its verdict, the proof, and the report.

@@ -12,11 +12,13 @@
 //! are counted, not chunks: relays may cut and join chunks, and REPORTs name any range they like
 //! (RFC 4975 sections 7.1.1 and 7.1.3).
 
+mod carried;
 mod ledger;
 mod observation;
 #[cfg(test)]
 mod tests;
 
+pub use self::carried::Carried;
 pub use self::ledger::Ledger;
 pub use self::observation::{Effect, End, Observation, Standing};
 

@@ -12,8 +12,8 @@ mod submission;
 mod verdict;
 
 pub use self::absorb::{ATTEMPTS_MAX, Course, Mark, Memory, salt};
-pub use self::account::{Account, Form, Identifier, Report, RpResult, Statuses};
-pub use self::coverage::{Coverage, Ledger, Octets};
+pub use self::account::{Account, Form, Identifier, MessageId, Report, RpResult, Statuses};
+pub use self::coverage::{Carried, Coverage, Ledger, Octets};
 pub use self::evidence::{Asked, Evidence, Final, MsrpRole, Role};
 pub use self::mapping::{Answer, Mapping, Origin, Preset};
 pub use self::message::Message;

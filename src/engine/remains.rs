@@ -122,7 +122,7 @@ impl Left {
             im_call_id: Identifier::new(match form {
                 Form::CutThrough => request.fields.call_id.of(octets),
                 // Whether we have asked, and under which name, only the worker knew.
-                Form::Rp { .. } | Form::Submitted { .. } => &[],
+                Form::Rp { .. } | Form::Submitted { .. } | Form::Carried { .. } => &[],
             }),
             recipient: Identifier::new(
                 if is_short { recipient_by(rule, &request) } else { request.uri }.of(octets),

@@ -41,6 +41,10 @@ struct Line<'a> {
     may_be_duplicate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parts: Option<Parts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    octets: Option<u64>,
     verdict: char,
     evidence: Proof,
     report: Told,
@@ -126,10 +130,17 @@ pub fn write_line(account: &Account, context: &Context, to: &mut Vec<u8>) {
             ("rp", Some(reference), Some(attempt), Some(may_be_duplicate))
         }
         Form::Submitted { .. } => ("submitted", None, None, None),
+        Form::Carried { .. } => ("msrp", None, None, None),
     };
     let parts = match account.form {
         Form::Submitted { parts, taken, received } => Some(Parts { all: parts, taken, received }),
-        Form::CutThrough | Form::Rp { .. } => None,
+        Form::CutThrough | Form::Rp { .. } | Form::Carried { .. } => None,
+    };
+    let (message_id, octets) = match account.form {
+        Form::Carried { message_id, octets } => {
+            (Some(String::from_utf8_lossy(message_id.octets()).into_owned()), Some(octets))
+        }
+        Form::CutThrough | Form::Rp { .. } | Form::Submitted { .. } => (None, None),
     };
     let line = Line {
         arrived: context.time.rfc3339(account.arrived),
@@ -138,6 +149,8 @@ pub fn write_line(account: &Account, context: &Context, to: &mut Vec<u8>) {
         attempt,
         may_be_duplicate,
         parts,
+        message_id,
+        octets,
         verdict: account.verdict.letter(),
         evidence: proof(account.evidence),
         report: told(account.report, account.verdict),
