@@ -5,6 +5,7 @@
 //! worker, which decides alone. Our branches name the worker that minted them. Whatever else arrives is
 //! answered where it arrives: the answer is a pure function of its octets.
 
+use crate::engine::large::Taker;
 use crate::engine::record;
 use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal, Seen};
@@ -47,13 +48,25 @@ impl Engine {
         if request.method != Method::Message {
             // A request in the dialog of a call is of the worker that has the call.
             let tag = request.fields.to_tag.of(request.octets);
-            let is_first = matches!(request.method, Method::Invite | Method::Cancel);
-            if is_first && self.is_inward(request, peer) {
-                // What the SC says about what is sent there comes for this sender, to his home.
-                let sender = self.sender(request, peer).of(request.octets);
-                return home_of(self.setup.key, sender, workers);
+            if let Some(branch) = self.call_tag(tag) {
+                return branch.worker;
             }
-            return self.call_tag(tag).map_or(self.setup.worker, |branch| branch.worker);
+            if !matches!(request.method, Method::Invite | Method::Cancel) {
+                return self.setup.worker;
+            }
+            return match self.taker(request, peer) {
+                // What the SC says about what is sent there comes for this sender, to his home.
+                Taker::Inward => {
+                    let sender = self.sender(request, peer).of(request.octets);
+                    home_of(self.setup.key, sender, workers)
+                }
+                // Where a MESSAGE to the same recipient is.
+                Taker::Carry => {
+                    let recipient = address::without_headers(request.uri.of(request.octets));
+                    home_of(self.setup.key, recipient, workers)
+                }
+                Taker::Nobody => self.setup.worker,
+            };
         }
         let uri = if super::reading::is_short_message(request) {
             self.recipient(request, peer).of(request.octets)

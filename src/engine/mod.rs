@@ -311,6 +311,7 @@ impl Engine {
         if serving == Serving::Refusing {
             self.end_idle_calls();
         }
+        self.part_later(serving == Serving::Refusing);
     }
 
     /// What another thread may see of what is open.

@@ -1,6 +1,7 @@
 //! Requests: repeated, refused, answered by ourselves, or accepted and sent on.
 
 use crate::delivery::{Message, Report, Statuses};
+use crate::engine::large::Taker;
 use crate::engine::reading::is_short_message;
 use crate::engine::record::{Leg, Record, Towards};
 use crate::engine::remains::Left;
@@ -33,6 +34,9 @@ pub(super) struct Asked<'a> {
 /// How long an open message is found by its retransmissions if nothing ends it: half an hour.
 const OPEN_MS: u32 = 1_800_000;
 
+/// Known here, and not allowed (RFC 3261 section 8.2.1).
+const METHOD_NOT_ALLOWED: Refusal = Refusal::new(405, "Method Not Allowed");
+
 impl Engine {
     pub(super) fn on_request(&mut self, asked: Asked<'_>, peer: Option<u8>, out: &mut Departures) {
         let Some(peer) = peer else {
@@ -48,7 +52,11 @@ impl Engine {
         }
         // What was accepted or refused is known before anything is held against this copy of it: an
         // error for a damaged copy would be a report about a message that may be delivered.
-        if (is_message || call.is_some())
+        let is_invite = request.method == Method::Invite;
+        if is_invite && let Some(caller) = self.caller_of(asked.fingerprint, asked.since) {
+            return self.on_invite_again(caller, asked, out);
+        }
+        if (is_message || is_invite || call.is_some())
             && let Some(entry) = self.known(asked.fingerprint, asked.since)
         {
             return self.on_retransmission(asked, entry, out);
@@ -81,22 +89,31 @@ impl Engine {
         if let Some(branch) = call {
             return self.on_inside(asked, branch, out);
         }
+        self.on_new(asked, peer, out);
+    }
+
+    /// Serves a request outside of any dialog that nobody knows yet.
+    fn on_new(&mut self, asked: Asked<'_>, peer: u8, out: &mut Departures) {
+        let request = asked.request;
         match request.method {
             Method::Message if is_short_message(request) => {
                 self.on_short_message(asked, peer, out);
             }
             Method::Message => self.on_message(asked, peer, out),
             Method::Options => self.on_options(asked, out),
-            Method::Invite if self.is_inward(request, peer) => {
-                self.on_inward_invite(asked, peer, out);
-            }
-            Method::Cancel
-                if self.is_inward(request, peer) && self.on_inward_cancel(asked, out) => {}
-            Method::Cancel => self.on_cancel(asked, out),
+            Method::Invite => match self.taker(request, peer) {
+                Taker::Inward => self.on_inward_invite(asked, peer, out),
+                Taker::Carry => self.on_invite(asked, peer, out),
+                Taker::Nobody => self.refuse(asked, METHOD_NOT_ALLOWED, out),
+            },
+            Method::Cancel => match self.taker(request, peer) {
+                Taker::Inward if self.on_inward_cancel(asked, out) => {}
+                Taker::Carry if self.on_carried_cancel(asked, out) => {}
+                Taker::Inward | Taker::Carry | Taker::Nobody => self.on_cancel(asked, out),
+            },
             // RFC 3261 sections 8.2.1 and 21.5.2: known here but not allowed, or not known.
             Method::Other => self.refuse(asked, Refusal::new(501, "Not Implemented"), out),
             Method::Ack
-            | Method::Invite
             | Method::Bye
             | Method::Register
             | Method::Subscribe
@@ -106,7 +123,7 @@ impl Engine {
             | Method::Update
             | Method::Prack
             | Method::Publish => {
-                self.refuse(asked, Refusal::new(405, "Method Not Allowed"), out);
+                self.refuse(asked, METHOD_NOT_ALLOWED, out);
             }
         }
     }

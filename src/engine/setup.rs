@@ -273,6 +273,11 @@ pub struct Large {
     pub response_wait_ms: u32,
     /// How long REPORTs are waited for when all was sent, in milliseconds (RFC 4975 section 7.1.1).
     pub report_wait_ms: u32,
+    /// How many messages may be carried from one session to another at the same time; 0: no sessions are
+    /// joined, and INVITE is refused.
+    pub carried_max: u32,
+    /// Octets of each of them that have come and not left.
+    pub carried_ring: u32,
 }
 
 /// What MSRP over TLS has besides.
@@ -327,6 +332,8 @@ impl Default for Large {
             response_wait_ms: 30_000,
             report_wait_ms: 120_000,
             session_idle_ms: 0,
+            carried_max: 0,
+            carried_ring: 16_384,
         }
     }
 }

@@ -179,7 +179,7 @@ impl Engine {
     /// says how many are left. Nothing is said to the SMS side, whose own timers say what is
     /// known.
     pub fn abandon(&mut self, now: Instant, limit: usize) -> u32 {
-        let mut ended = 0;
+        let mut ended = self.abandon_passages(now, limit);
         while ended < limit && !self.records.is_empty() {
             // Each call goes on where the last one stopped; nothing is accepted in between.
             let index = self.abandoned_to;
@@ -201,6 +201,7 @@ impl Engine {
             self.close(handle, now);
             ended += 1;
         }
-        self.records.len() + self.abandon_submissions(now, limit - ended)
+        let submissions = self.abandon_submissions(now, limit - ended);
+        self.records.len() + submissions + self.passages()
     }
 }

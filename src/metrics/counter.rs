@@ -98,6 +98,8 @@ pub enum Counter {
     AcksOut,
     /// CANCEL requests sent for the first time.
     CancelsOut,
+    /// CANCEL requests that were in time.
+    CancelsIn,
     /// BYE requests sent for the first time.
     ByesOut,
     /// BYE requests that ended a session.
@@ -162,6 +164,28 @@ pub enum Counter {
     MsrpForeign,
     /// MSRP heads that can neither be used nor answered.
     MsrpMalformed,
+    /// INVITEs carried to the other side, whose sessions are joined.
+    CallsCarried,
+    /// INVITEs refused because their offer has no MSRP that can be carried (488).
+    CarryUnacceptable,
+    /// INVITEs refused because no two sessions were free.
+    CarryNoRoom,
+    /// Joined sessions ended because one of the two could not be used.
+    CarryEnded,
+    /// Messages carried from one session to another: each ends in exactly one verdict.
+    CarriedMessages,
+    /// Of these, verdicts D.
+    CarriedDelivered,
+    /// Of these, verdicts P.
+    CarriedPermanent,
+    /// Of these, verdicts T.
+    CarriedTemporary,
+    /// Of these, verdicts U.
+    CarriedUnknown,
+    /// Of these, verdicts A.
+    CarriedAccepted,
+    /// Of these, messages whose REPORTs were not waited for: too many were.
+    CarriedUnwatched,
     /// MESSAGE requests accepted: each ends in exactly one verdict.
     MessagesAccepted,
     /// Gauge: messages accepted whose account is not closed.
@@ -371,7 +395,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 179] = [
+    pub const ALL: [Self; 191] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -419,6 +443,7 @@ impl Counter {
         Self::DialogsTooLong,
         Self::AcksOut,
         Self::CancelsOut,
+        Self::CancelsIn,
         Self::ByesOut,
         Self::ByesIn,
         Self::TimerB,
@@ -451,6 +476,17 @@ impl Counter {
         Self::MsrpStray,
         Self::MsrpForeign,
         Self::MsrpMalformed,
+        Self::CallsCarried,
+        Self::CarryUnacceptable,
+        Self::CarryNoRoom,
+        Self::CarryEnded,
+        Self::CarriedMessages,
+        Self::CarriedDelivered,
+        Self::CarriedPermanent,
+        Self::CarriedTemporary,
+        Self::CarriedUnknown,
+        Self::CarriedAccepted,
+        Self::CarriedUnwatched,
         Self::MessagesAccepted,
         Self::MessagesOpen,
         Self::VerdictDelivered,
@@ -616,6 +652,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "dialogs_too_long",
     "acks_out",
     "cancels_out",
+    "cancels_in",
     "byes_out",
     "byes_in",
     "timer_b",
@@ -648,6 +685,17 @@ const NAMES: [&str; Counter::COUNT] = [
     "msrp_stray",
     "msrp_foreign",
     "msrp_malformed",
+    "calls_carried",
+    "carry_unacceptable",
+    "carry_no_room",
+    "carry_ended",
+    "carried_messages",
+    "carried_delivered",
+    "carried_permanent",
+    "carried_temporary",
+    "carried_unknown",
+    "carried_accepted",
+    "carried_unwatched",
     "messages_accepted",
     "messages_open",
     "verdict_delivered",

@@ -175,7 +175,16 @@ pub(super) fn large(
         response_wait_ms: large.response_wait_ms,
         report_wait_ms: large.report_wait_ms,
         session_idle_ms: large.session_idle_ms,
+        carried_max: carried_max(config),
+        ..engine::Large::default()
     })
+}
+
+/// How many messages a worker carries from one session to another at the same time: one in each pair of
+/// sessions, where there are two peers who may have some with each other.
+fn carried_max(config: &Config) -> u32 {
+    let two = config.peers.iter().filter(|peer| peer.msrp.is_some()).count() >= 2;
+    if two { config.per_worker().sessions_max.div_ceil(2) } else { 0 }
 }
 
 /// The outbound proxies in the order in which they are tried.

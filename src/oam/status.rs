@@ -122,7 +122,7 @@ pub struct PeerState {
 }
 
 /// The groups, and in plain words what each counter means.
-const GROUPS: [(&str, &[(Counter, &str)]); 13] = [
+const GROUPS: [(&str, &[(Counter, &str)]); 14] = [
     (
         "messages",
         &[
@@ -194,6 +194,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 13] = [
             (Counter::DialogsTooLong, "answers to INVITE too long to be kept, or not readable"),
             (Counter::AcksOut, "ACK sent"),
             (Counter::CancelsOut, "CANCEL sent for the first time"),
+            (Counter::CancelsIn, "CANCEL taken in time"),
             (Counter::ByesOut, "BYE sent for the first time"),
             (Counter::ByesIn, "BYE taken"),
             (Counter::TimerB, "no response to INVITE within 64*T1"),
@@ -239,6 +240,22 @@ const GROUPS: [(&str, &[(Counter, &str)]); 13] = [
             (Counter::StatusReportsIn, "SMS-STATUS-REPORTs about them"),
             (Counter::StatusReportsStray, "SMS-STATUS-REPORTs about nothing, or again"),
             (Counter::MsrpReportsOut, "REPORTs sent"),
+        ],
+    ),
+    (
+        "carried sessions",
+        &[
+            (Counter::CallsCarried, "INVITEs passed on, whose sessions are joined"),
+            (Counter::CarryUnacceptable, "INVITEs refused: no MSRP in their offer"),
+            (Counter::CarryNoRoom, "INVITEs refused: no two sessions were free"),
+            (Counter::CarryEnded, "ended: one of the two could not be used"),
+            (Counter::CarriedMessages, "messages carried, each with one verdict"),
+            (Counter::CarriedDelivered, "of these, D delivered"),
+            (Counter::CarriedPermanent, "of these, P permanent failure"),
+            (Counter::CarriedTemporary, "of these, T temporary failure"),
+            (Counter::CarriedUnknown, "of these, U unknown"),
+            (Counter::CarriedAccepted, "of these, A accepted"),
+            (Counter::CarriedUnwatched, "of these, REPORTs not waited for: too many"),
         ],
     ),
     (

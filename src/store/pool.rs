@@ -35,6 +35,11 @@ impl<const SIZE: usize> Pool<SIZE> {
         self.free_len += 1;
     }
 
+    /// Octets of all buffers.
+    pub fn size(&self) -> usize {
+        size_of_val(&*self.octets)
+    }
+
     /// How many buffers are free.
     pub const fn free(&self) -> usize {
         self.free_len

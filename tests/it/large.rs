@@ -43,9 +43,14 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new(number: u16) -> Self {
+        Self::from(number, "10.0.0.9:7777")
+    }
+
+    /// The same from another place.
+    pub(crate) fn from(number: u16, place: &str) -> Self {
         let id =
             ConnectionId { generation: 1.try_into().unwrap(), index: number, worker: WorkerId(0) };
-        let flow = Flow::to(endpoint("10.0.0.9:7777"), MSRP_SOCKET);
+        let flow = Flow::to(endpoint(place), MSRP_SOCKET);
         Self { id, flow: Flow { connection: Some(id), ..flow } }
     }
 

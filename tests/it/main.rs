@@ -6,6 +6,8 @@
 
 mod bench;
 mod breaker;
+mod carry;
+mod carry_messages;
 mod config_check;
 mod config_large;
 mod config_peer;

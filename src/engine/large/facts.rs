@@ -41,9 +41,11 @@ impl Engine {
     }
 
     fn on_fact(&mut self, fact: Fact, now: Instant, out: &mut Departures) {
+        if self.on_binding_fact(fact, now) {
+            return;
+        }
         match fact {
-            // No sessions are joined.
-            Fact::Carried { .. } => {}
+            Fact::Carried { carried, carriage } => self.on_carriage(carried, carriage, now),
             Fact::Resumed { connection } => {
                 if let Some(id) = self.sessions_mut().links.get(connection).id {
                     out.wish(Wish::Read(id));
@@ -126,6 +128,7 @@ impl Engine {
         if call.inward.is_some() && call.role == Role::Active {
             self.greet(handle);
         }
+        self.on_side_bound(handle);
         self.wait_for_call(handle);
         if self.serving == Serving::Refusing {
             self.end_idle_call(handle, now);

@@ -2,13 +2,13 @@
 //! 14.2 and 15.1.2, RFC 3311, RFC 4028).
 
 use super::responses::is_description;
-use super::{Call, Outcome, Reinvite, Wait};
+use super::{Call, Outcome, Reinvite, Side, Wait};
 use crate::engine::back::Back;
 use crate::engine::record::CALL_TAG;
 use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
-use crate::limits::{ANSWER_SIZE_MAX, MSRP_FAREWELL_MS, SDP_OWN_SIZE_MAX};
+use crate::limits::{ANSWER_SIZE_MAX, CARRIED_SDP_SIZE_MAX, MSRP_FAREWELL_MS};
 use crate::metrics::Counter;
 use crate::packet::{Departures, Purse};
 use crate::session::dialog::{self, Names, Request as Within};
@@ -37,6 +37,9 @@ impl Engine {
             local_tag: fields.to_tag.of(octets),
             remote_tag: fields.from_tag.of(octets),
         };
+        if method == Method::Ack && self.on_error_ack(handle, (&names, fields.cseq), asked.now) {
+            return;
+        }
         let call = self.sessions.as_deref_mut().and_then(|all| all.calls.get_mut(handle));
         let call = call.filter(|call| call.dialog.is_some() && call.kept.is(&names));
         let Some(call) = call else {
@@ -73,6 +76,7 @@ impl Engine {
             Ok(Within::Ack) => {
                 self.end_reinvite(handle);
                 self.approach(handle, asked.now, out);
+                self.on_success_ack(handle);
                 self.wait_for_call(handle);
             }
             Ok(Within::StrayAck) => self.count(Counter::DroppedAck),
@@ -110,6 +114,9 @@ impl Engine {
     fn may_be_proved(&self, handle: Handle<Call>) -> bool {
         let Some(sessions) = self.sessions.as_deref() else { return false };
         let call = sessions.calls.get(handle).filter(|call| call.session.is_some());
+        if call.and_then(|call| call.carry.as_ref()).is_some_and(Side::may_prove) {
+            return true;
+        }
         let transfer = call.and_then(|call| sessions.transfers.get(call.transfer?));
         let ledger = transfer.and_then(|transfer| transfer.ledger);
         ledger.is_some_and(|ledger| ledger.is_all_given())
@@ -300,7 +307,7 @@ impl Engine {
         let call = sessions.calls.get(handle)?;
         let has_offer = !asked.request.fields.body.is_empty();
         let is_invite = asked.request.method == Method::Invite;
-        let mut sdp = [0; SDP_OWN_SIZE_MAX];
+        let mut sdp = [0; CARRIED_SDP_SIZE_MAX];
         let offer = sdp::parse(asked.request.fields.body.of(asked.request.octets)).ok();
         let len = if has_offer || is_invite {
             // Without an offer there is one of ours, which their ACK answers.
@@ -351,6 +358,12 @@ impl Engine {
         now: Instant,
         out: &mut Departures,
     ) {
+        if self.is_carried(handle) {
+            if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+                call.outcome = None;
+            }
+            return self.on_callee_outcome(handle, outcome, now);
+        }
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
         call.outcome = None;
         let (transfer, cema) = (call.transfer, call.cema);

@@ -87,6 +87,7 @@ impl Engine {
             is_waiting: false,
             next_waiting: None,
             wait: None,
+            carry: None,
         };
         let sessions = self.sessions_mut();
         let handle = sessions.calls.insert(call).ok()?;
@@ -156,7 +157,11 @@ impl Engine {
 
     /// The branch of a request in a call; without its cookie, the tag of its dialog.
     pub(super) fn branch_of_call(&self, handle: Handle<Call>, attempt: u8) -> [u8; BRANCH_SIZE] {
-        self.branch(Handle::new(handle.index, handle.generation), attempt, 0)
+        self.branch(
+            Handle::new(handle.index, handle.generation),
+            attempt,
+            self.loop_hash_of(handle, attempt),
+        )
     }
 
     /// The call whose dialog has this tag of ours.
@@ -247,6 +252,9 @@ impl Engine {
         handle: Handle<Call>,
         then: impl FnOnce(&Originate<'_>) -> R,
     ) -> Option<R> {
+        if self.is_carried(handle) {
+            return self.with_onward(handle, then);
+        }
         let sessions = self.sessions.as_deref()?;
         let call = sessions.calls.get(handle)?;
         let record_at = sessions.transfers.get(call.transfer?)?.record?;
@@ -290,21 +298,29 @@ impl Engine {
             sent_by: self.setup.sent_by_of(call.leg.way.socket),
             branch,
             max_forwards: sip::MAX_FORWARDS,
-            routes: Routes::default(),
+            routes: Routes { values: self.besides(call).0, target: &[] },
             from: Party::Value(call.kept.local()),
             from_tag: call.kept.names().local_tag,
             to: Party::Uri(call.kept.remote()),
             to_tag: &[],
             call_id: call.kept.names().call_id,
             cseq: call.leg.cseq,
-            preferences: match self.peers.get(call.leg.peer).profile {
-                Profile::SimpleIm => ACCEPT_SIMPLE_IM,
-                Profile::Cpm => ACCEPT_CPM,
-            },
+            preferences: self.besides(call).1,
             more: &[],
             extra: &[],
             content_type: &[],
             body: &[],
+        }
+    }
+
+    /// Route and preferences of INVITE and CANCEL: those of the caller, or that one user agent is to be found
+    /// that takes Large Messages.
+    fn besides<'a>(&'a self, call: &Call) -> (&'a [u8], &'a [u8]) {
+        let said = self.sessions.as_deref().and_then(|all| all.said_besides(call));
+        match (said, self.peers.get(call.leg.peer).profile) {
+            (Some(said), _) => said,
+            (None, Profile::SimpleIm) => (&[], ACCEPT_SIMPLE_IM),
+            (None, Profile::Cpm) => (&[], ACCEPT_CPM),
         }
     }
 

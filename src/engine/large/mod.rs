@@ -18,6 +18,7 @@
 //! The verdict is reached as for every short message: here it is the ledger that says which evidence
 //! decides. What comes after the deadline is remembered (hazards H59 and H60).
 
+mod carry;
 mod facts;
 mod idle;
 mod ids;
@@ -30,11 +31,14 @@ mod offer;
 mod outcome;
 mod proof;
 mod responses;
+mod taker;
 mod timers;
 
+use self::carry::{Side, Store};
 use self::ids::Desk;
 use self::links::Links;
 use self::proof::Proofs;
+pub(super) use self::taker::Taker;
 use crate::delivery::coverage::Ledger;
 use crate::delivery::{Evidence, Verdict};
 use crate::engine::record::{Leg, Record};
@@ -69,6 +73,8 @@ pub(super) struct Sessions {
     inward: Option<Box<inward::Store>>,
     /// Facts wait until there is room for what follows from them.
     is_behind: bool,
+    /// What sessions that are joined need; none where none are.
+    carried: Option<Store>,
     /// Calls in which something is still to be sent.
     unfinished: u32,
 }
@@ -212,6 +218,8 @@ pub(super) struct Call {
     /// The next one there.
     next_waiting: Option<Handle<Self>>,
     wait: Option<(Wait, Instant)>,
+    /// It is one side of two whose sessions are joined.
+    carry: Option<Side>,
 }
 
 impl Call {
@@ -250,6 +258,7 @@ impl Call {
             is_waiting: false,
             next_waiting: None,
             wait: None,
+            carry: None,
         }
     }
 }
@@ -293,7 +302,7 @@ impl Sessions {
             buffers_max: buffers,
             buffer_size: if buffers > 0 { SUBMISSION_SIZE_MAX } else { 0 },
             response_ms: large.response_wait_ms,
-            carrying: msrp::Carrying::NOTHING,
+            carrying: carry::rules(large),
         };
         let life = (setup.key, setup.node, setup.worker, setup.epoch);
         let mut desk = Desk::new(life, transfers, large.message_size as usize);
@@ -312,6 +321,7 @@ impl Sessions {
             idle: Directory::with_tick(calls, IDLE_TICK_MS, now),
             inward: inward::Store::new(large, incomings, now),
             is_behind: false,
+            carried: Store::new(large, now),
             unfinished: 0,
         }
     }
@@ -328,6 +338,7 @@ impl Sessions {
             + self.desk.size()
             + self.links.size()
             + self.idle.size()
+            + self.carried.as_ref().map_or(0, Store::size)
     }
 
     /// Dialogs that are there or are being set up or ended.

@@ -43,7 +43,7 @@ impl OurUri {
 
 impl Sessions {
     /// Whether the session of a call has TLS, and host and port of our URI in it.
-    fn authority(&self, call: &Call) -> (bool, &str) {
+    pub(super) fn authority(&self, call: &Call) -> (bool, &str) {
         let is_tls = call.session.is_some_and(|session| self.desk.proofs.is_tls(session));
         (is_tls, self.setup.authority(is_tls, call.is_v4))
     }
@@ -71,6 +71,12 @@ impl Sessions {
         to: &mut [u8],
     ) -> Option<usize> {
         let call = self.calls.get(handle)?;
+        if call.carry.is_some() {
+            // It was said once, and stays as it is.
+            let said = self.said_description(handle)?;
+            to.get_mut(..said.len())?.copy_from_slice(said);
+            return Some(said.len());
+        }
         let uri = self.our_uri(call)?;
         let (is_tls, authority) = self.authority(call);
         let (host, port) = authority.rsplit_once(':')?;
@@ -299,4 +305,4 @@ impl Engine {
 const _: () = assert!(TEXT.len() <= crate::limits::MSRP_CONTENT_TYPE_SIZE_MAX);
 
 /// Sets what is minted apart from every other use of the same key.
-const DESCRIPTION: u64 = 0x5D90_0000 << 32;
+pub(super) const DESCRIPTION: u64 = 0x5D90_0000 << 32;

@@ -219,7 +219,12 @@ impl Engine {
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
         call.wait = None;
-        let Some(transfer) = call.transfer else { return self.end_call(handle, now) };
+        let Some(transfer) = call.transfer else {
+            if wait == Wait::Connection && call.carry.is_some() {
+                self.count(Counter::CarryEnded);
+            }
+            return self.end_call(handle, now);
+        };
         let Some(it) = sessions.transfers.get_mut(transfer) else { return };
         if it.record.is_none() {
             return self.end_transfer(transfer, now);

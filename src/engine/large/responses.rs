@@ -96,6 +96,7 @@ impl Engine {
                 self.count(Counter::ProvisionalIn);
                 self.begin_cancel(handle, last.at, out);
             }
+            Action::Provisional(_) if self.on_callee_rings(handle, last, out) => {}
             Action::Provisional(_) | Action::None => self.count(Counter::ProvisionalIn),
             Action::Cancel
             | Action::Retransmit
@@ -121,6 +122,9 @@ impl Engine {
             // Its slot is taken by the ACK: the timer is due at once, and sends it.
             return;
         }
+        if self.is_carried(handle) {
+            return self.on_callee_error(handle, last);
+        }
         let call = self.sessions.as_deref().and_then(|all| all.calls.get(handle));
         let Some(call) = call else { return };
         let role = self.peers.get(call.leg.peer).role;
@@ -130,9 +134,12 @@ impl Engine {
     }
 
     /// Whether the message still waits for what its INVITE comes to.
-    fn is_wanted(&self, handle: Handle<Call>) -> bool {
+    pub(super) fn is_wanted(&self, handle: Handle<Call>) -> bool {
         let Some(sessions) = self.sessions.as_deref() else { return false };
         sessions.calls.get(handle).is_some_and(|call| {
+            if let Some(caller) = sessions.other_side(handle) {
+                return !call.is_ending && call.outcome.is_none() && self.is_asked(caller);
+            }
             let transfer = call.transfer.and_then(|transfer| sessions.transfers.get(transfer));
             !call.is_ending
                 && call.outcome.is_none()
@@ -226,6 +233,9 @@ impl Engine {
         }
         self.count(Counter::CallsAnswered);
         self.acknowledge(handle, out);
+        if is_wanted && self.is_wanted(handle) && self.is_carried(handle) {
+            return self.on_callee_answer(handle, last, out);
+        }
         if is_wanted && self.is_wanted(handle) {
             let is_sdp = fields.content_type.of(octets);
             let body = if is_description(is_sdp) { fields.body.of(octets) } else { &[] };
@@ -516,7 +526,7 @@ impl Engine {
 
 /// What the dialog of a 2xx is called and where it leads. `None` if there is no room for it, or it cannot be
 /// read.
-fn kept_of(call: &Call, response: &Response<'_>) -> Option<Kept> {
+pub(super) fn kept_of(call: &Call, response: &Response<'_>) -> Option<Kept> {
     let (octets, fields) = (response.octets, &response.fields);
     let routes = sip::record_routes(octets, fields).ok()?;
     let contact = sip::contact_uri(octets, fields);

@@ -4,7 +4,7 @@
 //! to do it is due again at once.
 
 use super::invite::ms;
-use super::{Call, Sessions, Wait};
+use super::{Call, Sessions, Side, Wait};
 use crate::delivery::Evidence;
 use crate::engine::Engine;
 use crate::engine::record::{NEVER, Size};
@@ -49,6 +49,8 @@ impl Engine {
         {
             expired += 1;
         }
+        expired += self.expire_passages(now, limit - expired);
+        self.part_quiet_sides(now);
         while expired < limit && Self::has_room_for_a_fact(out) {
             let sessions = self.sessions_mut();
             if sessions.endpoint.expire(&mut sessions.desk, now, 1) == 0 {
@@ -86,7 +88,8 @@ impl Engine {
         }
         let inward = sessions.inward.as_deref().and_then(super::inward::Store::next_deadline);
         let endpoint = sessions.endpoint.next_deadline();
-        sessions.wheel.next().into_iter().chain(endpoint).chain(inward).min()
+        let passages = self.next_passage_deadline();
+        sessions.wheel.next().into_iter().chain(endpoint).chain(inward).chain(passages).min()
     }
 
     /// Does one thing that is due for a call.
@@ -95,7 +98,7 @@ impl Engine {
         self.note_unfinished(handle);
         let Some(call) = self.sessions_mut().calls.get(handle) else { return };
         if call.is_over() {
-            return self.free_call(handle);
+            return self.free_call(handle, now);
         }
         self.wait_for_call(handle);
     }
@@ -129,6 +132,9 @@ impl Engine {
                 return self.transmit_inside(handle, now, out);
             }
         }
+        if self.on_served_due(handle, now, out) {
+            return;
+        }
         if let Some(event) = self.due_event(handle, now) {
             return self.on_invite_event(handle, event, now, out);
         }
@@ -159,7 +165,7 @@ impl Engine {
         match call.invite.state {
             State::Calling if due(transaction_ms, call.entered) => Some(Event::TimerB),
             State::Calling | State::Proceeding
-                if is_wanted && due(sessions.setup.invite_wait_ms, call.leg.sent) =>
+                if is_wanted && call.answer_by(sessions.setup.invite_wait_ms) <= now =>
             {
                 Some(Event::Cancel)
             }
@@ -324,15 +330,18 @@ impl Engine {
         self.forget_greeting(handle);
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
-        call.is_ending = true;
+        let was_ending = core::mem::replace(&mut call.is_ending, true);
         call.wait = None;
         if let Some(session) = call.session.take() {
             sessions.endpoint.close(session, now);
         }
         sessions.wheel.start(handle.index, now);
+        if !was_ending {
+            self.end_both(handle, now);
+        }
     }
 
-    fn free_call(&mut self, handle: Handle<Call>) {
+    fn free_call(&mut self, handle: Handle<Call>, now: Instant) {
         let sessions = self.sessions_mut();
         sessions.wheel.stop(handle.index);
         let Some(call) = sessions.calls.remove(handle) else { return };
@@ -340,6 +349,9 @@ impl Engine {
         debug_assert!(!call.is_unfinished);
         if let Some(buffer) = call.leg.authorization {
             self.authorizations.give(buffer);
+        }
+        if let Some(side) = call.carry {
+            self.sessions_mut().release_side(side, now);
         }
         let open = self.sessions_mut().calls.len();
         self.tally.counters.set(Counter::CallsOpen, u64::from(open));
@@ -364,6 +376,7 @@ impl Call {
             && self.reinvite.is_none()
             && self.outcome.is_none()
             && !self.is_waiting
+            && self.carry.as_ref().is_none_or(Side::is_over)
     }
 
     /// Whether the INVITE of this attempt is due: for the first time, or again.
@@ -398,10 +411,10 @@ impl Call {
                 .leg
                 .retransmit
                 .min(self.entered.plus_ms(transaction_ms))
-                .min(self.leg.sent.plus_ms(invite_wait_ms)),
+                .min(self.answer_by(invite_wait_ms)),
             State::Proceeding => match self.cancelled {
                 Some(since) => since.plus_ms(transaction_ms),
-                None => self.leg.sent.plus_ms(invite_wait_ms),
+                None => self.answer_by(invite_wait_ms),
             },
             State::Completed => {
                 let lifetime = self.invite.lifetime_ms(is_reliable, timers.t1_ms);
@@ -418,6 +431,9 @@ impl Call {
             && wait != Wait::Sending
         {
             due = due.min(until);
+        }
+        if let Some(side) = &self.carry {
+            due = due.min(side.due(timers, is_reliable));
         }
         if let Some(it) = &self.reinvite {
             due = due.min(it.again).min(it.sent.plus_ms(transaction_ms));

@@ -359,5 +359,6 @@ fn called(hop: &Hop, caller: &Caller, cseq: u32, now: crate::time::Instant) -> C
         is_waiting: false,
         next_waiting: None,
         wait: Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS))),
+        carry: None,
     }
 }
