@@ -175,10 +175,15 @@ fn described(config: &Config) -> String {
 fn sessions(large: &Large, workers: usize) -> String {
     let places: Vec<String> = large.listeners.iter().map(ToString::to_string).collect();
     let each = if workers > 1 { ", each worker at that port and its number" } else { "" };
+    let whole = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    let carried = large.carry.map_or_else(String::new, |carry| {
+        let messages = counted(whole(carry.messages), "message");
+        format!(", {messages} at once from session to session")
+    });
     format!(
-        "; MSRP at {}{each}, {} of up to {} octets",
+        "; MSRP at {}{each}, {} of up to {} octets{carried}",
         places.join(" and "),
-        counted(usize::try_from(large.sessions).unwrap_or(usize::MAX), "session"),
+        counted(whole(large.sessions), "session"),
         large.message_size,
     )
 }

@@ -350,6 +350,23 @@ fn last_words(end: End, open: u64) -> Exit {
     }
 }
 
+/// How much of Large Messages and of what passes there may be.
+fn sessions(config: &Config) -> impl Iterator<Item = String> {
+    let large = config.large.as_ref().map(|large| {
+        format!(
+            "  large     {} sessions of up to {} octets, {} connections of MSRP a worker",
+            large.sessions, large.message_size, large.connections,
+        )
+    });
+    let carry = config.large.as_ref().and_then(|large| large.carry).map(|carry| {
+        format!(
+            "  carry     {} messages at once from session to session, {} octets of each",
+            carry.messages, carry.buffer,
+        )
+    });
+    large.into_iter().chain(carry)
+}
+
 /// What is running here, in a few lines.
 fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> String {
     let mut lines = Vec::from([headline(config, service)]);
@@ -396,12 +413,7 @@ fn introduction(config: &Config, service: &Service, verdicts: Option<&Path>) -> 
         capacity.connections_per_source,
         service.connections_size() >> 20,
     ));
-    if let Some(large) = &config.large {
-        lines.push(format!(
-            "  large     {} sessions of up to {} octets, {} connections of MSRP a worker",
-            large.sessions, large.message_size, large.connections,
-        ));
-    }
+    lines.extend(sessions(config));
     lines.push(match &config.state_directory {
         Some(path) => format!("  state     {}", path.display()),
         None => "  state     none: a new secret at each start".to_owned(),

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::config::carry;
 use crate::config::diagnosis::Diagnosis;
 use crate::config::reader::Reader;
 use crate::config::relations::{either, remark};
@@ -128,7 +129,7 @@ fn large_memory(reader: &mut Reader, draft: &Draft, workers: usize) -> u64 {
     }
     let each = u64::from(sessions) * (SESSION_SIZE + u64::from(large.message_size.value.0))
         + u64::from(large.connections.value.0) * CONNECTION_SIZE;
-    each * workers as u64
+    each * workers as u64 + carry::memory(reader, draft, sessions, workers)
 }
 
 /// Whether it fits, and this machine too.

@@ -4,6 +4,7 @@
 use core::net::SocketAddr;
 
 use crate::config::capacity::share;
+use crate::config::carry::{self, Carry, DraftCarry};
 use crate::config::diagnosis::Diagnosis;
 use crate::config::reader::{Reader, Section, Setting};
 use crate::config::relations::{either, remark};
@@ -38,6 +39,8 @@ pub struct Large {
     pub report_wait_ms: u32,
     /// How long a session stays for further messages of the same two, in milliseconds; 0: it does not.
     pub session_idle_ms: u32,
+    /// What passes from one session to another; none where sessions do not pass.
+    pub carry: Option<Carry>,
 }
 
 /// One address where we listen for MSRP, each worker at a port of its own: that of the address and its own
@@ -94,6 +97,7 @@ pub(super) struct DraftLarge {
     response_wait: Setting<Millis>,
     report_wait: Setting<Millis>,
     session_idle: Setting<Millis>,
+    pub(super) carry: DraftCarry,
 }
 
 /// Reads `[large]`, where so many workers share it, and messages have no more than this deadline.
@@ -122,6 +126,7 @@ pub(super) fn read(
     if invite_wait.is_default() && invite_wait.value.0 < LARGE_INVITE_WAIT_MS {
         section.remark("half of the shortest sync_deadline");
     }
+    let all = sessions.value.0;
     let draft = DraftLarge {
         sessions,
         message_size,
@@ -130,6 +135,7 @@ pub(super) fn read(
         response_wait: section.read("response_wait", Millis(MSRP_RESPONSE_MS)),
         report_wait: section.read("report_wait", Millis(LARGE_REPORT_WAIT_MS)),
         session_idle: section.read("session_idle", Millis(0)),
+        carry: carry::read(&mut section, all),
     };
     section.finish();
     draft
@@ -143,6 +149,7 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
     waits(reader, draft);
     stays(reader, draft);
     submits(reader, draft);
+    let carry = carry::judge(reader, draft);
     if draft.msrp.is_empty() {
         unserved(reader, draft);
         return None;
@@ -185,6 +192,7 @@ pub(super) fn judge(reader: &mut Reader, draft: &Draft) -> Option<Large> {
         response_wait_ms: large.response_wait.value.0,
         report_wait_ms: large.report_wait.value.0,
         session_idle_ms: large.session_idle.value.0,
+        carry,
     })
 }
 

@@ -12,6 +12,7 @@
 #![expect(clippy::disallowed_macros, reason = "cold code: runs before the first packet")]
 
 mod capacity;
+mod carry;
 mod choices;
 mod diagnosis;
 mod large;
@@ -31,6 +32,7 @@ mod value;
 mod workers;
 
 pub use self::capacity::Share;
+pub use self::carry::Carry;
 pub use self::diagnosis::{Blame, Diagnosis, Origin, Severity};
 pub use self::large::{Large, MsrpListener};
 pub use self::reader::{ENVIRONMENT_PREFIX, Effective, Override, overrides_from_environment};

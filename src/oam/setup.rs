@@ -175,16 +175,9 @@ pub(super) fn large(
         response_wait_ms: large.response_wait_ms,
         report_wait_ms: large.report_wait_ms,
         session_idle_ms: large.session_idle_ms,
-        carried_max: carried_max(config),
-        ..engine::Large::default()
+        carried_max: config.carried_max(),
+        carried_ring: large.carry.map_or(0, |carry| carry.buffer),
     })
-}
-
-/// How many messages a worker carries from one session to another at the same time: one in each pair of
-/// sessions, where there are two peers who may have some with each other.
-fn carried_max(config: &Config) -> u32 {
-    let two = config.peers.iter().filter(|peer| peer.msrp.is_some()).count() >= 2;
-    if two { config.per_worker().sessions_max.div_ceil(2) } else { 0 }
 }
 
 /// The outbound proxies in the order in which they are tried.
@@ -417,6 +410,27 @@ mod tests {
         assert_eq!((im.msrp, im.profile), (Some(MsrpRole::B2bua), engine::Profile::Cpm));
         assert_eq!(peer(&config.peers[0], &config).msrp, None);
         assert!(super::large(&configured(TEXT), &[], 4, &own).is_none());
+    }
+
+    #[test]
+    fn sessions_pass_where_that_is_said() {
+        let role = "preset = \"kamailio\"\nmsrp = \"b2bua\"";
+        let second = "[[peer]]\nname = \"im-2\"\nside = \"im\"\nrole = \"endpoint\"\n\
+                      msrp = \"relay\"\naddress = \"192.0.2.99:5060\"\n";
+        let of = |keys: &str| {
+            let more = format!(
+                "[[listen]]\naddress = \"127.0.0.1:2855\"\ntransports = \"msrp\"\n{second}\
+                 [large]\nsessions = 9\n{keys}"
+            );
+            let config = configured(&(TEXT.replace("preset = \"kamailio\"", role) + &more));
+            let local = [local_of_msrp(false, "127.0.0.1:2855", "127.0.0.1:2855")];
+            let large = large(&config, &local, 4, &Arc::new(AtomicCell::new([7; 32]))).unwrap();
+            (large.carried_max, large.carried_ring)
+        };
+        assert_eq!(of("").0, 0, "two peers with MSRP are not enough");
+        assert_eq!(of("carry = true\n"), (5, 16_384));
+        assert_eq!(of("carry = true\ncarry_messages = 3\ncarry_buffer = 8192\n"), (3, 8_192));
+        assert_eq!(of("carry_messages = 3\n").0, 0);
     }
 
     #[test]

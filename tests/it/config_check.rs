@@ -128,7 +128,7 @@ fn the_example_is_right_and_shows_every_setting() {
         "# 413",
         "# certificate",
         "# key",
-        "# ca",
+        "# ca ",
         "# client_ca",
     ];
     let uncommented: Vec<String> = EXAMPLE

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use roger::cli::check::Style;
-use roger::config::{Config, Large, MsrpTransport, Severity};
+use roger::config::{Carry, Config, Large, MsrpTransport, Severity};
 use roger::delivery::{Asked, Final, MsrpRole};
 use roger::engine::{Content, Profile};
 
@@ -76,11 +76,12 @@ fn without_a_listener_for_msrp_there_are_no_large_messages() {
         response_wait_ms,
         report_wait_ms,
         session_idle_ms,
+        carry,
     } = served.large.unwrap();
     assert_eq!(listeners[0].address, "127.0.0.1:2855".parse::<SocketAddr>().unwrap());
     assert_eq!((sessions, message_size, connections), (1_024, 4_096, 1_024));
     assert_eq!((invite_wait_ms, report_wait_ms, session_idle_ms), (10_000, 120_000, 0));
-    assert_eq!(response_wait_ms, 30_000);
+    assert_eq!((response_wait_ms, carry), (30_000, None));
 }
 
 #[test]
@@ -370,6 +371,70 @@ fn large_has_its_bounds() {
     assert_eq!(remark(&unserved, "[large]", "sessions"), words);
     let unknown = of("session = 1");
     the_only_error(&unknown, "there is no `session` in [large]", 17, 1);
+}
+
+/// A second peer of the IM side.
+const SECOND: &str = "[[peer]]\nname = \"im2\"\nside = \"im\"\nrole = \"endpoint\"\n\
+                      msrp = \"relay\"\naddress = \"127.0.0.1:5090\"\n";
+
+#[test]
+fn sessions_pass_where_that_is_written() {
+    let of = |more: &str| large(&format!("[large]\n{more}\n{SECOND}"));
+    assert_eq!(config(&of("")).large.unwrap().carry, None, "two peers with MSRP are not enough");
+    let carry = |more: &str| config(&of(more)).large.unwrap().carry;
+    assert_eq!(carry("carry = false"), None);
+    assert_eq!(carry("carry = true"), Some(Carry { messages: 512, buffer: 16_384 }));
+    assert_eq!(carry("carry = true\nsessions = 9").unwrap().messages, 5);
+    assert_eq!(remark(&of("carry = true"), "[large]", "carry_messages"), "half of the sessions");
+    let both = "carry = true\ncarry_messages = 7\ncarry_buffer = 4096";
+    assert_eq!(carry(both), Some(Carry { messages: 7, buffer: 4_096 }));
+    let sizes = "this number must lie between 4096 and 1048576";
+    the_only_error(&of("carry = true\ncarry_buffer = 4095"), sizes, 18, 16);
+    the_only_error(&of("carry = true\ncarry_buffer = 1048577"), sizes, 18, 16);
+    let count = "this number must lie between 1 and 1048576";
+    the_only_error(&of("carry = true\ncarry_messages = 0"), count, 18, 18);
+    // Written without it, they are not used, which is said.
+    assert_eq!(remark(&of("carry_buffer = 5000"), "[large]", "carry_buffer"), WITH_CARRY);
+    assert_eq!(remark(&of("carry = true"), "[large]", "carry_buffer"), "");
+    let (shown, _) = printed(&of("carry = true"), &[], Style::default());
+    assert!(shown.contains("octets, 512 messages at once from session to session; "), "{shown}");
+    let (shown, _) = printed(&of(""), &[], Style::default());
+    assert!(!shown.contains("from session to session"), "{shown}");
+}
+
+const WITH_CARRY: &str = "takes effect with `carry`";
+
+#[test]
+fn sessions_pass_between_two() {
+    let message = "sessions pass between two peers of the IM side";
+    the_only_error(&large("[large]\ncarry = true\n"), message, 17, 9);
+    // Whose sessions have TLS has none that passes.
+    let directory = Directory::new("config-carry-tls");
+    let plain = "[[listen]]\naddress = \"127.0.0.1:2865\"\ntransports = \"msrp\"\n";
+    let more = format!("[large]\ncarry = true\n{plain}{SECOND}");
+    the_only_error(&secure(&directory, &more), message, 21, 9);
+    assert!(reason(&secure(&directory, &more)).contains("sessions over TLS do not pass"));
+    // One that was not understood may be the second one, and is told itself.
+    let unclear = SECOND.replace("relay", "rely");
+    let unclear = large(&format!("[large]\ncarry = true\n{unclear}"));
+    let found = examined(&unclear, &[]);
+    assert_eq!(found.diagnoses.len(), 1, "{:#?}", found.diagnoses);
+    assert!(!found.diagnoses[0].message.contains("sessions pass"));
+}
+
+#[test]
+fn what_passes_is_shared_out_and_needs_memory() {
+    let two = large(&format!("[large]\ncarry = true\ncarry_messages = 100\n{WORKERS}{SECOND}"));
+    let shared = config(&two);
+    assert_eq!((shared.carried_max(), shared.large.unwrap().carry.unwrap().messages), (70, 100));
+    assert_eq!(remark(&two, "[large]", "carry_messages"), "each worker has room for 70");
+    let of = |carry: bool| {
+        let keys = "carry_messages = 10000\ncarry_buffer = 1048576\n";
+        large(&format!("[large]\ncarry = {carry}\n{keys}{SECOND}"))
+    };
+    config(&of(false));
+    let found = examined(&of(true), &[]);
+    assert!(found.diagnoses[0].message.starts_with("this capacity needs about"), "{found:#?}");
 }
 
 #[test]
