@@ -42,7 +42,7 @@ pub(crate) fn sdp(path: &str, setup: &str, lines: &str) -> String {
     )
 }
 
-fn invite_with(number: u32, fields: &str, body: &str) -> String {
+pub(crate) fn invite_with(number: u32, fields: &str, body: &str) -> String {
     format!(
         "INVITE sip:bob@im.example:5070 SIP/2.0\r\n\
          Via: SIP/2.0/UDP 10.0.0.10:5070;branch=z9hG4bKal{number};rport\r\n\
@@ -59,7 +59,7 @@ pub(crate) fn invite(number: u32) -> String {
 }
 
 /// What Bob answers, with his description.
-fn agreed(invite: &Left, setup: &str, lines: &str) -> String {
+pub(crate) fn agreed(invite: &Left, setup: &str, lines: &str) -> String {
     with_body(invite, &sdp(BOBS, setup, lines))
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn statuses(left: &[Left]) -> Vec<u16> {
 }
 
 /// An INVITE came: ours to Bob.
-fn rung(bench: &mut Bench, text: &str) -> Left {
+pub(crate) fn rung(bench: &mut Bench, text: &str) -> Left {
     let left = bench.give(IM_2, text);
     assert_eq!(statuses(&left), [100], "at once: {left:#?}");
     let left = later(bench, 4);
@@ -148,7 +148,7 @@ pub(crate) fn send(
     )
 }
 
-fn empty(tid: &str, (to, from): (&str, &str)) -> String {
+pub(crate) fn empty(tid: &str, (to, from): (&str, &str)) -> String {
     format!(
         "MSRP {tid} SEND\r\nTo-Path: {to}\r\nFrom-Path: {from}\r\nMessage-ID: em{tid}\r\n\
          -------{tid}$\r\n"
@@ -423,7 +423,7 @@ fn a_cancel_of_the_caller_reaches_the_callee() {
     }
 }
 
-fn cancel_of(invite: &str) -> String {
+pub(crate) fn cancel_of(invite: &str) -> String {
     let head = invite.split("Contact:").next().unwrap();
     format!("{}Content-Length: 0\r\n\r\n", head.replace("INVITE", "CANCEL"))
 }

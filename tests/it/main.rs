@@ -7,6 +7,7 @@
 mod bench;
 mod breaker;
 mod carry;
+mod carry_bounds;
 mod carry_messages;
 mod config_check;
 mod config_large;

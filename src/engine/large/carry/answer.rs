@@ -10,17 +10,20 @@ use crate::engine::large::{Call, Outcome, Terms, Wait};
 use crate::engine::record::CALL_TAG;
 use crate::engine::response::Last;
 use crate::id::Handle;
-use crate::limits::{CARRIED_SDP_SIZE_MAX, DATAGRAM_SIZE_MAX, MSRP_UNBOUND_MS};
+use crate::limits::{
+    CARRIED_SDP_SIZE_MAX, DATAGRAM_SIZE_MAX, FORWARD_GROWTH_MAX, MSRP_UNBOUND_MS,
+    SIP_HEADER_SIZE_MAX,
+};
 use crate::metrics::Counter;
 use crate::packet::{Departures, Endpoint, SocketId};
 use crate::session::negotiation::{self, Agreement, Previous, Role};
 use crate::time::Instant;
-use crate::transaction::branch::MAGIC_COOKIE;
+use crate::transaction::branch::{BRANCH_SIZE, MAGIC_COOKIE};
 use crate::wire::msrp::Path;
 use crate::wire::sdp::{self, Media, Session};
 use crate::wire::sip::{
     self, ALLOW_SESSIONS, Extra, Message, Refresher, Reply, Request, Response, SessionExpires,
-    through,
+    Source, through,
 };
 
 /// Why a 2xx of the callee makes no session: what the caller is told.
@@ -294,24 +297,26 @@ impl Engine {
         let mut contacts = [0; CONTACTS_SIZE_MAX];
         let redirects = from.filter(|from| matches!(from.status, 300..=399));
         let contacts = redirects.map_or(&[][..], |from| contacts_of(from.octets, &mut contacts));
-        let bare = Reply {
-            status,
-            reason: sip::reason_phrase(status),
-            to_tag: &tag[MAGIC_COOKIE.len()..],
-            source: served.source,
-            ..Reply::default()
-        };
+        let bare = bare(status, &tag, served.source);
         let passed = Extra::Lines(passed.unwrap_or_default());
         let with = Reply { extra: &[Extra::Lines(contacts), passed], ..bare };
         let mut text = [0; DATAGRAM_SIZE_MAX];
         // Where all of it is too much, its status is what must be said.
         let len = sip::respond(&request, &with, &mut text)
-            .or_else(|| sip::respond(&request, &bare, &mut text));
-        if let Some(len) = len {
-            self.settle_invite(handle, (status, &text[..len]), now);
-        }
+            .or_else(|| sip::respond(&request, &bare, &mut text))
+            .unwrap_or_else(|| unreachable!("it has no more than the header section"));
+        self.settle_invite(handle, (status, &text[..len]), now);
     }
 }
+
+/// An error with nothing but what every response has.
+fn bare(status: u16, tag: &[u8; BRANCH_SIZE], source: Source) -> Reply<'_> {
+    let to_tag = &tag[MAGIC_COOKIE.len()..];
+    Reply { status, reason: sip::reason_phrase(status), to_tag, source, ..Reply::default() }
+}
+
+// So an INVITE is never left without an answer because that has no room.
+const _: () = assert!(SIP_HEADER_SIZE_MAX + FORWARD_GROWTH_MAX <= DATAGRAM_SIZE_MAX);
 
 /// Octets of the targets of a redirection.
 const CONTACTS_SIZE_MAX: usize = 2_048;

@@ -141,7 +141,8 @@ impl Store {
             passages: Slab::new(passages),
             wheel: Wheel::new(passages, now),
             running: core::iter::repeat_n(None, messages as usize).collect(),
-            waiting: Directory::with_tick(messages, WAIT_TICK_MS, now),
+            // At half the load there is room for each, as good as always.
+            waiting: Directory::with_tick(messages.saturating_mul(2), WAIT_TICK_MS, now),
             waiting_count: 0,
             parting: (NEVER, 0),
         })

@@ -22,6 +22,9 @@ use crate::wire::sip::{
     self, ALLOW_SESSIONS, Extra, Message, Method, Options, Originate, Request, through,
 };
 
+/// It is longer than what can be kept or sent on, now and at any time (RFC 3261 section 21.5.7).
+const LONG: Not = Not::Refused(Refusal::new(513, "Message Too Large"));
+
 /// Why an INVITE is not carried.
 enum Not {
     Refused(Refusal),
@@ -122,7 +125,10 @@ impl Engine {
         };
         let agreed = negotiation::answer(&offer, None, &ours(b"", true), PROTOCOLS, Role::Passive);
         let index = agreed.map_err(|_| Not::Acceptable)?.index;
-        if octets.len() > DATAGRAM_SIZE_MAX || !self.sessions_mut().has_room_for_two() {
+        if octets.len() > DATAGRAM_SIZE_MAX {
+            return Err(LONG);
+        }
+        if !self.sessions_mut().has_room_for_two() {
             return Err(Not::Room);
         }
         let flow = self.reply_flow(asked);
@@ -172,7 +178,6 @@ impl Engine {
         (offer, index): (&sdp::Session<'_>, u8),
         pop_route: bool,
     ) -> Result<(), Not> {
-        const LONG: Not = Not::Refused(Refusal::new(513, "Message Too Large"));
         let (request, now) = (asked.request, asked.now);
         let octets = request.octets;
         let media = offer.media().nth(usize::from(index)).ok_or(Not::Acceptable)?;

@@ -4,7 +4,7 @@
 //! prove it and its sender has asked for them, they are waited for when all of it was given. A message that its
 //! sender wants no answers about may be delivered without anybody saying so: then that is what is known.
 
-use super::PASSAGES_EACH;
+use super::{PASSAGES_EACH, Store};
 use crate::delivery::coverage::{Carried, End};
 use crate::delivery::{
     Account, Evidence, Form, Identifier, MessageId, MsrpRole, Report, Statuses, Verdict,
@@ -65,6 +65,26 @@ impl Sessions {
         }
         let index = u32::try_from(store.waiting.get(key, now)?).ok()?;
         store.passages.handle_at(index).filter(|handle| is_it(handle))
+    }
+}
+
+impl Store {
+    /// Waits for the REPORTs of a message until then. `false` where too many are waited for: none of these is
+    /// given up for another one, whose sender may be told as well as theirs.
+    fn watch(
+        &mut self,
+        handle: Handle<Passage>,
+        key: Fingerprint,
+        now: Instant,
+        until: Instant,
+    ) -> bool {
+        let has_place = self.waiting_count < self.passages.capacity() / PASSAGES_EACH;
+        if !has_place || self.waiting.put(key, u64::from(handle.index), now, until).is_err() {
+            return false;
+        }
+        self.waiting_count += 1;
+        self.wheel.start(handle.index, until);
+        true
     }
 }
 
@@ -173,25 +193,16 @@ impl Engine {
         }
         let is_whole = matches!(end, CarriedEnd::Whole { .. });
         let may_be_reported = is_whole && wants_report && ledger.proof().is_none();
-        let has_room = store.waiting_count < store.passages.capacity() / PASSAGES_EACH;
         sessions.note_under_way(calls, false);
-        if !may_be_reported || !has_room {
-            if may_be_reported {
-                self.count(Counter::CarriedUnwatched);
-            }
-            return self.end_passage(
-                handle,
-                ledger.evidence(meaning(end, &ledger, was_ended)),
-                now,
-            );
-        }
         let key = sessions.passage_key(id);
         let Some(store) = sessions.carried.as_mut() else { return };
-        let until = now.plus_ms(wait_ms);
-        // One that is in the way of another gives way: its timer ends it.
-        let _ = store.waiting.put_over(key, u64::from(handle.index), now, until);
-        store.waiting_count += 1;
-        store.wheel.start(handle.index, until);
+        if may_be_reported && store.watch(handle, key, now, now.plus_ms(wait_ms)) {
+            return;
+        }
+        if may_be_reported {
+            self.count(Counter::CarriedUnwatched);
+        }
+        self.end_passage(handle, ledger.evidence(meaning(end, &ledger, was_ended)), now);
     }
 
     /// A REPORT may prove what was waited for.
@@ -325,5 +336,33 @@ fn meaning(end: CarriedEnd, ledger: &Carried, was_ended: bool) -> Evidence {
         // Whichever side has ended it: without its last chunk it is no message to anybody.
         CarriedEnd::RecipientLost { .. } if !ledger.is_all_given() => Evidence::Unfinished,
         CarriedEnd::RecipientLost { .. } => Evidence::ConnectionLost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::setup::Large;
+
+    /// Whatever is in the way of a message whose REPORTs would be waited for.
+    #[test]
+    fn what_waits_for_reports_is_not_given_up_for_another_one() {
+        let now = Instant(0);
+        let until = now.plus_ms(10_000);
+        let large = Large { sessions_max: 4, carried_max: 4, ..Large::default() };
+        let mut store = Store::new(&large, now).unwrap();
+        let handle = |index| Handle::new(index, 1);
+        let key = |number: u64| Fingerprint([number << 57, number << 49]);
+        let mut watched = 0;
+        // Twice as many as there are places in both buckets, whatever is counted.
+        for number in 0..60 {
+            store.waiting_count = 0;
+            watched += u64::from(store.watch(handle(0), key(number), now, until));
+        }
+        assert!((8..60).contains(&watched), "{watched}");
+        let found = (0..60).filter(|number| store.waiting.get(key(*number), now).is_some());
+        assert_eq!(found.count() as u64, watched, "each that is to be told of is found");
+        store.waiting_count = 4;
+        assert!(!store.watch(handle(1), key(0), now, until), "no place for its passage");
     }
 }
