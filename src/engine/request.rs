@@ -56,6 +56,9 @@ impl Engine {
         if is_invite && let Some(caller) = self.caller_of(asked.fingerprint, asked.since) {
             return self.on_invite_again(caller, asked, out);
         }
+        if is_invite && self.on_inward_again(asked, out) {
+            return;
+        }
         if (is_message || is_invite || call.is_some())
             && let Some(entry) = self.known(asked.fingerprint, asked.since)
         {

@@ -17,10 +17,9 @@ use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Departure, Departures, JournalSeq, Purse, Transport};
 use crate::session::dialog::{Kept, Names};
 use crate::session::msrp::{Acceptance, Keep, Reports};
-use crate::session::negotiation::Role;
 use crate::time::Instant;
 use crate::transaction::branch::{BRANCH_SIZE, Branch, MAGIC_COOKIE};
-use crate::transaction::invite_client::{Client, timer_a_ms};
+use crate::transaction::invite_client::timer_a_ms;
 use crate::wire::sip::{self, ALLOW_SESSIONS, Extra, Method, Originate, Party, Routes};
 
 /// Octets of a URI of ours in Contact.
@@ -51,43 +50,12 @@ impl Engine {
         let record_at = self.sessions.as_deref()?.transfers.get(transfer_at)?.record?;
         let im = self.records.get(record_at)?.im;
         let hop = Hop { way: im.way, peer: im.peer, pop_route: false, in_list: im.server };
-        // Without our certificate there is no session that is to have TLS: it never goes without.
-        let secure = self.sessions.as_deref()?.setup.secure.as_ref();
-        let own = match self.peers.get(im.peer).msrp_tls {
-            true => Some(secure?.fingerprint.load()),
-            false => None,
-        };
+        let own = self.own_certificate(im.peer)?;
         let call = Call {
             transfer: Some(transfer_at),
-            inward: None,
-            submissions: 0,
-            approach: None,
-            leg: Leg::new(Towards::Call, &hop, 1, now),
-            invite: Client::new(),
-            entered: now,
-            cancelled: None,
             cema,
-            is_v4: hop.way.remote.is_v4(),
-            kept: Kept::NOTHING,
-            dialog: None,
-            forks: [0; super::FORKS_MAX],
-            inside: None,
-            reinvite: None,
-            updated: None,
-            previous: None,
-            role: Role::Active,
-            terms: super::Terms::NONE,
             between: self.between(record_at)?,
-            was_ended: false,
-            is_ending: false,
-            outcome: None,
-            session: None,
-            link: None,
-            is_unfinished: false,
-            is_waiting: false,
-            next_waiting: None,
-            wait: None,
-            carry: None,
+            ..Call::new(Leg::new(Towards::Call, &hop, 1, now), now)
         };
         let sessions = self.sessions_mut();
         let handle = sessions.calls.insert(call).ok()?;
@@ -120,6 +88,16 @@ impl Engine {
         }
         sessions.calls.remove(handle);
         None
+    }
+
+    /// The fingerprint of our certificate where sessions with this peer have TLS. Without a certificate
+    /// there is none of those: what a peer has is configured, and no session falls back.
+    pub(super) fn own_certificate(&self, peer: u8) -> Option<Option<[u8; 32]>> {
+        if !self.peers.get(peer).msrp_tls {
+            return Some(None);
+        }
+        let secure = self.sessions.as_deref()?.setup.secure.as_ref()?;
+        Some(Some(secure.fingerprint.load()))
     }
 
     /// Says by which URI the session of a call is offered.

@@ -222,25 +222,28 @@ pub(super) struct Call {
     carry: Option<Side>,
 }
 
+/// Of a call whose INVITE is not ours, or is over.
+const NO_INVITE: invite_client::Client = invite_client::Client {
+    state: invite_client::State::Terminated,
+    cancel: invite_client::Cancel::No,
+};
+
 impl Call {
-    /// Another dialog of the same INVITE, which is only there to be ended.
-    fn beside(&self, kept: Kept, status: u16) -> Self {
+    /// One of an INVITE that has not left; nothing is agreed upon.
+    fn new(leg: Leg, now: Instant) -> Self {
         Self {
             transfer: None,
             inward: None,
             submissions: 0,
             approach: None,
-            leg: Leg { authorization: None, ..self.leg },
-            invite: invite_client::Client {
-                state: invite_client::State::Terminated,
-                cancel: invite_client::Cancel::No,
-            },
-            entered: self.entered,
+            is_v4: leg.way.remote.is_v4(),
+            leg,
+            invite: invite_client::Client::new(),
+            entered: now,
             cancelled: None,
-            cema: self.cema,
-            is_v4: self.is_v4,
-            kept,
-            dialog: Dialog::of_response(status, self.leg.cseq),
+            cema: false,
+            kept: Kept::NOTHING,
+            dialog: None,
             forks: [0; FORKS_MAX],
             inside: None,
             reinvite: None,
@@ -248,9 +251,9 @@ impl Call {
             previous: None,
             role: Role::Active,
             terms: Terms::NONE,
-            between: self.between,
+            between: Fingerprint::default(),
             was_ended: false,
-            is_ending: true,
+            is_ending: false,
             outcome: None,
             session: None,
             link: None,
@@ -259,6 +262,20 @@ impl Call {
             next_waiting: None,
             wait: None,
             carry: None,
+        }
+    }
+
+    /// Another dialog of the same INVITE, which is only there to be ended.
+    fn beside(&self, kept: Kept, status: u16) -> Self {
+        Self {
+            invite: NO_INVITE,
+            cema: self.cema,
+            is_v4: self.is_v4,
+            kept,
+            dialog: Dialog::of_response(status, self.leg.cseq),
+            between: self.between,
+            is_ending: true,
+            ..Self::new(Leg { authorization: None, ..self.leg }, self.entered)
         }
     }
 }

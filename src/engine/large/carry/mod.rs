@@ -38,7 +38,7 @@ mod served;
 use self::proof::Passage;
 pub(super) use self::served::Served;
 use super::idle::{named_short, short_name};
-use super::{Call, Sessions, Terms};
+use super::{Call, Sessions};
 use crate::engine::record::{CALL_ATTEMPTS_MAX, Leg, NEVER};
 use crate::engine::{Engine, setup};
 use crate::id::Handle;
@@ -50,7 +50,6 @@ use crate::session::msrp::{Carrying, SendingId};
 use crate::session::negotiation::Role;
 use crate::store::{Buffer, Directory, Fingerprint, Pool, Slab};
 use crate::time::{Instant, Wheel};
-use crate::transaction::invite_client;
 
 /// What only joined sessions need, allocated at the start.
 #[derive(Debug)]
@@ -225,47 +224,12 @@ impl Call {
     /// One side of two.
     fn of_side(leg: Leg, kept: Kept, side: Side) -> Self {
         let now = leg.sent;
-        let invite = if side.is_caller {
-            // There is none of ours.
-            invite_client::Client {
-                state: invite_client::State::Terminated,
-                cancel: invite_client::Cancel::No,
-            }
-        } else {
-            invite_client::Client::new()
-        };
-        Self {
-            transfer: None,
-            inward: None,
-            approach: None,
-            submissions: 0,
-            is_v4: leg.way.remote.is_v4(),
-            leg,
-            invite,
-            entered: now,
-            cancelled: None,
-            cema: false,
-            kept,
-            dialog: None,
-            forks: [0; super::FORKS_MAX],
-            inside: None,
-            reinvite: None,
-            updated: None,
-            previous: None,
-            role: Role::Passive,
-            terms: Terms::NONE,
-            between: Fingerprint::default(),
-            was_ended: false,
-            is_ending: false,
-            outcome: None,
-            session: None,
-            link: None,
-            is_unfinished: false,
-            is_waiting: false,
-            next_waiting: None,
-            wait: None,
-            carry: Some(side),
+        let is_caller = side.is_caller;
+        let mut call = Self { kept, role: Role::Passive, carry: Some(side), ..Self::new(leg, now) };
+        if is_caller {
+            call.invite = super::NO_INVITE;
         }
+        call
     }
 
     /// Until when a final response to its INVITE is waited for.

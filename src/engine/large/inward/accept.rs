@@ -8,7 +8,7 @@ use crate::engine::large::facts::name;
 use crate::engine::large::idle::{named_short, short_name};
 use crate::engine::large::invite::ms;
 use crate::engine::large::responses::is_description;
-use crate::engine::large::{Call, Reinvite, Terms, Wait};
+use crate::engine::large::{Call, NO_INVITE, Reinvite, Wait};
 use crate::engine::record::{CALL_TAG, Leg, Towards};
 use crate::engine::request::Asked;
 use crate::engine::route::{Hop, Way};
@@ -22,9 +22,9 @@ use crate::session::dialog::{Dialog, Kept, Names};
 use crate::session::msrp::{Acceptance, Keep, Reports};
 use crate::session::negotiation::{self, Content, Ours, Previous, Protocols, Role};
 use crate::store::Fingerprint;
+use crate::time::Instant;
 use crate::transaction::branch::MAGIC_COOKIE;
 use crate::transaction::finished::Entry;
-use crate::transaction::invite_client::{self, Client};
 use crate::transaction::success::{State, interval_ms};
 use crate::wire::msrp::Path;
 use crate::wire::sdp;
@@ -71,16 +71,6 @@ impl Engine {
         peer: u8,
         out: &mut Departures,
     ) {
-        if let Some(handle) = self.call_of_invite(asked.fingerprint, asked.now) {
-            let call = self.sessions_mut().calls.get(handle);
-            if call.is_some_and(|call| call.reinvite.is_some()) {
-                return self.repeat_answer(handle, asked.now, out);
-            }
-            return self.count(Counter::RequestsAbsorbed);
-        }
-        if let Some(entry) = self.known(asked.fingerprint, asked.since) {
-            return self.on_retransmission(asked, entry, out);
-        }
         if self.serving == Serving::Refusing {
             return self.turn_away(asked, Counter::RefusedDraining, out);
         }
@@ -126,11 +116,23 @@ impl Engine {
         is_known
     }
 
-    fn call_of_invite(
-        &self,
-        fingerprint: Fingerprint,
-        now: crate::time::Instant,
-    ) -> Option<Handle<Call>> {
+    /// A copy of an INVITE that has its answer: that again, until its ACK is there. Whether it was one.
+    pub(in crate::engine) fn on_inward_again(
+        &mut self,
+        asked: Asked<'_>,
+        out: &mut Departures,
+    ) -> bool {
+        let Some(handle) = self.call_of_invite(asked.fingerprint, asked.now) else { return false };
+        let call = self.sessions_mut().calls.get(handle);
+        if call.is_some_and(|call| call.reinvite.is_some()) {
+            self.repeat_answer(handle, asked.now, out);
+        } else {
+            self.count(Counter::RequestsAbsorbed);
+        }
+        true
+    }
+
+    fn call_of_invite(&self, fingerprint: Fingerprint, now: Instant) -> Option<Handle<Call>> {
         let sessions = self.sessions.as_deref()?;
         let short = sessions.inward.as_deref()?.invites.get(fingerprint, now)?;
         named_short(sessions, short)
@@ -186,11 +188,7 @@ impl Engine {
         let way = Way { remote, socket };
         let hop = Hop { way, peer, pop_route: false, in_list: None };
         let now = asked.now;
-        // With TLS or without: what a peer has is configured, and no session falls back.
-        let own = match self.peers.get(peer).msrp_tls {
-            true => Some(self.sessions.as_deref()?.setup.secure.as_ref()?.fingerprint.load()),
-            false => None,
-        };
+        let own = self.own_certificate(peer)?;
         let call = called(&hop, &caller, fields.cseq, now);
         let handle = self.sessions_mut().calls.insert(call).ok()?;
         let tag = self.branch_of_call(handle, CALL_TAG);
@@ -315,7 +313,7 @@ impl Engine {
     }
 
     /// A call of which nobody knows.
-    fn drop_inward(&mut self, handle: Handle<Call>, now: crate::time::Instant) {
+    fn drop_inward(&mut self, handle: Handle<Call>, now: Instant) {
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.remove(handle) else { return };
         if let Some(session) = call.session {
@@ -325,40 +323,13 @@ impl Engine {
 }
 
 /// A call that an INVITE with this CSeq has made, before anything is agreed upon.
-fn called(hop: &Hop, caller: &Caller, cseq: u32, now: crate::time::Instant) -> Call {
+fn called(hop: &Hop, caller: &Caller, cseq: u32, now: Instant) -> Call {
     Call {
-        transfer: None,
         inward: Some(*caller),
-        submissions: 0,
-        approach: None,
-        leg: Leg::new(Towards::Call, hop, 0, now),
-        invite: Client {
-            state: invite_client::State::Terminated,
-            cancel: invite_client::Cancel::No,
-        },
-        entered: now,
-        cancelled: None,
-        is_v4: hop.way.remote.is_v4(),
-        cema: false,
-        kept: Kept::NOTHING,
+        invite: NO_INVITE,
         dialog: Dialog::of_request(200, cseq),
-        forks: [0; crate::engine::large::FORKS_MAX],
-        inside: None,
-        reinvite: None,
-        updated: None,
-        previous: None,
         role: Role::Passive,
-        terms: Terms::NONE,
-        between: Fingerprint::default(),
-        was_ended: false,
-        is_ending: false,
-        outcome: None,
-        session: None,
-        link: None,
-        is_unfinished: false,
-        is_waiting: false,
-        next_waiting: None,
         wait: Some((Wait::Connection, now.plus_ms(MSRP_UNBOUND_MS))),
-        carry: None,
+        ..Call::new(Leg::new(Towards::Call, hop, 0, now), now)
     }
 }
