@@ -92,7 +92,8 @@ pub enum Counter {
     Forks,
     /// INVITEs repeated without RFC 6714 for a middlebox that does not know it.
     OffersWithoutCema,
-    /// Answers to INVITE whose dialog is longer than what is kept, or cannot be read.
+    /// Answers to INVITE whose dialog is longer than what is kept, or cannot be read, or whose ACK would be
+    /// longer than what is sent.
     DialogsTooLong,
     /// ACK requests sent.
     AcksOut,

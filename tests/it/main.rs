@@ -24,6 +24,7 @@ mod gateway;
 mod gateway_breaker;
 mod handed;
 mod identity;
+mod invite_breaker;
 mod inward;
 mod inward_again;
 mod inward_allocations;

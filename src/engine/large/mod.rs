@@ -265,17 +265,17 @@ impl Call {
         }
     }
 
-    /// Another dialog of the same INVITE, which is only there to be ended.
-    fn beside(&self, kept: Kept, status: u16) -> Self {
+    /// Another dialog of the same INVITE, or of an earlier attempt at it, which is only there to be ended.
+    fn beside(&self, kept: Kept, leg: Leg, status: u16) -> Self {
         Self {
             invite: NO_INVITE,
             cema: self.cema,
             is_v4: self.is_v4,
             kept,
-            dialog: Dialog::of_response(status, self.leg.cseq),
+            dialog: Dialog::of_response(status, leg.cseq),
             between: self.between,
             is_ending: true,
-            ..Self::new(Leg { authorization: None, ..self.leg }, self.entered)
+            ..Self::new(Leg { authorization: None, refused: None, ..leg }, self.entered)
         }
     }
 }

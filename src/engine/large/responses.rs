@@ -9,7 +9,7 @@ use crate::engine::record::{CALL_ACK, CALL_ATTEMPTS_MAX, CALL_INSIDE, Leg};
 use crate::engine::response::Last;
 use crate::engine::route::{Hop, Way};
 use crate::id::Handle;
-use crate::limits::SERVER_AVOIDED_MAX_S;
+use crate::limits::{SERVER_AVOIDED_MAX_S, SLOT_SIZE};
 use crate::metrics::{Counter, PeerTally};
 use crate::packet::{Arrival, Departure, Departures, JournalSeq, Purse};
 use crate::session::dialog::{Dialog, Kept, Names};
@@ -47,10 +47,12 @@ impl Engine {
                 false => Counter::ProvisionalIn,
             });
         };
-        // What comes for an attempt that is over is acknowledged, no more.
+        // What comes for an attempt that is over is acknowledged and ended, no more.
         let is_present = leg.attempt == branch.attempt;
-        let expected =
-            Leg { cseq: if is_present { leg.cseq } else { response.fields.cseq }, ..leg };
+        let expected = match is_present {
+            true => leg,
+            false => self.earlier(leg, response, arrival, peer),
+        };
         if let Some(drop) = self.mismatch(&expected, (method, true), response, arrival, peer) {
             return self.count(drop);
         }
@@ -60,8 +62,26 @@ impl Engine {
             (Method::Invite, false) if last.status >= 300 => {
                 self.acknowledge_error(handle, branch.attempt, arrival.flow.remote, last, out);
             }
+            (Method::Invite, false) if last.status >= 200 => {
+                self.on_fork(handle, expected, last, out);
+                self.wait_for_call(handle);
+            }
             (_, true) => self.on_inside_response(handle, last),
             (_, false) => self.count(Counter::DroppedResponseRepeated),
+        }
+    }
+
+    /// The attempt at an INVITE that a response is for, while another one is under way: which one it was its
+    /// branch proves, and it went where its response comes from, if somebody is there who is called.
+    fn earlier(&self, leg: Leg, response: &Response<'_>, arrival: &Arrival<'_>, peer: u8) -> Leg {
+        let cseq = response.fields.cseq;
+        let remote = arrival.flow.remote;
+        let transport = self.setup.transport_of(arrival.flow.socket);
+        let socket = self.setup.request_sockets.to(remote, transport);
+        let is_called = peer == leg.peer || self.peers.get(peer).msrp.is_some();
+        match socket.filter(|_| is_called) {
+            Some(socket) => Leg { cseq, peer, way: Way { remote, socket }, ..leg },
+            None => Leg { cseq, ..leg },
         }
     }
 
@@ -215,7 +235,8 @@ impl Engine {
         let tag = fields.to_tag.of(octets);
         let is_first = call.dialog.is_none();
         if !is_first && call.kept.names().remote_tag != tag {
-            return self.on_fork(handle, last, out);
+            let leg = call.leg;
+            return self.on_fork(handle, leg, last, out);
         }
         if !is_first {
             // Its ACK was lost, or crossed with this copy.
@@ -244,8 +265,9 @@ impl Engine {
         self.end_call(handle, last.at);
     }
 
-    /// Another branch of a fork has answered, too: it gets an ACK and, once, a BYE.
-    fn on_fork(&mut self, handle: Handle<Call>, last: Last<'_>, out: &mut Departures) {
+    /// Another branch of a fork has answered, too, or an attempt that was over: it gets an ACK and, once, a
+    /// BYE.
+    fn on_fork(&mut self, handle: Handle<Call>, leg: Leg, last: Last<'_>, out: &mut Departures) {
         let tag = last.response.fields.to_tag.of(last.response.octets);
         let [known, _] = self.hash_of_tag(tag);
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
@@ -254,9 +276,8 @@ impl Engine {
         };
         let is_new = !call.forks.contains(&known);
         let place = call.forks.iter().position(|fork| *fork == 0);
-        let fork = call.beside(kept, last.status);
-        let (leg, cseq) = (call.leg, call.leg.cseq);
         if let (true, Some(place)) = (is_new, place) {
+            let fork = call.beside(kept.clone(), leg, last.status);
             call.forks[place] = known;
             self.count(Counter::Forks);
             if let Ok(beside) = self.sessions_mut().calls.insert(fork) {
@@ -264,12 +285,7 @@ impl Engine {
                 return self.wait_for_call(beside);
             }
         }
-        let Some(kept) =
-            self.sessions_mut().calls.get(handle).and_then(|call| kept_of(call, last.response))
-        else {
-            return;
-        };
-        self.push_ack(handle, &kept, (leg, cseq), out);
+        self.push_ack(handle, &kept, (leg, leg.cseq), out);
     }
 
     fn hash_of_tag(&self, tag: &[u8]) -> [u64; 2] {
@@ -304,7 +320,9 @@ impl Engine {
         });
     }
 
-    /// The ACK of an error, in the transaction of its INVITE (section 17.1.1.3).
+    /// The ACK of an error, in the transaction of its INVITE (section 17.1.1.3). It has the To of the response
+    /// and what else our INVITE had: where that is longer than whatever leaves, there is none, and the other end
+    /// gives its transaction up by timer H.
     fn acknowledge_error(
         &self,
         handle: Handle<Call>,
@@ -321,10 +339,12 @@ impl Engine {
         let fields = &last.response.fields;
         let outside = Originate { cseq: fields.cseq, ..self.outside(call, &branch) };
         let ack = outside.ack(fields.to.of(last.response.octets));
+        if ack.size() > SLOT_SIZE {
+            return self.count(Counter::DialogsTooLong);
+        }
         self.count(Counter::AcksOut);
         out.push(Purse::Evidence, Departure { flow, ..Departure::default() }, |slot| {
-            sip::originate(&ack, slot)
-                .unwrap_or_else(|| unreachable!("it is shorter than its response"))
+            sip::originate(&ack, slot).unwrap_or_else(|| unreachable!("it was measured"))
         });
     }
 
@@ -499,7 +519,7 @@ impl Engine {
         true
     }
 
-    /// What the INVITE of a call comes to, which its timer tells at once.
+    /// What the INVITE of a call comes to, which its timer tells at once. What was known before stays.
     pub(super) fn set_outcome(
         &mut self,
         handle: Handle<Call>,
@@ -509,7 +529,7 @@ impl Engine {
     ) {
         let sessions = self.sessions_mut();
         if let Some(call) = sessions.calls.get_mut(handle) {
-            call.outcome = Some(Outcome { evidence, has_other });
+            call.outcome.get_or_insert(Outcome { evidence, has_other });
             sessions.wheel.start(handle.index, now);
         }
     }
