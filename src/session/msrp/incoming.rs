@@ -240,6 +240,13 @@ impl Endpoint {
         if flag == Flag::Last {
             incoming.total = Some(octets.end);
         }
+        let Some(total) = incoming.total else { return 200 };
+        // Its sender says that there is more of it than what ends here: nobody knows what is missing.
+        let last = incoming.extent.as_slice().last().map_or(0, |octets| octets.end);
+        if last > total || incoming.declared.is_some_and(|declared| declared != total) {
+            self.decline(id, 400);
+            return 400;
+        }
         200
     }
 

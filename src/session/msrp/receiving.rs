@@ -238,6 +238,11 @@ impl Endpoint {
         if let Some((total, is_reported)) =
             whole.map(|it| (it.total.unwrap_or(0), it.is_reported)).or(before)
         {
+            // What is longer or shorter is another message, of which nothing is taken under this name.
+            let other = |said: u64| said != total;
+            if start > total || range.and_then(|range| range.total).is_some_and(other) {
+                return Err(400);
+            }
             self.counts.duplicates += 1;
             // Both acknowledgements are still needed (RFC 4975 section 5.4).
             let again = is_reported && fields.success_report;
