@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::engine::record::Record;
 use crate::engine::short::Stage;
 use crate::id::Handle;
-use crate::limits::{MSRP_LINGER_MS, MSRP_RESPONSE_WAIT_MS};
+use crate::limits::{MSRP_LINGER_MS, MSRP_RESPONSE_WAIT_MS, SUBMISSION_IDLE_MS};
 use crate::metrics::Counter;
 use crate::packet::{Departures, Purse};
 use crate::time::Instant;
@@ -214,7 +214,7 @@ impl Engine {
             Wait::Refused => Observation::Lost,
             Wait::Reports => Observation::Waited,
             Wait::Sending => return,
-            Wait::Idle | Wait::Farewell => return self.end_call(handle, now),
+            Wait::Idle | Wait::Farewell => return self.end_rest(handle, wait, now),
         };
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
@@ -241,6 +241,16 @@ impl Engine {
         if observation == Observation::Lost {
             self.end_call(handle, now);
         }
+    }
+
+    /// A session has rested for as long as it may. It goes on while something is to be told in it.
+    fn end_rest(&mut self, handle: Handle<Call>, wait: Wait, now: Instant) {
+        let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
+        if wait == Wait::Idle && call.submissions > 0 {
+            call.wait = Some((wait, now.plus_ms(SUBMISSION_IDLE_MS)));
+            return self.wait_for_call(handle);
+        }
+        self.end_call(handle, now);
     }
 
     /// The verdict on a message that is sent in a session is due (hazards H59 and H60).

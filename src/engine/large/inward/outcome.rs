@@ -5,10 +5,10 @@ use crate::delivery::{
     Account, Evidence, Form, Identifier, Report, Submission as Proof, Verdict, report_of_submission,
 };
 use crate::engine::instant::CALL_ID_SIZE_MAX;
-use crate::engine::large::Call;
+use crate::engine::large::{Call, Wait};
 use crate::engine::{Engine, Serving};
 use crate::id::Handle;
-use crate::limits::MSRP_FAREWELL_MS;
+use crate::limits::{MSRP_FAREWELL_MS, SUBMISSION_IDLE_MS};
 use crate::metrics::Counter;
 use crate::packet::Departures;
 use crate::time::Instant;
@@ -121,6 +121,11 @@ impl Engine {
     fn leave_session(&mut self, handle: Handle<Call>, now: Instant) {
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
         call.submissions -= 1;
+        if let Some((Wait::Idle, until)) = &mut call.wait {
+            // It rests from here on, and the REPORT has time to leave.
+            *until = now.plus_ms(SUBMISSION_IDLE_MS).max(*until);
+            self.wait_for_call(handle);
+        }
         if self.serving == Serving::Refusing {
             // The BYE goes another way, and would overtake the REPORT.
             self.end_idle_call(handle, now.plus_ms(MSRP_FAREWELL_MS));
