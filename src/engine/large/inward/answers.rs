@@ -7,12 +7,14 @@ use crate::engine::memory::key_of_call_id;
 use crate::engine::request::Asked;
 use crate::engine::{Engine, Refusal};
 use crate::id::Handle;
+use crate::limits::STATUS_REPORTS_MS;
 use crate::metrics::Counter;
 use crate::packet::Departures;
+use crate::store::Fingerprint;
 use crate::time::Instant;
 use crate::wire::rp::{self, Direction};
 use crate::wire::sip::{self, Extra};
-use crate::wire::tpdu::StatusReport;
+use crate::wire::tpdu::{StatusReport, Timestamp};
 
 impl Engine {
     /// A MESSAGE with an RP-ACK or RP-ERROR to a mobile station from a peer that takes submissions. Whether it
@@ -97,7 +99,8 @@ impl Engine {
         report: &StatusReport<'_>,
         now: Instant,
     ) {
-        let named = self.reported_part((sender, peer), report, now);
+        let key = Sessions::of_sender(self.setup.key, REPORTED, sender, report.reference);
+        let named = self.reported_part((key, peer), report, now);
         let Some(named) = named.filter(|_| !report.of_command) else {
             return self.count(Counter::StatusReportsStray);
         };
@@ -115,6 +118,14 @@ impl Engine {
             PartStatus::Unconfirmed => *state = Part::Unconfirmed,
             PartStatus::Trying | PartStatus::Failed => {}
         }
+        if status != PartStatus::Trying
+            && let Some(store) = self.sessions_mut().inward_mut()
+        {
+            // Its TP-MR may be given out again. What comes again of this part is known by its TP-SCTS.
+            let end = now.plus_ms(4 * STATUS_REPORTS_MS);
+            store.reported.remove(key, now);
+            store.told.put_over(key, stamp(report.scts), now, end);
+        }
         self.count(Counter::StatusReportsIn);
         if status == PartStatus::Failed {
             let evidence = Evidence::Submission(Proof::NotReceived { status: report.status });
@@ -126,12 +137,14 @@ impl Engine {
     /// The part that a status report is about.
     fn reported_part(
         &self,
-        (sender, peer): (&[u8], u8),
+        (key, peer): (Fingerprint, u8),
         report: &StatusReport<'_>,
         now: Instant,
     ) -> Option<Named> {
         let store = self.sessions.as_deref()?.inward.as_deref()?;
-        let key = Sessions::of_sender(self.setup.key, REPORTED, sender, report.reference);
+        if store.told.get(key, now) == Some(stamp(report.scts)) {
+            return None;
+        }
         let named = Named::of_short(store.reported.get(key, now)?, &store.submissions)?;
         let submission = store.submissions.get(named.submission)?;
         let mut room = [0; 10];
@@ -156,4 +169,10 @@ impl Engine {
         let proof = if are_received { Proof::Received } else { Proof::Unreported };
         self.conclude_submission(handle, Evidence::Submission(proof), now);
     }
+}
+
+/// When an SC has got a message, but for its zone, as a directory keeps it.
+fn stamp(scts: Timestamp) -> u64 {
+    let [year, month, day, hour, minute, second, _] = scts.0;
+    u64::from_be_bytes([0, 0, year, month, day, hour, minute, second])
 }

@@ -65,6 +65,8 @@ pub(super) struct Store {
     references: Directory,
     /// The parts that may be reported, by sender and TP-MR.
     reported: Directory,
+    /// By sender and TP-MR, the TP-SCTS of the status report that has told last what became of a part.
+    told: Directory,
     /// What has become of messages, for those that come again.
     known: Directory,
     /// REPORTs wait to be written.
@@ -99,6 +101,7 @@ impl Store {
                 now,
             ),
             reported: Directory::with_tick(submissions * REMEMBERED_SHARE, REFERENCES_TICK_MS, now),
+            told: Directory::with_tick(submissions * REMEMBERED_SHARE, REFERENCES_TICK_MS, now),
             known: Directory::with_tick(submissions * REMEMBERED_SHARE, REFERENCES_TICK_MS, now),
             has_reports: false,
         }))
@@ -113,6 +116,7 @@ impl Store {
             + self.invites.size()
             + self.references.size()
             + self.reported.size()
+            + self.told.size()
             + self.known.size()
     }
 

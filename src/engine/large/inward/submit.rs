@@ -40,12 +40,13 @@ impl Engine {
         let Some(peer) = self.sessions_mut().submission(handle).map(|it| it.caller.peer) else {
             return;
         };
-        let reference = self.next_reference(handle, now);
-        let (Some(hop), Some(reference)) = (self.report_hop(peer, 0), reference) else {
+        let Some(hop) = self.report_hop(peer, 0) else {
             return self.conclude_submission(handle, Evidence::NeverSent, now);
         };
+        let Some((reference, may_be_reported)) = self.next_reference(handle, now) else { return };
         let Some(submission) = self.sessions_mut().submission_mut(handle) else { return };
         submission.stage = Stage::Sending;
+        submission.asks_status &= may_be_reported;
         submission.reference = reference;
         if submission.number == 0 {
             submission.concatenation = reference;
@@ -58,8 +59,9 @@ impl Engine {
         self.wait_for_submission(handle);
     }
 
-    /// The next RP-MR and TP-MR of a sender: none that a part has which may still be reported.
-    fn next_reference(&mut self, handle: Handle<Submission>, now: Instant) -> Option<u8> {
+    /// The next RP-MR and TP-MR of a sender, and whether it may be reported: none that a part has which may
+    /// still be. Where all of them are waited for, it goes all the same, and is not asked about.
+    fn next_reference(&mut self, handle: Handle<Submission>, now: Instant) -> Option<(u8, bool)> {
         let key = self.setup.key;
         let store = self.sessions_mut().inward_mut()?;
         let submission = store.submissions.get(handle)?;
@@ -70,18 +72,18 @@ impl Engine {
             Some(last) => u8::try_from(last).unwrap_or(0),
             None => u8::try_from(now.0 >> 20 & 0xFF).unwrap_or(0),
         };
-        let found = (1..=u8::MAX).map(|more| last.wrapping_add(more)).find(|reference| {
-            let reported = Sessions::of_sender(key, REPORTED, sender.octets(), *reference);
-            store.reported.get(reported, now).is_none()
-        })?;
+        let reported = |reference| Sessions::of_sender(key, REPORTED, sender.octets(), reference);
+        let mut references = (1..=u8::MAX).map(|more| last.wrapping_add(more));
+        let free =
+            references.find(|reference| store.reported.get(reported(*reference), now).is_none());
+        let found = free.unwrap_or(last.wrapping_add(1));
         let end = now.plus_ms(4 * STATUS_REPORTS_MS);
         store.references.put_over(counter, u64::from(found), now, end);
-        if submission.asks_status {
-            let named = Named { submission: handle, part: submission.number };
-            let reported = Sessions::of_sender(key, REPORTED, sender.octets(), found);
-            store.reported.put(reported, named.short(), now, end).ok()?;
-        }
-        Some(found)
+        let named = Named { submission: handle, part: submission.number };
+        let may_be_reported = free.is_some()
+            && submission.asks_status
+            && store.reported.put(reported(found), named.short(), now, end).is_ok();
+        Some((found, may_be_reported))
     }
 
     fn transmit_part(&mut self, handle: Handle<Submission>, now: Instant, out: &mut Departures) {
