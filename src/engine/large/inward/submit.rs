@@ -295,6 +295,11 @@ impl Engine {
                 && u32::from(it.number) == branch.loop_hash
         });
         let Some(submission) = found else { return self.count(Counter::IcmpForeign) };
+        if submission.leg.transmissions > 1 {
+            // It may be about a copy, and the SC have the first one: another SC, or the same message of a
+            // sender who was told that it failed, would make two of it.
+            return self.count(Counter::IcmpMatched);
+        }
         let is_first = submission.leg.client.on(Event::TransportError) == Action::TransportError;
         let (peer, is_acknowledged) = (submission.leg.peer, submission.is_acknowledged);
         self.count(Counter::IcmpMatched);
