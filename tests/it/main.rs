@@ -28,6 +28,7 @@ mod invite_breaker;
 mod inward;
 mod inward_again;
 mod inward_allocations;
+mod inward_breaker;
 mod inward_connect;
 mod inward_drain;
 mod inward_invite;

@@ -148,7 +148,9 @@ impl Engine {
         now: Instant,
     ) -> Result<(), u16> {
         let sessions = self.sessions_mut();
-        let submission = sessions.submission(handle).ok_or(400_u16)?;
+        let submission = sessions.submission_mut(handle).ok_or(400_u16)?;
+        // What does not fit is reported as well, and by its octets.
+        (submission.total, submission.arrived) = (total, now);
         let incoming = submission.incoming.ok_or(400_u16)?;
         let octets = sessions.endpoint.octets(incoming).ok_or(400_u16)?;
         let (_, _, content_type) = sessions.endpoint.incoming(incoming).ok_or(400_u16)?;
@@ -157,8 +159,6 @@ impl Engine {
         let division = division::divide(said).ok_or(413_u16)?;
         let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let submission = sessions.submission_mut(handle).ok_or(400_u16)?;
-        submission.total = total;
-        submission.arrived = now;
         submission.asks_status |= text.is_asked_for;
         submission.text = (number(text.start), number(text.end));
         submission.at = number(text.start);

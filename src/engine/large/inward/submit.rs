@@ -114,10 +114,13 @@ impl Engine {
         }
     }
 
-    /// The key in the Call-ID of a part: its place, and a tag.
+    /// The key in the Call-ID of a part: its place, and a tag. Every worker has the same places.
     pub(super) fn key_of_part(&self, handle: Handle<Submission>, part: u8) -> Fingerprint {
         let place = u64::from(handle.index) << 32 | u64::from(handle.generation);
-        let words = [CALL_ID | u64::from(part), u64::from(self.setup.epoch), place];
+        let setup = &self.setup;
+        let life =
+            u64::from(setup.epoch) << 16 | u64::from(setup.node) << 8 | u64::from(setup.worker.0);
+        let words = [CALL_ID | u64::from(part), life, place];
         Fingerprint([place, self.setup.key.of_words(&words).0[0]])
     }
 
