@@ -1,9 +1,13 @@
 //! Sessions of Large Messages with a peer, a connection or a moment that nobody wishes for: whatever comes,
 //! each message has one verdict, and nothing of it stays.
 
+use std::sync::Arc;
+
+use crossbeam::atomic::AtomicCell;
 use roger::delivery::{Evidence, MsrpRole, Verdict};
-use roger::engine::Setup;
-use roger::packet::StreamEvent;
+use roger::engine::{Families, Secure, Setup};
+use roger::metrics::Counter;
+use roger::packet::{Certificate, SocketId, StreamEvent};
 
 use crate::bench::{Bench, IM, Left};
 use crate::large::{
@@ -210,4 +214,62 @@ fn a_peer_that_listens_and_connects_has_one_session() {
         bench.give(IM, &answer_ok(only(&left, "BYE")));
         assert_eq!(rest(&mut bench), (0, 0));
     }
+}
+
+/// A request for a session whose SDP names somebody else, on a connection that others use with right: he
+/// hears that there is nothing for him, and they keep it.
+#[test]
+fn a_session_with_another_certificate_takes_a_connection_from_nobody() {
+    let mut setup = large_setup(MsrpRole::Relay);
+    setup.peers[1].msrp_tls = true;
+    if let Some(large) = &mut setup.large {
+        large.secure = Some(Secure {
+            sockets: Families { v4: Some(SocketId(2)), v6: None },
+            authority_v4: "10.0.0.5:2865".into(),
+            authority_v6: "".into(),
+            fingerprint: Arc::new(AtomicCell::new([0xAB; 32])),
+        });
+    }
+    let mut bench = Bench::with(setup);
+    let mut paths = Vec::new();
+    for (number, octet) in [(1, "07"), (2, "08")] {
+        let mut short = Short::new(number, "one of two");
+        short.recipient = format!("sip:+1555{number:07}@im.example;user=phone");
+        let invite = invited(&mut bench, &short);
+        let offer = invite.text.split("a=path:").nth(1).unwrap();
+        paths.push(offer.split("\r\n").next().unwrap().to_owned());
+        let path = format!("msrps://10.0.0.9:7777/ph0ne{number};tcp");
+        let print = format!("a=fingerprint:SHA-256 {}\r\n", [octet; 32].join(":"));
+        let ok = agreed(&invite, &path, "active", &print).replace(" TCP/MSRP ", " TCP/TLS/MSRP ");
+        let (head, sdp) = ok.split_once("\r\n\r\n").unwrap();
+        let (head, _) = head.rsplit_once("Content-Length:").unwrap();
+        let ok = format!("{head}Content-Length: {}\r\n\r\n{sdp}", sdp.len());
+        only(&bench.give(IM, &ok), "ACK");
+    }
+    let line = Line::new(3);
+    let certificate =
+        Certificate { sha256: [7; 32], sha384: [0; 48], sha512: [0; 64], is_named: true };
+    let certificate = Some(&certificate);
+    let event = StreamEvent::Opened { flow: line.flow, owner: None, certificate, at: bench.now };
+    bench.engine.on_stream(event, &mut bench.out);
+    let bind = |number: usize| {
+        let path = &paths[number - 1];
+        format!(
+            "MSRP b1nd{number} SEND\r\nTo-Path: {path}\r\n\
+             From-Path: msrps://10.0.0.9:7777/ph0ne{number};tcp\r\nMessage-ID: emp7y\r\n\
+             -------b1nd{number}$\r\n"
+        )
+    };
+    line.says(&mut bench, &bind(1));
+    let heard = line.taken(&mut bench);
+    assert!(heard.contains(" SEND\r\n"), "{heard}");
+    line.says(&mut bench, &bind(2));
+    let wished = wishes(&mut bench.out);
+    assert_eq!(wished, [roger::packet::Wish::Write(line.id)], "it is not closed");
+    let heard = line.filled(&mut bench);
+    assert!(heard.starts_with("MSRP b1nd2 481"), "{heard}");
+    assert!(!heard.contains(" SEND\r\n"), "{heard}");
+    later(&mut bench, 2);
+    assert_eq!(bench.count(Counter::MsrpForeign), 1);
+    assert_eq!(bench.count(Counter::MsrpSessionsLost), 0);
 }

@@ -246,9 +246,19 @@ impl Endpoint {
         }
         match session.connection {
             Some(bound) if bound != connection => Home::None(506),
-            None if !host.admits(id, connection) => Home::Unproved,
+            // Others have the connection with right: they keep it, and here is nothing for this one.
+            None if !host.admits(id, connection) => match self.is_used(connection) {
+                true => Home::None(481),
+                false => Home::Unproved,
+            },
             _ => Home::Session(id),
         }
+    }
+
+    /// Whether a session belongs to a connection.
+    fn is_used(&self, connection: u16) -> bool {
+        let connection = self.connections.get(usize::from(connection));
+        connection.is_some_and(|connection| connection.first_session.is_some())
     }
 
     /// A request of this session came on this connection: if it is the first one, both belong together
