@@ -41,6 +41,9 @@ const CONTENTS: [Content<'static>; 2] = [
 /// its call, and no message has this place.
 const TAKEN: Entry = Entry::Open(u32::MAX);
 
+/// Of so many places for sessions, one is for messages to IM users alone.
+const SENDING_SHARE: u32 = 4;
+
 const NO_ROOM: Refusal = Refusal::new(503, "Service Unavailable");
 const UNACCEPTABLE: Refusal = Refusal::new(488, "Not Acceptable Here");
 
@@ -167,6 +170,9 @@ impl Engine {
         let sc = self.submission_peer().ok_or(NO_ROOM)?;
         self.report_hop(sc, 0).ok_or(NO_ROOM)?;
         let caller = Caller { sender, destination, stream: 0, peer: sc };
+        if !self.has_room_for_a_caller() {
+            return Err(NO_ROOM);
+        }
         let handle = self.insert_inward(asked, (peer, caller)).ok_or(NO_ROOM)?;
         let made = self.agree_inward(handle, asked, &offer);
         if let Err(refusal) = made {
@@ -174,6 +180,16 @@ impl Engine {
             return Err(refusal);
         }
         Ok(handle)
+    }
+
+    /// Whether another session may be opened by IM users: what is to be sent to them, and that they have not
+    /// called for, always finds a share of the places.
+    fn has_room_for_a_caller(&self) -> bool {
+        let is_sent_to = self.setup.peers.iter().any(|peer| peer.msrp.is_some());
+        self.sessions.as_deref().is_some_and(|all| {
+            let most = all.calls.capacity() - all.calls.capacity() / SENDING_SHARE;
+            !is_sent_to || all.calls.len() < most
+        })
     }
 
     fn insert_inward(
