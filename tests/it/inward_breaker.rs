@@ -3,10 +3,10 @@
 
 use roger::delivery::{Report, Verdict};
 
-use crate::bench::{Bench, IM, SBC, answer, endpoint};
+use crate::bench::{Bench, IM, Left, SBC, answer, endpoint};
 use crate::inward::{
-    BOTH, Talk, acked, inward_bench, inward_setup, later, mr, of_sc, offer, reported, rp_report,
-    submitted,
+    BOTH, Talk, acked, answered, inward_bench, inward_setup, later, mr, of_sc, offer, replies,
+    reported, request, rp_report, submitted,
 };
 
 /// The range of a REPORT of failure is what it is about (RFC 4975 section 7.1.2).
@@ -140,7 +140,12 @@ fn sessions_that_im_users_open_leave_room_for_messages_to_them() {
     setup.gateway.pager_max = 100;
     let mut bench = Bench::with(setup);
     for number in 0..20 {
-        bench.give(IM, &offer(number, "text/plain"));
+        let left = bench.give(IM, &offer(number, "text/plain"));
+        if left[0].status() == 200 {
+            let tag = left[0].field("to").split(";tag=").nth(1).unwrap();
+            let uri = "sip:+491711234567@sms.example;user=phone";
+            bench.give(IM, &request(number, "ACK", 1, uri, &format!(";tag={tag}"), ""));
+        }
     }
     let left = crate::short::submit(
         &mut bench,
@@ -169,4 +174,66 @@ fn what_goes_on_behind_its_end_is_not_whole() {
     assert!(left.is_empty(), "{left:#?}");
     let left = talk.says(&mut bench, &talk.send("fr0nt", fields, "1-5/*", "hello", '$'));
     assert!(left.is_empty(), "{left:#?}");
+}
+
+/// What was said of one message is never told of another, however late it comes: TP-MR has eight bits.
+#[test]
+fn a_status_report_that_comes_hours_late_is_of_nobody_else() {
+    let mut bench = inward_bench();
+    let talk = Talk::open(&mut bench, 1);
+    let left = talk.whole(&mut bench, BOTH, "is your phone off?");
+    let first = submitted(&mut bench, &left);
+    taken_at(&mut bench, 1, &first, 1);
+    talk.heard(&mut bench);
+    for _ in 0..130 {
+        later(&mut bench, 60_000);
+    }
+    assert_eq!(bench.account().verdict, Verdict::Accepted, "nothing was said in half an hour");
+    let talk = Talk::open(&mut bench, 2);
+    let mut number = 2;
+    let last = loop {
+        let text =
+            talk.send("s3nd", &format!("{BOTH}Content-Type: text/plain"), "1-5/5", "hello", '$');
+        let left = talk.says(&mut bench, &text.replace("m3ssage", &format!("m{number:04}")));
+        let part = submitted(&mut bench, &left);
+        taken_at(&mut bench, number, &part, 59);
+        number += 1;
+        if mr(&part) == mr(&first) {
+            break part;
+        }
+        talk.heard(&mut bench);
+        status_report(&mut bench, 1_000 + number, &at(&rp_report(mr(&part), 0), 59, 0));
+        assert!(talk.heard(&mut bench).contains("000 200"), "{number}");
+        assert_eq!(bench.account().verdict, Verdict::Delivered);
+    };
+    talk.heard(&mut bench);
+    status_report(&mut bench, 5_000, &at(&rp_report(mr(&last), 0), 1, 0));
+    assert_eq!(talk.heard(&mut bench), "", "the first one was received");
+    assert!(bench.engine.pop_account().is_none());
+    status_report(&mut bench, 5_001, &at(&rp_report(mr(&last), 0), 59, 0));
+    assert!(talk.heard(&mut bench).contains("000 200"));
+}
+
+/// The same while RP-ACK to the next part with that TP-MR is on its way.
+#[test]
+fn a_status_report_ahead_of_rp_ack_is_believed_when_both_name_the_same_moment() {
+    for (minute, verdict) in [(7, Verdict::Delivered), (8, Verdict::Accepted)] {
+        let mut bench = inward_bench();
+        let talk = Talk::open(&mut bench, 1);
+        let left = talk.whole(&mut bench, BOTH, "hello");
+        let part = submitted(&mut bench, &left);
+        status_report(&mut bench, 1, &at(&rp_report(mr(&part), 0), 7, 0));
+        taken_at(&mut bench, 2, &part, minute);
+        assert_eq!(talk.heard(&mut bench).contains("000 200"), verdict == Verdict::Delivered);
+        later(&mut bench, 1_801_000);
+        assert_eq!(bench.account().verdict, verdict);
+    }
+}
+
+/// RP-ACK of an SC with an SMS-SUBMIT-REPORT that says at which minute it has got the part.
+fn taken_at(bench: &mut Bench, number: u32, part: &Left, minute: u8) {
+    let scts = [0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23];
+    let mut rp = vec![3, mr(part), 0x41, 9, 1, 0];
+    rp.extend(scts);
+    assert!(answered(bench, number, &replies(part), &at(&rp, minute, 0)).is_empty());
 }

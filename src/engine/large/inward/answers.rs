@@ -14,7 +14,7 @@ use crate::store::Fingerprint;
 use crate::time::Instant;
 use crate::wire::rp::{self, Direction};
 use crate::wire::sip::{self, Extra};
-use crate::wire::tpdu::{StatusReport, Timestamp};
+use crate::wire::tpdu::{self, StatusReport, Timestamp};
 
 impl Engine {
     /// A MESSAGE with an RP-ACK or RP-ERROR to a mobile station from a peer that takes submissions. Whether it
@@ -29,18 +29,18 @@ impl Engine {
             return false;
         }
         let body = asked.request.fields.body.of(asked.request.octets);
-        let (reference, cause) = match rp::parse(body) {
+        let (reference, said) = match rp::parse(body) {
             Ok(rp::Message::Ack(ack)) if ack.direction == Direction::NetworkToMs => {
-                (ack.reference, None)
+                (ack.reference, Ok(ack.tpdu.and_then(received_at)))
             }
             Ok(rp::Message::Error(error)) if error.direction == Direction::NetworkToMs => {
-                (error.reference, Some(error.cause))
+                (error.reference, Err(error.cause))
             }
             Ok(_) | Err(_) => return false,
         };
         self.answer(asked, Refusal::new(200, "OK"), Extra::None, out);
         match self.answered_part(asked, peer, reference) {
-            Some(handle) => self.on_part_answered(handle, cause, asked.now),
+            Some(handle) => self.on_part_answered(handle, said, asked.now),
             None => self.count(Counter::SubmissionStray),
         }
         true
@@ -72,15 +72,32 @@ impl Engine {
         is_it.then_some(handle)
     }
 
-    fn on_part_answered(&mut self, handle: Handle<Submission>, cause: Option<u8>, now: Instant) {
-        if let Some(cause) = cause {
-            self.count(Counter::SubmissionErrors);
-            let evidence = Evidence::Submission(Proof::RpError { cause });
-            return self.conclude_submission(handle, evidence, now);
-        }
+    /// RP-ACK, and when the SC has got the part, if it says so, or RP-ERROR with its cause.
+    fn on_part_answered(
+        &mut self,
+        handle: Handle<Submission>,
+        said: Result<Option<u32>, u8>,
+        now: Instant,
+    ) {
+        let got = match said {
+            Ok(got) => got,
+            Err(cause) => {
+                self.count(Counter::SubmissionErrors);
+                let evidence = Evidence::Submission(Proof::RpError { cause });
+                return self.conclude_submission(handle, evidence, now);
+            }
+        };
         self.count(Counter::SubmissionAcks);
         if let Some(submission) = self.sessions_mut().submission_mut(handle) {
             submission.is_acknowledged = true;
+            let part = usize::from(submission.number);
+            let before = core::mem::replace(&mut submission.got[part], got);
+            if before.is_some_and(|before| got.is_some_and(|got| got != before)) {
+                // What was reported ahead of this was another part, which had its TP-MR before.
+                let state = core::mem::replace(&mut submission.states[part], Part::Open);
+                submission.received -= u8::from(state == Part::Received);
+                self.count(Counter::StatusReportsStray);
+            }
         }
         // Its 200 has taken the slot of its arrival: the timer sends what follows.
         self.wait_for_submission(handle);
@@ -105,6 +122,11 @@ impl Engine {
             return self.count(Counter::StatusReportsStray);
         };
         let Some(submission) = self.sessions_mut().submission_mut(named.submission) else { return };
+        // TP-MR has eight bits, and a status report may be days late: TP-SCTS says of which part it is.
+        let got = submission.got[usize::from(named.part)].get_or_insert(second(report.scts));
+        if *got != second(report.scts) {
+            return self.count(Counter::StatusReportsStray);
+        }
         let state = &mut submission.states[usize::from(named.part)];
         let status = part_status(report.status);
         if *state != Part::Open {
@@ -175,4 +197,19 @@ impl Engine {
 fn stamp(scts: Timestamp) -> u64 {
     let [year, month, day, hour, minute, second, _] = scts.0;
     u64::from_be_bytes([0, 0, year, month, day, hour, minute, second])
+}
+
+/// The second of a month at which an SC has got a part: TP-SCTS, which both SMS-SUBMIT-REPORT and
+/// SMS-STATUS-REPORT have (TS 23.040 sections 9.2.2.2a and 9.2.2.3).
+const fn second(scts: Timestamp) -> u32 {
+    let [_, _, day, hour, minute, second, _] = scts.0;
+    u32::from_be_bytes([day, hour, minute, second])
+}
+
+/// The same in the SMS-SUBMIT-REPORT of an RP-ACK.
+fn received_at(tpdu: &[u8]) -> Option<u32> {
+    match tpdu::parse(tpdu, Direction::NetworkToMs, tpdu::Answer::Ack) {
+        Ok(tpdu::Tpdu::SubmitReport(report)) => Some(second(report.scts)),
+        Ok(_) | Err(_) => None,
+    }
 }

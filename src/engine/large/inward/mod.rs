@@ -221,6 +221,8 @@ pub(super) struct Submission {
     since: Instant,
     is_acknowledged: bool,
     states: [Part; PARTS_MAX],
+    /// When the SC has got each part, in its own words, as far as it has said that.
+    got: [Option<u32>; PARTS_MAX],
     taken: u8,
     received: u8,
     arrived: Instant,
@@ -300,6 +302,7 @@ impl Submission {
             since: now,
             is_acknowledged: false,
             states: [Part::Open; PARTS_MAX],
+            got: [None; PARTS_MAX],
             taken: 0,
             received: 0,
             arrived: now,
