@@ -230,6 +230,25 @@ fn a_status_report_ahead_of_rp_ack_is_believed_when_both_name_the_same_moment() 
     }
 }
 
+/// The account is all that is told of a message whose session is over: it names that session all the same.
+#[test]
+fn an_account_names_the_session_however_long_that_is_over() {
+    let mut bench = inward_bench();
+    let talk = Talk::open(&mut bench, 1);
+    let left = talk.whole(&mut bench, BOTH, "hello");
+    let part = submitted(&mut bench, &left);
+    acked(&mut bench, 1, &part);
+    talk.heard(&mut bench);
+    assert_eq!(bench.give(IM, &talk.request("BYE", 2))[0].status(), 200);
+    later(&mut bench, 70_000);
+    assert_eq!(bench.engine.calls(), 0);
+    reported(&mut bench, 2, mr(&part), 0);
+    let account = bench.account();
+    assert_eq!((account.verdict, account.report), (Verdict::Delivered, Report::Silence));
+    assert_eq!(account.im_call_id.octets(), b"phone-1@im.example");
+    assert_eq!((account.sms_peer, account.im_peer), (0, 1));
+}
+
 /// RP-ACK of an SC with an SMS-SUBMIT-REPORT that says at which minute it has got the part.
 fn taken_at(bench: &mut Bench, number: u32, part: &Left, minute: u8) {
     let scts = [0x52, 0x11, 0x22, 0x11, 0x82, 0x00, 0x23];

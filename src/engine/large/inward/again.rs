@@ -119,10 +119,10 @@ impl Engine {
         self.release_octets(copy);
         let Some(store) = self.sessions_mut().inward_mut() else { return };
         let Some(last) = store.submissions.get(copy) else { return };
-        let (call, session, total) = (last.call, last.session, last.total);
+        let (call, session, total, im) = (last.call, last.session, last.total, last.im);
         let wanted = (last.success_report, last.failure_report);
         let Some(submission) = store.submissions.get_mut(first) else { return };
-        (submission.session, submission.total) = (session, total);
+        (submission.session, submission.total, submission.im) = (session, total, im);
         (submission.success_report, submission.failure_report) = wanted;
         let before = core::mem::replace(&mut submission.call, call);
         if let Some(last) = store.submissions.get_mut(copy) {

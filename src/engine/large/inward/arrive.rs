@@ -1,7 +1,7 @@
 //! Messages that come in a session for the SMS side: which are taken, and what of them is said.
 
 use super::{Stage, Submission};
-use crate::delivery::Submission as Proof;
+use crate::delivery::{Identifier, Submission as Proof};
 use crate::engine::large::facts::named;
 use crate::engine::large::{Call, Wait};
 use crate::engine::{Engine, Serving};
@@ -55,6 +55,9 @@ impl Engine {
         };
         let mut submission = Submission::new((call, session, caller), message_id, now);
         submission.incoming = Some(incoming);
+        if let Some(it) = sessions.calls.get(call) {
+            submission.im = (Identifier::new(it.kept.names().call_id), it.leg.peer);
+        }
         (submission.success_report, submission.failure_report) = (success_report, failure_report);
         submission.asks_status = success_report;
         let taken = sessions.inward_mut().and_then(|store| {

@@ -35,7 +35,7 @@ mod submit;
 pub(super) use self::connect::Approach;
 
 use super::Call;
-use crate::delivery::{Message, Statuses};
+use crate::delivery::{Identifier, Message, Statuses};
 use crate::engine::record::{Leg, Towards};
 use crate::engine::route::{Hop, Way};
 use crate::engine::setup;
@@ -193,6 +193,8 @@ pub(super) struct Submission {
     call: Handle<Call>,
     session: SessionId,
     caller: Caller,
+    /// The dialog that it came in and its peer, for the account: it may be over long before.
+    im: (Identifier, u8),
     /// Where its octets are, until they are of no more use.
     incoming: Option<IncomingId>,
     message_id: [u8; MSRP_IDENT_SIZE_MAX],
@@ -283,6 +285,7 @@ impl Submission {
             call,
             session,
             caller,
+            im: (Identifier::new(&[]), caller.peer),
             incoming: None,
             message_id,
             message_id_len,

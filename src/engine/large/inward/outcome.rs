@@ -148,7 +148,6 @@ impl Engine {
         let key = self.key_of_part(handle, submission.number);
         let was_sent = submission.leg.transmissions > 0;
         let sms = self.call_id(key, u16::from(submission.number), &mut text);
-        let call = sessions.calls.get(submission.call);
         Some(Account {
             form: Form::Submitted {
                 parts: submission.parts,
@@ -159,10 +158,10 @@ impl Engine {
             decided: submission.decided,
             reported: if told.is_some() { now } else { submission.decided },
             sms_call_id: Identifier::new(sms.filter(|_| was_sent).unwrap_or_default()),
-            im_call_id: Identifier::new(call.map_or(&[], |call| call.kept.names().call_id)),
+            im_call_id: submission.im.0,
             recipient: Identifier::new(submission.caller.destination.digits().as_bytes()),
             sms_peer: submission.caller.peer,
-            im_peer: call.map_or(submission.caller.peer, |call| call.leg.peer),
+            im_peer: submission.im.1,
             transmissions: submission.leg.transmissions,
             statuses: submission.statuses,
             evidence,
