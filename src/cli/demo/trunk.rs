@@ -82,6 +82,7 @@ impl Trunk {
             recipient: "u########".to_owned(),
             domain: places.answerer.to_string(),
             text_size: TEXT_SIZE,
+            parts: 1,
             driver: Choice::Auto,
             polling: Polling::Wait,
         })?;

@@ -8,7 +8,10 @@ use clap::{Args, ValueEnum};
 use crate::cli::load::fresh;
 use crate::cli::load::units::{self, Target};
 use crate::io::{Choice, Polling};
-use crate::load::generator::message::{PAGER_SIZE_MAX, RunId, SMS_SIZE_MAX, TEXT_SIZE_MIN};
+use crate::load::generator::message::{
+    PAGER_SIZE_MAX, PAGER_STREAM_SIZE_MAX, PART_SIZE_MAX, PART_SIZE_MIN, RunId, SMS_SIZE_MAX,
+    TEXT_SIZE_MIN,
+};
 use crate::load::generator::mix::Mix;
 use crate::load::generator::plan::{End, MESSAGES_MAX, Pace, Plan, Profile, Timers};
 use crate::load::generator::threshold::Threshold;
@@ -67,9 +70,12 @@ pub(super) struct RunArguments {
     /// Host and port of the recipients [default: those of --to]
     #[arg(long, value_name = "HOST[:PORT]", value_parser = domain)]
     domain: Option<String>,
-    /// Octets of the text
+    /// Octets of the text: pager from 24 to 800, over TCP to 8000; sms to 160, each of several parts to 153
     #[arg(long, default_value_t = 140)]
     text_size: usize,
+    /// Short messages that make one text together, for one recipient; each is a message that is counted
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    parts: u8,
     /// T1 of RFC 3261; T2 is eight times that, timer F 64 times
     #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = units::duration_ns)]
     t1: u64,
@@ -124,6 +130,19 @@ enum Driver {
     Trains,
 }
 
+impl Driver {
+    const fn choice(self, transport: Transport) -> Choice {
+        match self {
+            // A datagram that goes alone costs four times as much as one of a train.
+            Self::Auto if !transport.is_reliable() => Choice::Trains,
+            Self::Auto => Choice::Auto,
+            Self::Uring => Choice::Uring,
+            Self::Mmsg => Choice::Mmsg,
+            Self::Trains => Choice::Trains,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum PollingName {
     /// Look again at once
@@ -168,7 +187,7 @@ impl RunArguments {
             Plays::Both => (true, true),
         };
         let (target, domain, transport) = self.target(sends, answers)?;
-        let profile = self.profile()?;
+        let profile = self.profile(transport)?;
         let pace = Pace::new(self.rate);
         let (messages, warmup) = self.messages(pace)?;
         let mut cpus = self.cpu.iter().copied();
@@ -215,14 +234,8 @@ impl RunArguments {
             recipient: self.recipient.clone(),
             domain,
             text_size: self.text_size,
-            driver: match self.driver {
-                // A datagram that goes alone costs four times as much as one of a train.
-                Driver::Auto if !transport.is_reliable() => Choice::Trains,
-                Driver::Auto => Choice::Auto,
-                Driver::Uring => Choice::Uring,
-                Driver::Mmsg => Choice::Mmsg,
-                Driver::Trains => Choice::Trains,
-            },
+            parts: self.parts,
+            driver: self.driver.choice(transport),
             polling,
         };
         let whole_ns = match (sends, self.duration) {
@@ -253,14 +266,22 @@ impl RunArguments {
         Ok((address, self.domain.clone().unwrap_or(host), transport))
     }
 
-    fn profile(&self) -> Result<Profile, String> {
+    fn profile(&self, transport: Transport) -> Result<Profile, String> {
         let (profile, max) = match self.profile {
+            ProfileName::Pager if transport.is_reliable() => {
+                (Profile::Pager, PAGER_STREAM_SIZE_MAX)
+            }
             ProfileName::Pager => (Profile::Pager, PAGER_SIZE_MAX),
+            ProfileName::Sms if self.parts > 1 => (Profile::Sms, PART_SIZE_MAX),
             ProfileName::Sms => (Profile::Sms, SMS_SIZE_MAX),
         };
-        if !(TEXT_SIZE_MIN..=max).contains(&self.text_size) {
-            let name = profile.name();
-            return Err(format!("--text-size of {name} is from {TEXT_SIZE_MIN} to {max}"));
+        let min = if self.parts > 1 { PART_SIZE_MIN } else { TEXT_SIZE_MIN };
+        if self.parts > 1 && profile == Profile::Pager {
+            return Err("--parts needs --profile sms".to_owned());
+        }
+        if !(min..=max).contains(&self.text_size) {
+            let of = if self.parts > 1 { "a part" } else { profile.name() };
+            return Err(format!("--text-size of {of} is from {min} to {max}"));
         }
         Ok(profile)
     }
@@ -271,7 +292,10 @@ impl RunArguments {
             (Some(messages), _) => u64::from(messages),
             (None, duration) => pace.messages_in(duration.unwrap_or(DURATION_NS)).max(1),
         };
-        let warmup = pace.messages_in(self.warmup);
+        // No text is left without some of its parts.
+        let parts = u64::from(self.parts);
+        let whole = |count: u64| count.checked_next_multiple_of(parts).unwrap_or(u64::MAX);
+        let (measured, warmup) = (whole(measured), whole(pace.messages_in(self.warmup)));
         let fits = |count: u64| u32::try_from(count).ok().filter(|count| *count <= MESSAGES_MAX);
         match (fits(measured.saturating_add(warmup)), fits(warmup)) {
             (Some(messages), Some(warmup)) => Ok((messages, warmup)),

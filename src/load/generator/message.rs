@@ -5,7 +5,8 @@
 //!   Call-ID  1a2b3c4d-00000007@host                        run      number
 //! ```
 //! The number begins at the seventeenth septet of the text, so that in the GSM 7 bit packing its
-//! eight digits are seven whole octets (TS 23.038 section 6.1.2.1).
+//! eight digits are seven whole octets (TS 23.038 section 6.1.2.1). A part of a concatenated text has seven
+//! septets of header before it, and one character more before its greeting.
 
 #![expect(clippy::disallowed_macros, reason = "what is composed once is cold code")]
 
@@ -19,22 +20,42 @@ use crate::load::short::octets::{Kind, rp_data};
 use crate::packet::Transport;
 
 /// Digits of a run, and of a number.
-const DIGITS: usize = 8;
+pub(super) const DIGITS: usize = 8;
 
 /// Octets of what names a message: both, and a hyphen between them.
 pub const NAME_SIZE: usize = 2 * DIGITS + 1;
 
 /// Begins every text.
-const GREETING: &str = "roger: ";
+pub(super) const GREETING: &str = "roger: ";
 
 /// Octets of the shortest text, which has the greeting and the name of its message.
 pub const TEXT_SIZE_MIN: usize = GREETING.len() + NAME_SIZE;
 
+/// The same of a part.
+pub const PART_SIZE_MIN: usize = LEAD.len() + TEXT_SIZE_MIN;
+
 /// Septets of the longest text of one short message.
 pub const SMS_SIZE_MAX: usize = 160;
 
-/// Octets of the longest text of a pager message: RFC 3428 section 8 bounds the whole request to 1300.
+/// Septets of the longest text of a part of a concatenated one, which its header leaves.
+pub const PART_SIZE_MAX: usize = SMS_SIZE_MAX - PART_HEADER;
+
+/// Septets that the header of a part takes, with its fill bits.
+const PART_HEADER: usize = 7;
+
+/// Where its reference and its number stand in the header of a part.
+const PART_REFERENCE_AT: usize = 3;
+const PART_NUMBER_AT: usize = 5;
+
+/// Begins the text of a part.
+const LEAD: &str = "*";
+
+/// Octets of the longest text of a pager message in a datagram: RFC 3428 section 8 bounds the whole request
+/// to 1300.
 pub const PAGER_SIZE_MAX: usize = 800;
+
+/// The same over a connection, where that section bounds nothing: it still fits into a slot.
+pub const PAGER_STREAM_SIZE_MAX: usize = 8_000;
 
 /// What the rest of a text says, as often as it takes.
 const FILLER: &str = "The tide is in at a quarter past six, bring the boat round to the north side \
@@ -106,7 +127,7 @@ impl Search {
         Self {
             run: plan.run,
             finder: memmem::Finder::new(needle.as_bytes()).into_owned(),
-            from_end: plan.text_size - GREETING.len(),
+            from_end: plan.text_size - lead(plan).len() - GREETING.len(),
         }
     }
 
@@ -134,6 +155,9 @@ pub struct Template {
     septets: Option<usize>,
     /// Where RP-MR stands.
     reference: Option<usize>,
+    /// How many short messages make a text, and where the header of a part begins.
+    parts: u32,
+    part: Option<usize>,
 }
 
 impl Template {
@@ -142,7 +166,7 @@ impl Template {
         let text = text(plan);
         let (body, media_type) = match plan.profile {
             Profile::Pager => (text.clone().into_bytes(), "text/plain"),
-            Profile::Sms => (rp_data(0, Kind::Gsm7, &text), "application/vnd.3gpp.sms"),
+            Profile::Sms => (rp_data(0, kind(plan), &text), "application/vnd.3gpp.sms"),
         };
         let head = head(plan, sent_by, media_type, body.len());
         let head_len = head.len();
@@ -151,14 +175,18 @@ impl Template {
         let name = format!("{}-{}", plan.run, "0".repeat(DIGITS));
         let numbers =
             memmem::find_iter(&octets, name.as_bytes()).map(|at| at + DIGITS + 1).collect();
-        let number_at = GREETING.len() + DIGITS + 1;
         let is_sms = plan.profile == Profile::Sms;
-        let user_data = octets.len() - (text.len() * 7).div_ceil(8);
+        let is_part = is_sms && plan.parts > 1;
+        let header = if is_part { PART_HEADER } else { 0 };
+        let septet = header + number_at(plan);
+        let user_data = octets.len() - ((header + text.len()) * 7).div_ceil(8);
         Self {
             digits: digits(&octets[..head_len], &plan.recipient),
             numbers,
-            septets: is_sms.then(|| user_data + number_at * 7 / 8),
+            septets: is_sms.then(|| user_data + septet * 7 / 8),
             reference: is_sms.then_some(head_len + 1),
+            parts: u32::from(plan.parts).max(1),
+            part: is_part.then_some(user_data),
             octets: octets.into(),
         }
         .with_zeros()
@@ -174,7 +202,8 @@ impl Template {
             to[at..at + DIGITS].copy_from_slice(&name);
         }
         for places in &self.digits {
-            let mut rest = number;
+            // All parts of a text are for one recipient.
+            let mut rest = number / self.parts;
             for &at in places {
                 to[at] = b'0' + (rest % 10).to_le_bytes()[0];
                 rest /= 10;
@@ -185,6 +214,10 @@ impl Template {
         }
         if let Some(at) = self.reference {
             to[at] = reference(number);
+        }
+        if let Some(at) = self.part {
+            to[at + PART_REFERENCE_AT] = reference(number / self.parts);
+            to[at + PART_NUMBER_AT] = 1 + (number % self.parts).to_le_bytes()[0];
         }
         len
     }
@@ -214,8 +247,27 @@ fn packed(septets: [u8; DIGITS]) -> [u8; 7] {
     octets
 }
 
-fn text(plan: &Plan) -> String {
-    let mut text = format!("{GREETING}{}-{} ", plan.run, "0".repeat(DIGITS));
+/// The form of each message.
+const fn kind(plan: &Plan) -> Kind {
+    match plan.parts {
+        0 | 1 => Kind::Gsm7,
+        count => Kind::Part { reference: 0, number: 1, count },
+    }
+}
+
+/// What stands before the greeting.
+const fn lead(plan: &Plan) -> &'static str {
+    if plan.parts > 1 { LEAD } else { "" }
+}
+
+/// Where the digits of its number begin in a text.
+pub(super) const fn number_at(plan: &Plan) -> usize {
+    lead(plan).len() + GREETING.len() + DIGITS + 1
+}
+
+/// The text of each message, with zeros for its number.
+pub(super) fn text(plan: &Plan) -> String {
+    let mut text = format!("{}{GREETING}{}-{} ", lead(plan), plan.run, "0".repeat(DIGITS));
     while text.len() < plan.text_size {
         text.push_str(FILLER);
     }
@@ -318,6 +370,7 @@ pub(super) mod tests {
             recipient: String::from("+1555#######"),
             domain: String::from("im.example:5070"),
             text_size: 140,
+            parts: 1,
             driver: Choice::Auto,
             polling: Polling::Adaptive,
         }
@@ -397,6 +450,35 @@ pub(super) mod tests {
                 (len, Search::new(&plan).number_in(&text[..len])),
                 (text_size, Some(0x1234_abcd))
             );
+        }
+    }
+
+    #[test]
+    fn parts_of_a_text_have_one_recipient_and_numbers_of_their_own() {
+        for text_size in [PART_SIZE_MIN, 140, PART_SIZE_MAX] {
+            let plan = Plan { text_size, parts: 3, ..plan(Profile::Sms) };
+            let octets = written(&plan, 0x1234_0007);
+            let text_number = 0x1234_0007 / 3;
+            let read = request(&octets);
+            let user = format!("sip:+1555{:07}@im.example:5070", text_number % 10_000_000);
+            assert_eq!(read.uri.of(&octets), user.as_bytes());
+            let Ok(rp::Message::Data(data)) = rp::parse(read.fields.body.of(&octets)) else {
+                panic!()
+            };
+            let answer = tpdu::Answer::Ack;
+            let Ok(Tpdu::Deliver(deliver)) = tpdu::parse(data.tpdu, Direction::NetworkToMs, answer)
+            else {
+                panic!()
+            };
+            let part = deliver.user_data.elements().next().unwrap();
+            let [reference, ..] = u32::to_le_bytes(text_number);
+            let number = 1 + u8::try_from(0x1234_0007 % 3).unwrap();
+            assert_eq!((part.iei, part.data), (0, &[reference, 3, number][..]));
+            let mut text = [0; UserData::TEXT_SIZE_MAX];
+            let len = deliver.user_data.text(&mut text).unwrap();
+            assert!(text.starts_with(b"*roger: beef0001-12340007"));
+            let number = Search::new(&plan).number_in(&text[..len]);
+            assert_eq!((len, number), (text_size, Some(0x1234_0007)));
         }
     }
 

@@ -139,6 +139,8 @@ pub struct Plan {
     pub domain: String,
     /// Octets of the text.
     pub text_size: usize,
+    /// Short messages that make one text together, each a part of it (TS 23.040 section 9.2.3.24.1).
+    pub parts: u8,
     /// How octets are moved.
     pub driver: Choice,
     /// What an end does when there is nothing to do.

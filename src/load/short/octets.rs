@@ -38,12 +38,14 @@ pub enum Kind {
     Gsm7,
     /// Text in UCS-2, which everybody reads as UTF-16.
     Ucs2,
-    /// The same as [`Kind::Gsm7`], as part `number` of 2 under this reference.
+    /// The same as [`Kind::Gsm7`], as part `number` of `count` under this reference.
     Part {
         /// Concatenated short message reference number.
         reference: u8,
         /// Which part, from 1.
         number: u8,
+        /// How many parts there are.
+        count: u8,
     },
     /// The same as [`Kind::Gsm7`], short message type 0.
     TypeZero,
@@ -69,12 +71,12 @@ fn deliver(kind: Kind, text: &str) -> Vec<u8> {
             let septets = septets(text);
             (DCS_GSM7, septets.len(), packed(&septets))
         }
-        Kind::Part { reference, number } => {
+        Kind::Part { reference, number, count } => {
             // Six octets of header and a bit of filling take the place of seven septets.
             let mut septets = septets(text);
             septets.splice(0..0, [0; 7]);
             let mut octets = packed(&septets);
-            octets[..6].copy_from_slice(&[0x05, 0x00, 0x03, reference, 2, number]);
+            octets[..6].copy_from_slice(&[0x05, 0x00, 0x03, reference, count, number]);
             (DCS_GSM7, septets.len(), octets)
         }
         Kind::Ucs2 => {
@@ -176,7 +178,7 @@ mod tests {
         assert_eq!(rp_data(9, Kind::TypeZero, "a")[22..24], [0x40, 0x00]);
         assert_eq!(rp_data(9, Kind::Octets, "a")[22..24], [0x00, 0x04]);
         assert_eq!(rp_data(9, Kind::Ucs2, "é")[31..], [2, 0x00, 0xE9]);
-        let part = rp_data(9, Kind::Part { reference: 7, number: 2 }, "a");
+        let part = rp_data(9, Kind::Part { reference: 7, number: 2, count: 2 }, "a");
         assert_eq!(part[13], 0x44);
         // Eight septets: the header with its filling, and an "a" above that.
         assert_eq!(part[31..], [8, 5, 0, 3, 7, 2, 2, 0x61 << 1]);

@@ -85,7 +85,7 @@ pub fn kind(run: &Run, number: usize) -> Kind {
     let is_first = number.is_multiple_of(2);
     let case = case(run, number);
     if case == Case::TwoParts {
-        return Kind::Part { reference, number: if is_first { 1 } else { 2 } };
+        return Kind::Part { reference, number: if is_first { 1 } else { 2 }, count: 2 };
     }
     let text = if is_first { Kind::Gsm7 } else { Kind::Ucs2 };
     let special = [(Case::TypeZero, Kind::TypeZero), (Case::Octets, Kind::Octets)];
