@@ -7,6 +7,7 @@
 mod arguments;
 mod directory;
 mod screen;
+mod sessions;
 mod units;
 
 use core::time::Duration;
@@ -170,6 +171,9 @@ fn introduce(stage: &Stage, arguments: &RunArguments) {
     let plan = stage.plan();
     if let Some((address, opened)) = stage.answerer() {
         tell(&format!("answering on {address} ({})", opened.driver));
+        if let Some(sessions) = &plan.sessions {
+            tell(&format!("taking sessions on {}", sessions.address));
+        }
     }
     if let Some((address, opened)) = stage.sender() {
         let mebibytes = u64::from(plan.messages) * 32 / (1 << 20);
@@ -230,7 +234,10 @@ fn write_meta(directory: &Directory, stage: &Stage, started: SystemTime) -> io::
 }
 
 fn exit(summary: &Summary, records: &Records, stop: Stop) -> Exit {
-    let answered = records.answerer.as_ref().map_or(0, |told| told.counts.requests);
+    let answered = records.answerer.as_ref().map_or(0, |told| {
+        let in_sessions = told.sessions.as_ref().map_or(0, |told| told.counts.invites);
+        told.counts.requests + in_sessions
+    });
     let nothing = match &records.sender {
         Some(_) => summary.messages == 0,
         None => answered == 0,

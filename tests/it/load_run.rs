@@ -1,7 +1,9 @@
 //! `roger load run` as a load engineer meets it: against itself, against somebody who lies, and
 //! against nobody.
 
+mod gateway;
 mod middle;
+mod sessions;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

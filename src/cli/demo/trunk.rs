@@ -83,6 +83,7 @@ impl Trunk {
             domain: places.answerer.to_string(),
             text_size: TEXT_SIZE,
             parts: 1,
+            sessions: None,
             driver: Choice::Auto,
             polling: Polling::Wait,
         })?;

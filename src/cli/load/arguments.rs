@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::cli::load::fresh;
+use crate::cli::load::sessions::SessionArguments;
 use crate::cli::load::units::{self, Target};
 use crate::io::{Choice, Polling};
 use crate::load::generator::message::{
@@ -94,6 +95,8 @@ pub(super) struct RunArguments {
     /// Show no progress
     #[arg(long, short)]
     pub(super) quiet: bool,
+    #[command(flatten)]
+    sessions: SessionArguments,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -188,6 +191,8 @@ impl RunArguments {
         };
         let (target, domain, transport) = self.target(sends, answers)?;
         let profile = self.profile(transport)?;
+        let is_alone = matches!(self.to, Some(Target::Myself { .. }));
+        let sessions = self.sessions.plan(answers, is_alone)?;
         let pace = Pace::new(self.rate);
         let (messages, warmup) = self.messages(pace)?;
         let mut cpus = self.cpu.iter().copied();
@@ -235,6 +240,7 @@ impl RunArguments {
             domain,
             text_size: self.text_size,
             parts: self.parts,
+            sessions,
             driver: self.driver.choice(transport),
             polling,
         };

@@ -2,6 +2,7 @@
 //! really have.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,14 +12,16 @@ use crate::io::{Driver, Event, Polling, Sockets};
 use crate::limits::BURST_SIZE;
 use crate::load::generator::message::Search;
 use crate::load::generator::mix::Answer;
+use crate::load::generator::pieces::{Brought, Pieces, What};
 use crate::load::generator::plan::Plan;
 use crate::load::generator::record::Seen;
 use crate::load::generator::reply::{self, Said};
+use crate::load::generator::session::{self, Sessions};
 use crate::load::generator::summary::statuses;
 use crate::load::generator::thread::{Cost, Meter, Opened, Orders, Ready, Stop, pin};
 use crate::load::generator::window::Window;
 use crate::metrics::Tally;
-use crate::packet::{Arrival, Departures, JournalSeq, Purse};
+use crate::packet::{Arrival, Departures, JournalSeq, Purse, StreamEvent};
 use crate::time::Instant;
 use crate::wire::sip::{self, Extra, Message, Method, Request};
 
@@ -28,7 +31,7 @@ const SLEEP_MAX_NS: u64 = 20_000_000;
 /// What can be seen of the answering end while it runs.
 #[derive(Debug, Default)]
 pub struct Watch {
-    /// Requests that brought a message, repeated ones too.
+    /// Requests and sessions that brought a message, repeated ones too.
     pub requests: AtomicU64,
 }
 
@@ -59,6 +62,8 @@ pub struct Told {
     pub seen: Box<[Seen]>,
     /// What was counted.
     pub counts: Counts,
+    /// What came in sessions, if it takes any.
+    pub sessions: Option<session::Told>,
     /// What it has used.
     pub cost: Cost,
 }
@@ -68,6 +73,7 @@ pub struct Told {
 pub(super) struct Task {
     pub(super) plan: Plan,
     pub(super) sockets: Sockets,
+    pub(super) address: SocketAddr,
     pub(super) cpu: Option<usize>,
     pub(super) orders: Arc<Orders>,
     pub(super) watch: Arc<Watch>,
@@ -104,14 +110,17 @@ struct State {
     search: Search,
     seen: Box<[Seen]>,
     counts: Counts,
+    sessions: Option<Sessions>,
+    pieces: Option<Pieces>,
     window: Window,
 }
 
 impl Answerer {
     fn new(task: Task) -> io::Result<Self> {
-        let Task { plan, sockets, cpu, orders, watch } = task;
+        let Task { plan, sockets, address, cpu, orders, watch } = task;
         pin(cpu)?;
         let tally = Arc::new(Tally::new(0));
+        let out = Departures::with_connections(sockets.connections_wished_max());
         let driver = Driver::open(sockets, plan.driver, Arc::clone(&tally))?;
         let messages = if plan.plays_both() { plan.messages } else { 0 };
         let messages = usize::try_from(messages).map_err(io::Error::other)?;
@@ -122,11 +131,13 @@ impl Answerer {
                 responses: core::iter::repeat_n(0, 700).collect(),
                 ..Counts::default()
             },
+            pieces: Pieces::new(&plan),
+            sessions: Sessions::new(&plan, address).map_err(io::Error::other)?,
             window: Window::default(),
             plan,
         };
         let polling = state.plan.polling;
-        Ok(Self { driver, out: Departures::new(), tally, orders, watch, polling, state })
+        Ok(Self { driver, out, tally, orders, watch, polling, state })
     }
 
     fn live(&mut self) -> Option<Told> {
@@ -141,6 +152,7 @@ impl Answerer {
         Some(Told {
             seen: core::mem::take(&mut self.state.seen),
             counts: core::mem::take(&mut self.state.counts),
+            sessions: self.state.sessions.as_ref().map(Sessions::told),
             cost: meter.stop(&self.tally),
         })
     }
@@ -165,9 +177,12 @@ impl Answerer {
             Event::Sent { owner, .. } => {
                 state.window.take(owner);
             }
-            Event::Unreachable { .. } | Event::Stream(_) => {}
+            Event::Stream(event) => state.on_stream(event, out),
+            Event::Unreachable { .. } => {}
         });
-        self.watch.requests.store(state.counts.requests, Ordering::Relaxed);
+        state.expire(driver.now().0, out);
+        let brought = state.sessions.as_ref().map_or(0, Sessions::messages);
+        self.watch.requests.store(state.counts.requests + brought, Ordering::Relaxed);
         work + driver.submit(out, JournalSeq::NOW)
     }
 }
@@ -186,9 +201,25 @@ impl State {
         }
     }
 
+    fn on_stream(&mut self, event: StreamEvent<'_>, out: &mut Departures) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.on_stream(event, &mut self.seen, out);
+        }
+    }
+
+    fn expire(&mut self, now_ns: u64, out: &mut Departures) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.expire(now_ns, (&mut self.window, out));
+        }
+    }
+
     fn on_request(&mut self, request: &Request<'_>, arrival: &Arrival<'_>, out: &mut Departures) {
         if request.method != Method::Message {
-            reply::answer_other(request, arrival, (&mut self.window, out));
+            let out = (&mut self.window, out);
+            match &mut self.sessions {
+                Some(sessions) => sessions.on_request(request, arrival, out),
+                None => reply::answer_other(request, arrival, sip::ALLOW_PAGER, out),
+            }
             return;
         }
         if let Some(fault) = request.fault {
@@ -225,6 +256,10 @@ impl State {
 
     /// What a message of this run is answered; `None` if it is none.
     fn answer_of_run(&mut self, request: &Request<'_>, mark: u64) -> Option<Answer> {
+        if let Some(pieces) = &mut self.pieces {
+            let brought = pieces.take(request, reply::short(mark))?;
+            return self.answer_of_piece(brought);
+        }
         let number = self.search.number_in(request.fields.body.of(request.octets))?;
         let seen = self.seen.get_mut(usize::try_from(number).ok()?)?;
         self.counts.requests += 1;
@@ -237,11 +272,32 @@ impl State {
                 seen.status = status;
             }
         } else if seen.mark == mark {
-            seen.repeats = seen.repeats.saturating_add(1);
             self.counts.repeats += 1;
         } else {
             seen.transactions = seen.transactions.saturating_add(1);
         }
+        Some(answer)
+    }
+    /// The same where it may come in pieces, and in sessions too.
+    fn answer_of_piece(&mut self, Brought { number, mark, what }: Brought) -> Option<Answer> {
+        let seen = self.seen.get_mut(usize::try_from(number).ok()?)?;
+        self.counts.requests += 1;
+        let answer = self.plan.mix.answer(self.plan.seed, u64::from(number));
+        let said = match answer {
+            Answer::Status(status) => status,
+            Answer::Silence => 0,
+        };
+        let is_again = match what {
+            What::Again => true,
+            What::Other => seen.bring(mark, None),
+            What::Whole => seen.bring(mark, Some(said)),
+            // Of a part of it nobody can say that it is delivered.
+            What::Beginning => {
+                seen.bring(mark, Some(if answer.is_success() { 0 } else { said }));
+                false
+            }
+        };
+        self.counts.repeats += u64::from(is_again);
         Some(answer)
     }
 }

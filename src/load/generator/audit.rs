@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::load::generator::mix::Answer;
 use crate::load::generator::plan::{Plan, Profile};
-use crate::load::generator::record::{Flags, Report, Seen, Sent};
+use crate::load::generator::record::{Flags, Report, Seen, SeenFlags, Sent};
 
 /// How many faulty messages are named.
 const FAULTS_NAMED_MAX: usize = 10;
@@ -26,6 +26,8 @@ pub struct Judgement {
     pub wrong: bool,
     /// Its sender was told two things.
     pub contradicted: bool,
+    /// A session brought its recipient other octets than were sent.
+    pub damaged: bool,
 }
 
 impl Judgement {
@@ -68,6 +70,7 @@ pub fn judge(profile: Profile, sent: &Sent, seen: &Seen) -> Judgement {
     let mut judgement = Judgement {
         duplicated: (delivered && seen.transactions > 1) || sent.reports > 1,
         contradicted: sent.flags.has(Flags::DIFFERING),
+        damaged: seen.flags.has(SeenFlags::DAMAGED),
         ..Judgement::default()
     };
     match said(profile, sent) {
@@ -111,6 +114,8 @@ pub struct Audit {
     pub wrong: u64,
     /// Messages about which two things were told.
     pub contradicted: u64,
+    /// Messages of which other octets came out of a session than were sent.
+    pub damaged: u64,
     /// Messages that the tested system refused on its own, which is no fault.
     pub refused: u64,
     /// The first faulty messages, in words.
@@ -138,6 +143,7 @@ impl Audit {
         self.is_false += u64::from(judgement.is_false);
         self.wrong += u64::from(judgement.wrong);
         self.contradicted += u64::from(judgement.contradicted);
+        self.damaged += u64::from(judgement.damaged);
         let failed = matches!(said(plan.profile, sent), Said::Failed(_));
         self.refused += u64::from(failed && seen.transactions == 0);
         if judgement.is_faulty() && self.faults.len() < FAULTS_NAMED_MAX {
@@ -152,6 +158,7 @@ impl Audit {
             && self.is_false == 0
             && self.wrong == 0
             && self.contradicted == 0
+            && self.damaged == 0
     }
 }
 
@@ -163,6 +170,7 @@ fn words(plan: &Plan, number: usize, judgement: Judgement, (sent, seen): (&Sent,
         (judgement.is_false, "false"),
         (judgement.wrong, "wrong"),
         (judgement.contradicted, "contradicted"),
+        (judgement.damaged, "damaged"),
     ];
     let faults: Vec<&str> = faults.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
     let told = match said(plan.profile, sent) {
@@ -173,6 +181,7 @@ fn words(plan: &Plan, number: usize, judgement: Judgement, (sent, seen): (&Sent,
     };
     let really = match (seen.transactions, seen.status) {
         (0, _) => String::from("never saw it"),
+        (_, 0) if seen.flags.has(SeenFlags::DAMAGED) => String::from("has other octets"),
         (_, 0) => String::from("was silent"),
         (transactions, status) => format!("said {status} in {transactions} transactions"),
     };
@@ -194,6 +203,7 @@ mod tests {
         is_false: false,
         wrong: false,
         contradicted: false,
+        damaged: false,
     };
 
     fn sent(status: u16) -> Sent {
@@ -201,7 +211,7 @@ mod tests {
     }
 
     fn seen(status: u16, transactions: u8) -> Seen {
-        Seen { mark: 1, status, transactions, repeats: 0 }
+        Seen { mark: 1, status, transactions, ..Seen::default() }
     }
 
     fn pager(told: u16, status: u16, transactions: u8) -> Judgement {
@@ -230,6 +240,10 @@ mod tests {
         assert_eq!(pager(408, 200, 1), Judgement { wrong: true, ..FINE });
         assert_eq!(pager(486, 480, 1), Judgement { wrong: true, ..FINE });
         assert_eq!(pager(202, 200, 1), Judgement { wrong: true, ..FINE });
+        let mut other = seen(200, 1);
+        other.flags.set(SeenFlags::DAMAGED);
+        let judgement = judge(Profile::Pager, &sent(200), &other);
+        assert_eq!(judgement, Judgement { damaged: true, ..FINE });
         let mut twice = sent(200);
         twice.flags.set(Flags::DIFFERING);
         let judgement = judge(Profile::Pager, &twice, &seen(200, 1));
@@ -253,5 +267,24 @@ mod tests {
         assert!(sms(200, Report::None, seen(0, 0)).lost);
         let twice = Sent { report: Report::Ack, reports: 2, ..sent(200) };
         assert!(judge(Profile::Sms, &twice, &seen(200, 1)).duplicated);
+    }
+
+    #[test]
+    fn what_came_with_other_octets_is_a_fault_whatever_was_told() {
+        let plan = crate::load::generator::message::tests::plan(Profile::Pager);
+        let mut told = sent(480);
+        told.flags.set(Flags::RESOLVED);
+        let mut damaged = seen(0, 1);
+        damaged.flags.set(SeenFlags::DAMAGED);
+        let audit = Audit::of(&plan, &[told], &[damaged]);
+        assert_eq!((audit.judged, audit.damaged, audit.is_clean()), (1, 1, false));
+        assert!(
+            audit.faults[0].ends_with("the answering end has other octets"),
+            "{:?}",
+            audit.faults
+        );
+        told.status = 200;
+        let audit = Audit::of(&plan, &[told], &[damaged]);
+        assert_eq!((audit.damaged, audit.is_false), (1, 1), "nobody has what was sent");
     }
 }

@@ -371,6 +371,7 @@ pub(super) mod tests {
             domain: String::from("im.example:5070"),
             text_size: 140,
             parts: 1,
+            sessions: None,
             driver: Choice::Auto,
             polling: Polling::Adaptive,
         }

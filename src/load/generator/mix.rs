@@ -9,7 +9,7 @@ use crate::load::schedule::chance;
 /// What one message is answered with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answer {
-    /// A final response.
+    /// A response: a final one, or one to INVITE after which nothing follows.
     Status(u16),
     /// Nothing.
     Silence,
@@ -21,14 +21,16 @@ impl Answer {
         matches!(self, Self::Status(200..=299))
     }
 
-    fn read(text: &str) -> Result<Self, String> {
-        if text == "silent" {
-            return Ok(Self::Silence);
+    fn read(text: &str, rings: bool) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "silent" => Ok(Self::Silence),
+            Ok(status @ 200..=699) => Ok(Self::Status(status)),
+            Ok(180) if rings => Ok(Self::Status(180)),
+            _ if rings => {
+                Err(format!("'{text}' is neither 180, a status from 200 to 699, nor 'silent'"))
+            }
+            _ => Err(format!("'{text}' is neither a final status from 200 to 699 nor 'silent'")),
         }
-        let status = text.parse().ok().filter(|status| (200..=699).contains(status));
-        status.map(Self::Status).ok_or_else(|| {
-            format!("'{text}' is neither a final status from 200 to 699 nor 'silent'")
-        })
     }
 }
 
@@ -49,12 +51,30 @@ pub struct Mix {
 }
 
 impl Mix {
+    /// The same answer to everything.
+    pub fn always(status: u16) -> Self {
+        Self { shares: Box::new([(Answer::Status(status), 1)]), sum: 1 }
+    }
+
     /// Reads `200`, or `200:90,480:8,silent:2`: answers with their weights, which are 1 if not given.
     ///
     /// # Errors
     ///
     /// Says what cannot be read.
     pub fn read(text: &str) -> Result<Self, String> {
+        Self::read_with(text, false)
+    }
+
+    /// The same for INVITE: 180 is an answer, too, of whoever rings until he is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// Says what cannot be read.
+    pub fn read_ringing(text: &str) -> Result<Self, String> {
+        Self::read_with(text, true)
+    }
+
+    fn read_with(text: &str, rings: bool) -> Result<Self, String> {
         let shares = text
             .split(',')
             .map(|share| {
@@ -62,7 +82,7 @@ impl Mix {
                 let weight = weight.parse().ok().filter(|weight| *weight > 0);
                 let weight = weight
                     .ok_or_else(|| format!("the weight in '{share}' is no number above 0"))?;
-                Ok::<_, String>((Answer::read(answer)?, weight))
+                Ok::<_, String>((Answer::read(answer, rings)?, weight))
             })
             .collect::<Result<Box<[_]>, _>>()?;
         let sum = shares.iter().map(|(_, weight)| u64::from(*weight)).sum();
@@ -112,6 +132,15 @@ mod tests {
             assert!(share.abs_diff(count) < 1_000, "{counts:?}");
         }
         assert!((0..100).any(|number| mix.answer(9, number) != mix.answer(10, number)));
+    }
+
+    #[test]
+    fn only_whoever_is_invited_rings() {
+        assert_eq!(Mix::read_ringing("180").unwrap().answer(1, 1), Answer::Status(180));
+        assert!(Mix::read("180").is_err());
+        for text in ["100", "183", "700", "rings"] {
+            assert!(Mix::read_ringing(text).unwrap_err().contains("180"), "{text}");
+        }
     }
 
     #[test]

@@ -17,21 +17,27 @@
 //! error, and stands beside the figures in the same units ([`summary`]), with the sentence whether
 //! the figures stand.
 //!
+//! What a MESSAGE is too short for comes to the answering end in a session of MSRP, if it takes any
+//! ([`session`]), or in pieces. Then every message is held against what was sent octet for octet.
+//!
 //! A message is recognised by sixteen digits, the run's and its own, in its branch, its Call-ID and
 //! its text ([`message`]). So no table is needed to match a response, and the answering end knows a
 //! message again however the tested system has rewritten it, as long as its text is left alone.
 
 pub mod answerer;
 pub mod audit;
+mod content;
 pub mod interval;
 pub mod message;
 pub mod mix;
 pub mod page;
+mod pieces;
 pub mod plan;
 pub mod record;
 mod reply;
 mod response;
 pub mod sender;
+pub mod session;
 pub mod stage;
 pub mod summary;
 pub mod thread;

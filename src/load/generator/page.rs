@@ -3,7 +3,9 @@
 #![expect(clippy::disallowed_macros, reason = "cold code")]
 
 use core::fmt::Write as _;
+use std::collections::BTreeMap;
 
+use crate::load::generator::session::Told;
 use crate::load::generator::summary::{Latency, Summary, by_status, float};
 use crate::load::generator::thread::Cost;
 use crate::load::table::{Paint, grouped};
@@ -28,6 +30,9 @@ impl Summary {
                 grouped(answerer.counts.silent),
                 statuses.join(", ")
             );
+        }
+        if let Some(told) = self.answerer.as_ref().and_then(|answerer| answerer.sessions.as_ref()) {
+            sessions(told, &mut text);
         }
         self.costs(&mut text, paint);
         for result in &self.thresholds {
@@ -121,16 +126,21 @@ impl Summary {
                     0 => paint.good(&format!("{name} 0")),
                     _ => paint.bad(&format!("{name} {}", grouped(count))),
                 };
-                let _ = writeln!(
-                    text,
-                    "{}   {}   {}   {}   {}   (of {} messages at both ends)",
+                let has_sessions =
+                    self.answerer.as_ref().is_some_and(|answerer| answerer.sessions.is_some());
+                let mut sums = Vec::from([
                     sum("lost", audit.lost),
                     sum("duplicated", audit.duplicated),
                     sum("false", audit.is_false),
                     sum("wrong", audit.wrong),
                     sum("contradicted", audit.contradicted),
-                    grouped(audit.judged)
-                );
+                ]);
+                if has_sessions {
+                    sums.push(sum("damaged", audit.damaged));
+                }
+                let judged = grouped(audit.judged);
+                let _ =
+                    writeln!(text, "{}   (of {judged} messages at both ends)", sums.join("   "));
                 for fault in &audit.faults {
                     let _ = writeln!(text, "  {}", paint.bad(fault));
                 }
@@ -164,10 +174,54 @@ impl Summary {
             costs.push(cost("sender", &sender.cost, self.messages));
         }
         if let Some(answerer) = &self.answerer {
-            costs.push(cost("answerer", &answerer.cost, answerer.counts.requests));
+            let in_sessions = answerer.sessions.as_ref().map_or(0, |told| told.counts.messages);
+            costs.push(cost("answerer", &answerer.cost, answerer.counts.requests + in_sessions));
         }
         let _ = writeln!(text, "{}", paint.dim(&costs.join("; ")));
     }
+}
+
+/// What came in sessions.
+fn sessions(told: &Told, text: &mut String) {
+    let counts = &told.counts;
+    let said = |what: &str, statuses: &BTreeMap<u16, u64>, silent: u64| {
+        let mut all: Vec<String> = statuses
+            .iter()
+            .map(|(status, count)| format!("{status}: {}", grouped(*count)))
+            .collect();
+        if silent > 0 {
+            all.push(format!("silent: {}", grouped(silent)));
+        }
+        let all = if all.is_empty() { String::from("none") } else { all.join(", ") };
+        format!("{what} {all}")
+    };
+    let _ = writeln!(
+        text,
+        "sessions {}   at once {}   connected by us {}   ({}; {}; {})",
+        grouped(counts.sessions),
+        grouped(counts.sessions_at_once),
+        grouped(counts.active),
+        said("INVITE", &counts.invite_responses, counts.invites_silent),
+        said("SEND", &counts.send_responses, counts.sends_silent),
+        said("REPORT", &counts.reports, 0),
+    );
+    if counts.messages == 0 {
+        return;
+    }
+    let pace = told
+        .octets_per_second
+        .map_or_else(String::new, |octets| format!(", {:.2} MB/s", octets / 1e6));
+    let q = &told.delivery;
+    let [p50, p99, max] = [q.p50_ns, q.p99_ns, q.max_ns].map(|ns| fine(float(ns)));
+    let _ = writeln!(
+        text,
+        "brought by sessions {}, {} again   {} octets in {} chunks{pace}   from INVITE on p50 {p50}   \
+         p99 {p99}   max {max}",
+        grouped(counts.messages),
+        grouped(counts.messages_repeated),
+        grouped(counts.octets),
+        grouped(counts.chunks),
+    );
 }
 
 fn cost(name: &str, cost: &Cost, messages: u64) -> String {

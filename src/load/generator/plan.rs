@@ -106,6 +106,24 @@ pub struct End {
     pub cpu: Option<usize>,
 }
 
+/// Sessions of the answering end: who takes Large Messages in MSRP sessions (RFC 4975), and what is said to them.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// Where it listens for MSRP; port 0 takes one that is free.
+    pub address: SocketAddr,
+    /// What INVITE is answered.
+    pub invite: Mix,
+    /// What the end of a message is answered: by the recipient, or by the relay before him.
+    pub send: Mix,
+    /// What REPORTs say, where a relay (RFC 4976) is before the recipients, so that nothing else proves
+    /// delivery. Without one the recipients answer themselves.
+    pub report: Option<Mix>,
+    /// The share of sessions in which the answering end connects, in percent; the sender does in others.
+    pub active_percent: u8,
+    /// Sessions at once; who is invited to one more is busy.
+    pub count: u32,
+}
+
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -141,6 +159,8 @@ pub struct Plan {
     pub text_size: usize,
     /// Short messages that make one text together, each a part of it (TS 23.040 section 9.2.3.24.1).
     pub parts: u8,
+    /// Whether the answering end takes sessions.
+    pub sessions: Option<Sessions>,
     /// How octets are moved.
     pub driver: Choice,
     /// What an end does when there is nothing to do.

@@ -6,7 +6,7 @@ use crate::store::HashKey;
 use crate::wire::sip::{self, Extra, Method, Reply, Request, Source};
 
 /// Tells transactions apart; nobody gains from two that look alike.
-const KEY: HashKey = HashKey([0x726f_6765_7220_6c6f, 0x6164]);
+pub(super) const KEY: HashKey = HashKey([0x726f_6765_7220_6c6f, 0x6164]);
 
 /// A fingerprint of the transaction that `request` belongs to (RFC 3261 section 17.2.3).
 pub(super) fn mark_of(request: &Request<'_>) -> u64 {
@@ -55,7 +55,7 @@ pub(super) fn answer(
 
 /// Where a response goes (RFC 3261 section 18.2.2, RFC 3581 section 4): on a connection, back on it,
 /// and if that is gone to the port of `sent-by`.
-fn flow_of(request: &Request<'_>, arrival: &Arrival<'_>) -> Flow {
+pub(super) fn flow_of(request: &Request<'_>, arrival: &Arrival<'_>) -> Flow {
     let via = &request.fields.via;
     let Endpoint { ip, port } = arrival.flow.remote;
     let port = match arrival.flow.connection {
@@ -65,20 +65,21 @@ fn flow_of(request: &Request<'_>, arrival: &Arrival<'_>) -> Flow {
     Flow { remote: Endpoint { ip, port }, ..arrival.flow }
 }
 
-/// Answers a request that is not the kind one waits for: probes get their 200, other methods are not
-/// allowed, ACK is never answered.
+/// Answers a request that is not the kind one waits for: probes get their 200, methods that are not among
+/// these are not allowed, ACK is never answered.
 pub(super) fn answer_other(
     request: &Request<'_>,
     arrival: &Arrival<'_>,
+    allow: &[u8],
     out: (&mut Window, &mut Departures),
 ) {
     if request.method == Method::Ack {
         return;
     }
     let (status, reason, extra) = if request.method == Method::Options {
-        (200, "OK", Extra::Capabilities { allow: sip::ALLOW_PAGER, supported: b"" })
+        (200, "OK", Extra::Capabilities { allow, supported: b"" })
     } else {
-        (405, "Method Not Allowed", Extra::Allow(sip::ALLOW_PAGER))
+        (405, "Method Not Allowed", Extra::Allow(allow))
     };
     let said = Said { status, reason, extra };
     answer(request, said, arrival, out);

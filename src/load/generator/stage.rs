@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crossbeam::channel;
 
-use crate::io::{SocketSpec, Sockets, StreamSocket, bind, listen, now};
+use crate::io::{SocketSpec, Sockets, StreamSocket, bind, listen, now, raise_files};
+use crate::limits::CONNECTIONS_MAX as CONNECTIONS_LIMIT;
 use crate::load::generator::interval::Round;
-use crate::load::generator::plan::{LEAD_IN_NS, Plan, SOCKET_BUFFER_SIZE};
+use crate::load::generator::plan::{LEAD_IN_NS, Plan, SOCKET_BUFFER_SIZE, Sessions};
 use crate::load::generator::thread::{Opened, Orders};
 use crate::load::generator::{answerer, sender};
 use crate::packet::Transport;
@@ -22,6 +23,9 @@ const READY_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Connections of an end: those of a large system under test, each with its own for every worker.
 const CONNECTIONS_MAX: u16 = 1_024;
+
+/// Files that an end needs beside its connections.
+const FILES_BESIDE: u64 = 128;
 
 /// How often another port is tried that may be free for both UDP and TCP.
 const PORT_TRIES: u32 = 32;
@@ -87,7 +91,10 @@ impl Stage {
         // The answering end first: where the sender speaks to it directly, its port must be known.
         let answerer = match plan.answerer {
             Some(end) => {
-                let (sockets, address) = answering(end.address)?;
+                let (mut sockets, address) = answering(end.address)?;
+                if let Some(sessions) = &mut plan.sessions {
+                    sessions.address = taking_sessions(sessions, &mut sockets)?;
+                }
                 if plan.target.port() == 0 {
                     plan.target = address;
                 }
@@ -95,6 +102,7 @@ impl Stage {
                 let task = answerer::Task {
                     plan: plan.clone(),
                     sockets,
+                    address,
                     cpu: end.cpu,
                     orders: Arc::clone(&orders),
                     watch: Arc::clone(&watch),
@@ -256,6 +264,22 @@ fn answering(wanted: SocketAddr) -> io::Result<(Sockets, SocketAddr)> {
             Err(_) => thread::sleep(PORT_PAUSE),
         }
     }
+}
+
+/// One more socket, for MSRP, with as many connections as there may be sessions; where it is.
+fn taking_sessions(sessions: &Sessions, sockets: &mut Sockets) -> io::Result<SocketAddr> {
+    let listener =
+        listen(sessions.address, false).map_err(|error| explained(sessions.address, &error))?;
+    let address = listener.local_addr()?;
+    sockets.streams.push(StreamSocket::Msrp { listener: Some(listener), address });
+    // Half of all may lead to one address because they were wished for, and each end may connect.
+    let count = u16::try_from(sessions.count).unwrap_or(u16::MAX);
+    let rules = &mut sockets.rules;
+    let connections = rules.connections_max.saturating_add(count.saturating_mul(3));
+    rules.connections_max = connections.min(CONNECTIONS_LIMIT);
+    rules.undivided_max = count.saturating_add(CONNECTIONS_MAX).min(rules.connections_max);
+    raise_files(u64::from(rules.connections_max) + FILES_BESIDE)?;
+    Ok(address)
 }
 
 /// Whoever is tested may open as many connections as he likes.

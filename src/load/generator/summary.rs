@@ -12,6 +12,7 @@ use crate::load::generator::interval::{Interval, Latencies};
 use crate::load::generator::plan::{Plan, Profile};
 use crate::load::generator::record::{Flags, Report, Sent};
 use crate::load::generator::sender;
+use crate::load::generator::session;
 use crate::load::generator::stage::Records;
 use crate::load::generator::thread::Cost;
 use crate::load::generator::threshold::{self, Count, Metric, Threshold, Which};
@@ -43,7 +44,7 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    fn of(latencies: &Latencies) -> Self {
+    pub(super) fn of(latencies: &Latencies) -> Self {
         Self {
             count: latencies.len(),
             p50_ns: latencies.value_at_quantile(0.5),
@@ -94,6 +95,9 @@ pub struct AnswererSide {
     /// What was counted there.
     #[serde(flatten)]
     pub counts: answerer::Counts,
+    /// What came in sessions, where it took any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<session::Told>,
     /// What it cost.
     pub cost: Cost,
 }
@@ -193,10 +197,11 @@ impl Summary {
                 .sender
                 .as_ref()
                 .map(|told| SenderSide { counts: told.counts.clone(), cost: told.cost }),
-            answerer: records
-                .answerer
-                .as_ref()
-                .map(|told| AnswererSide { counts: told.counts.clone(), cost: told.cost }),
+            answerer: records.answerer.as_ref().map(|told| AnswererSide {
+                counts: told.counts.clone(),
+                sessions: told.sessions.clone(),
+                cost: told.cost,
+            }),
             audit,
             thresholds: Vec::new(),
             ok: false,
@@ -289,6 +294,7 @@ impl Summary {
                 Count::False => audited(|audit| audit.is_false),
                 Count::Wrong => audited(|audit| audit.wrong),
                 Count::Contradicted => audited(|audit| audit.contradicted),
+                Count::Damaged => audited(|audit| audit.damaged),
             },
         }
     }
@@ -298,9 +304,11 @@ impl Summary {
         let sender = self.sender.as_ref().map_or(0, |SenderSide { counts, .. }| {
             counts.unmatched + counts.stray_requests + counts.malformed
         });
-        let answerer = self.answerer.as_ref().map_or(0, |AnswererSide { counts, .. }| {
-            counts.stray_requests + counts.stray_responses + counts.malformed
-        });
+        let answerer =
+            self.answerer.as_ref().map_or(0, |AnswererSide { counts, sessions, .. }| {
+                let in_sessions = sessions.as_ref().map_or(0, session::Told::strays);
+                counts.stray_requests + counts.stray_responses + counts.malformed + in_sessions
+            });
         sender + answerer
     }
 }

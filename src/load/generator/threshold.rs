@@ -35,6 +35,8 @@ pub enum Count {
     Wrong,
     /// Messages that the audit calls contradicted.
     Contradicted,
+    /// Messages that the audit calls damaged.
+    Damaged,
     /// Requests sent again.
     Retransmissions,
     /// Datagrams that the kernel dropped before the generator.
@@ -44,7 +46,7 @@ pub enum Count {
 }
 
 impl Count {
-    const ALL: [(&str, Self); 10] = [
+    const ALL: [(&str, Self); 11] = [
         ("unresolved", Self::Unresolved),
         ("failed", Self::Failed),
         ("lost", Self::Lost),
@@ -52,6 +54,7 @@ impl Count {
         ("false", Self::False),
         ("wrong", Self::Wrong),
         ("contradicted", Self::Contradicted),
+        ("damaged", Self::Damaged),
         ("retransmissions", Self::Retransmissions),
         ("drops", Self::Drops),
         ("strays", Self::Strays),
@@ -61,7 +64,12 @@ impl Count {
     const fn needs_audit(self) -> bool {
         matches!(
             self,
-            Self::Lost | Self::Duplicated | Self::False | Self::Wrong | Self::Contradicted
+            Self::Lost
+                | Self::Duplicated
+                | Self::False
+                | Self::Wrong
+                | Self::Contradicted
+                | Self::Damaged
         )
     }
 }

@@ -6,7 +6,7 @@ use crate::load::generator::record::{Flags, Report};
 use crate::load::generator::reply::{self, Said};
 use crate::packet::{Arrival, Departures};
 use crate::wire::rp;
-use crate::wire::sip::{Extra, Method, Request};
+use crate::wire::sip::{ALLOW_PAGER, Extra, Method, Request};
 
 impl State {
     pub(super) fn on_request(
@@ -16,7 +16,7 @@ impl State {
         out: &mut Departures,
     ) {
         if request.method != Method::Message {
-            reply::answer_other(request, arrival, (&mut self.window, out));
+            reply::answer_other(request, arrival, ALLOW_PAGER, (&mut self.window, out));
             return;
         }
         let said = match request.fault {

@@ -41,10 +41,11 @@ impl Case {
             interval: Box::new(Interval::new().unwrap()),
             cost: Cost { cpu_ns: 2_000_000, allocations: Some(0), ..Cost::default() },
         };
-        let seen = Seen { mark: 1, status: 200, transactions: 1, repeats: 0 };
+        let seen = Seen { mark: 1, status: 200, transactions: 1, ..Seen::default() };
         let answerer = answerer::Told {
             seen: core::iter::repeat_n(seen, 1_000).collect(),
             counts: answerer::Counts::default(),
+            sessions: None,
             cost: Cost::default(),
         };
         let records = Records { plan, sender: Some(sender), answerer: Some(answerer) };
