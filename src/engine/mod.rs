@@ -331,7 +331,7 @@ impl Engine {
 
     /// Messages accepted and not closed.
     pub fn open(&self) -> u32 {
-        self.records.len() + self.submissions_open()
+        self.records.len() + self.submissions_open() + self.passages()
     }
 
     /// The account of the message that was closed first, each once.

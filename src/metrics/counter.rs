@@ -187,6 +187,8 @@ pub enum Counter {
     CarriedAccepted,
     /// Of these, messages whose REPORTs were not waited for: too many were.
     CarriedUnwatched,
+    /// Messages carried whose verdict is not reached.
+    CarriedOpen,
     /// MESSAGE requests accepted: each ends in exactly one verdict.
     MessagesAccepted,
     /// Gauge: messages accepted whose account is not closed.
@@ -396,7 +398,7 @@ impl Counter {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every counter in the order of its discriminant.
-    pub const ALL: [Self; 191] = [
+    pub const ALL: [Self; 192] = [
         Self::DatagramsIn,
         Self::DatagramsOut,
         Self::StreamMessagesIn,
@@ -488,6 +490,7 @@ impl Counter {
         Self::CarriedUnknown,
         Self::CarriedAccepted,
         Self::CarriedUnwatched,
+        Self::CarriedOpen,
         Self::MessagesAccepted,
         Self::MessagesOpen,
         Self::VerdictDelivered,
@@ -697,6 +700,7 @@ const NAMES: [&str; Counter::COUNT] = [
     "carried_unknown",
     "carried_accepted",
     "carried_unwatched",
+    "carried_open",
     "messages_accepted",
     "messages_open",
     "verdict_delivered",

@@ -341,7 +341,10 @@ impl Service {
 
     /// How many messages are accepted and not closed, by workers that can.
     pub fn open(&self) -> u64 {
-        self.of_the_able(Counter::MessagesOpen) + self.of_the_able(Counter::SubmissionsOpen)
+        [Counter::MessagesOpen, Counter::SubmissionsOpen, Counter::CarriedOpen]
+            .map(|gauge| self.of_the_able(gauge))
+            .iter()
+            .sum()
     }
 
     /// How many dialogs are not ended yet, by workers that can: who has answered an INVITE waits for an ACK

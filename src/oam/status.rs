@@ -255,6 +255,7 @@ const GROUPS: [(&str, &[(Counter, &str)]); 14] = [
             (Counter::CarriedTemporary, "of these, T temporary failure"),
             (Counter::CarriedUnknown, "of these, U unknown"),
             (Counter::CarriedAccepted, "of these, A accepted"),
+            (Counter::CarriedOpen, "of these, under way or waiting for REPORTs"),
             (Counter::CarriedUnwatched, "of these, REPORTs not waited for: too many"),
         ],
     ),

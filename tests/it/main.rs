@@ -9,6 +9,7 @@ mod breaker;
 mod carry;
 mod carry_bounds;
 mod carry_messages;
+mod carry_reports;
 mod config_check;
 mod config_large;
 mod config_peer;

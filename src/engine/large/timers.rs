@@ -132,7 +132,7 @@ impl Engine {
                 return self.transmit_inside(handle, now, out);
             }
         }
-        if self.on_served_due(handle, now, out) {
+        if self.end_lost_wait(handle, now) || self.on_served_due(handle, now, out) {
             return;
         }
         if let Some(event) = self.due_event(handle, now) {
@@ -433,7 +433,8 @@ impl Call {
             due = due.min(until);
         }
         if let Some(side) = &self.carry {
-            due = due.min(side.due(timers, is_reliable));
+            let is_lost = self.session.is_none() && side.is_awaiting();
+            due = if is_lost { Instant::default() } else { due.min(side.due(timers, is_reliable)) };
         }
         if let Some(it) = &self.reinvite {
             due = due.min(it.again).min(it.sent.plus_ms(transaction_ms));

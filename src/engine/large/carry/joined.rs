@@ -108,7 +108,10 @@ impl Engine {
                 continue;
             };
             let is_there = call.dialog.is_some_and(|it| it.state() == State::Confirmed);
-            if is_there && call.carry.as_ref().is_some_and(|side| !side.may_prove()) {
+            let may_prove = |call: &Call| call.carry.as_ref().is_some_and(Side::may_prove);
+            let other = call.carry.as_ref().and_then(|side| sessions.calls.get(side.other?));
+            if is_there && call.carry.is_some() && !may_prove(call) && !other.is_some_and(may_prove)
+            {
                 self.end_call(handle, now);
             }
         }

@@ -88,6 +88,8 @@ pub(super) struct Side {
     binding: Option<SendingId>,
     /// Messages that have come or leave in its session and are not over.
     under_way: u32,
+    /// The first of those that have left in its session and whose REPORTs are waited for.
+    awaited: Option<Handle<Passage>>,
     /// Whether it is towards the caller.
     is_caller: bool,
 }
@@ -206,12 +208,17 @@ impl Sessions {
 impl Side {
     /// Whether what is said in its session may still prove something.
     pub(super) const fn may_prove(&self) -> bool {
-        self.under_way > 0
+        self.under_way > 0 || self.awaited.is_some()
+    }
+
+    /// Whether REPORTs are waited for.
+    pub(super) const fn is_awaiting(&self) -> bool {
+        self.awaited.is_some()
     }
 
     /// Whether nothing more is to be done for it than for any call.
     pub(super) const fn is_over(&self) -> bool {
-        self.served.is_none()
+        self.served.is_none() && self.awaited.is_none()
     }
 
     /// When something is to be done about the INVITE of the caller.

@@ -144,6 +144,7 @@ impl Engine {
             heard: now,
             binding: None,
             under_way: 0,
+            awaited: None,
             is_caller,
         };
         let (towards, cseq) = (Towards::Call, 1);

@@ -31,6 +31,10 @@ pub(super) struct Passage {
     from: Handle<Call>,
     to: Handle<Call>,
     wants_report: bool,
+    /// Whether its REPORTs are waited for, and those beside it in the list of its recipient's side.
+    is_awaited: bool,
+    before: Option<Handle<Self>>,
+    next: Option<Handle<Self>>,
 }
 
 /// Sets the key of a message of which only REPORTs may come apart from every other use of the same key.
@@ -43,6 +47,37 @@ impl Sessions {
             if let Some(side) = side {
                 side.under_way =
                     if is_more { side.under_way + 1 } else { side.under_way.saturating_sub(1) };
+            }
+        }
+    }
+
+    /// Puts a message at the front of those that its recipient may report.
+    fn await_reports(&mut self, handle: Handle<Passage>) {
+        let Some(store) = self.carried.as_mut() else { return };
+        let Some(passage) = store.passages.get_mut(handle) else { return };
+        passage.is_awaited = true;
+        let side = self.calls.get_mut(passage.to).and_then(|call| call.carry.as_mut());
+        let Some(side) = side else { return };
+        passage.next = side.awaited.replace(handle);
+        let next = passage.next.and_then(|next| store.passages.get_mut(next));
+        if let Some(next) = next {
+            next.before = Some(handle);
+        }
+    }
+
+    /// Takes a message that is no more from there.
+    fn await_no_reports(&mut self, passage: &Passage) {
+        let Some(store) = self.carried.as_mut().filter(|_| passage.is_awaited) else { return };
+        if let Some(next) = passage.next.and_then(|next| store.passages.get_mut(next)) {
+            next.before = passage.before;
+        }
+        match passage.before.and_then(|before| store.passages.get_mut(before)) {
+            Some(before) => before.next = passage.next,
+            None => {
+                let call = self.calls.get_mut(passage.to);
+                if let Some(side) = call.and_then(|call| call.carry.as_mut()) {
+                    side.awaited = passage.next;
+                }
             }
         }
     }
@@ -165,6 +200,9 @@ impl Engine {
             from,
             to,
             wants_report: message.success_report,
+            is_awaited: false,
+            before: None,
+            next: None,
         };
         self.count(Counter::CarriedMessages);
         let sessions = self.sessions_mut();
@@ -177,6 +215,11 @@ impl Engine {
         if let Some(running) = store.running.get_mut(id.index as usize) {
             *running = Some(handle);
         }
+        self.show_passages();
+    }
+
+    fn show_passages(&self) {
+        self.tally.counters.set(Counter::CarriedOpen, u64::from(self.passages()));
     }
 
     /// A message has come to its end in MSRP: what is known of it is told, or a REPORT is waited for.
@@ -197,7 +240,7 @@ impl Engine {
         let key = sessions.passage_key(id);
         let Some(store) = sessions.carried.as_mut() else { return };
         if may_be_reported && store.watch(handle, key, now, now.plus_ms(wait_ms)) {
-            return;
+            return sessions.await_reports(handle);
         }
         if may_be_reported {
             self.count(Counter::CarriedUnwatched);
@@ -266,6 +309,23 @@ impl Engine {
         ended
     }
 
+    /// Ends the waits for REPORTs that would come in the session of a call, which has ended: one at a time, and
+    /// when all that was said there is known. Whether there was one.
+    pub(in crate::engine::large) fn end_lost_wait(
+        &mut self,
+        handle: Handle<Call>,
+        now: Instant,
+    ) -> bool {
+        let sessions = self.sessions_mut();
+        let Some(call) = sessions.calls.get(handle) else { return false };
+        let awaited = call.carry.as_ref().and_then(|side| side.awaited);
+        let Some(awaited) = awaited.filter(|_| call.session.is_none()) else { return false };
+        if !sessions.is_behind && !sessions.endpoint.has_facts() {
+            self.end_waiting(awaited, now);
+        }
+        true
+    }
+
     fn end_waiting(&mut self, handle: Handle<Passage>, now: Instant) {
         let sessions = self.sessions_mut();
         let Some(store) = sessions.carried.as_mut() else { return };
@@ -284,6 +344,8 @@ impl Engine {
     fn end_passage(&mut self, handle: Handle<Passage>, evidence: Evidence, now: Instant) {
         let store = self.sessions_mut().carried.as_mut();
         let Some(passage) = store.and_then(|it| it.passages.remove(handle)) else { return };
+        self.sessions_mut().await_no_reports(&passage);
+        self.show_passages();
         let mut account = passage.account;
         let verdict = Verdict::from_evidence(evidence, &self.peers.get(account.im_peer).mapping);
         self.count(match verdict {
