@@ -10,6 +10,7 @@ mod carry;
 mod carry_bounds;
 mod carry_messages;
 mod carry_reports;
+mod carry_site;
 mod config_check;
 mod config_large;
 mod config_peer;
