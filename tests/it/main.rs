@@ -34,6 +34,7 @@ mod inward_breaker;
 mod inward_connect;
 mod inward_drain;
 mod inward_invite;
+mod inward_storm;
 mod inward_workers;
 mod io_allocations;
 mod large;
