@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""`roger load run` with sessions beside tshark: both look at the same MSRP, and must have seen the same.
+"""`roger load run` with sessions beside tshark: both look at the same MSRP, and have seen the same.
 
-`roger` is between both ends, and each short message that it sends as a Large Message is a session, with
-answers of several kinds and with silence. Meanwhile tshark captures the connections, and then
+`roger` is between both ends, and each short message that it sends as a Large Message has a session,
+with answers of several kinds and with silence. Meanwhile tshark captures the connections, and then
 
-* chunks, messages, octets, responses by status and REPORTs by status are as many as the generator says;
-* the octets that it calls intact are a text of the run, each with a number of its own;
-* who was told delivered is who has 200 to the end of his message, or a REPORT of 200 behind a relay.
+* chunks, messages, octets, responses and REPORTs by status are as many as the generator says;
+* every message of the run is there, by the number in its text;
+* as many were told delivered as have 200 to their end, or behind a relay a REPORT of 200.
 """
 
 import collections
@@ -68,7 +68,7 @@ def compare(ledger, title, seen, own, faults, result, role):
 
 
 def play(options, directory, family, role):
-    """One run with a capture beside it: the frames, our address, what cannot be read, the result."""
+    """One run with a capture beside it: frames, our address, what cannot be read, the result."""
     listen, bind, sip, own = harness.free_ports(4)
     listen, bind, sip = (harness.endpoint(family, port) for port in (listen, bind, sip))
     msrp = harness.ports_in_a_row(3)
