@@ -194,6 +194,10 @@ impl Engine {
     /// A MESSAGE that will be refused for what it is. It may be a damaged copy of one that another
     /// worker has accepted or turned away, whose home its damage hides.
     pub(super) fn on_flawed(&self, asked: Asked<'_>, refusal: Refusal, out: &mut Departures) {
+        if asked.request.method == Method::Ack {
+            // It is never answered, whatever is wrong about it (RFC 3261 section 17.1.1.3).
+            return self.count(Counter::DroppedAck);
+        }
         if asked.request.method == Method::Message {
             match self.elsewhere_known(asked) {
                 Ok(None) => {}

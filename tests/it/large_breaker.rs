@@ -111,6 +111,21 @@ fn what_is_handed_over_after_the_verdict_waits_for_nothing() {
     assert!(bench.give(IM, &answer_ok(only(&left, "BYE"))).is_empty());
 }
 
+/// Nothing answers an ACK, whatever is wrong about it (RFC 3261 section 17.1.1.3).
+#[test]
+fn a_malformed_ack_in_a_dialog_is_not_answered() {
+    let mut bench = large_bench(MsrpRole::Endpoint);
+    let line = Line::new(0);
+    let Open { ack: of_200, sdp, send } = open(&mut bench, &Short::new(1, "heard"), &line);
+    bench.give(IM, &within(&of_200, ("INVITE", 1), "", &sdp));
+    let malformed = within(&of_200, ("ACK", 1), "Max Forwards 70\r\n", "");
+    assert!(bench.give(IM, &malformed).is_empty());
+    assert_eq!(bench.count(Counter::DroppedAck), 1);
+    assert!(bench.give(IM, &within(&of_200, ("ACK", 1), "", "")).is_empty());
+    let left = line.says(&mut bench, &response(&send, "200 OK"));
+    assert_eq!(told(&left), ack(1));
+}
+
 /// One buffer for answers that wait for their ACK. Whoever has lost an ACK asks again, and gets it.
 #[test]
 fn another_reinvite_takes_the_place_of_one_whose_ack_was_lost() {
