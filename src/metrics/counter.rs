@@ -80,7 +80,7 @@ pub enum Counter {
     PagerSplit,
     /// Messages sent once more in a second session, since nobody knew what became of the first.
     LargeAgain,
-    /// Messages for which no session was free.
+    /// Messages for which no session was free, and answers of forks that came then.
     LargeNoRoom,
     /// Gauge: dialogs of INVITE, those that are being set up or ended among them.
     CallsOpen,

@@ -9,10 +9,10 @@ use roger::engine::{Families, Secure, Setup};
 use roger::metrics::Counter;
 use roger::packet::{Certificate, SocketId, StreamEvent};
 
-use crate::bench::{Bench, IM, Left};
+use crate::bench::{Bench, IM, Left, answer};
 use crate::large::{
     Line, PHONE, agreed, answer_ok, bye, connecting, ended, invited, large_bench, large_setup,
-    later, only, response, told, wishes,
+    later, only, response, told, wishes, with_body,
 };
 use crate::short::{Short, ack, taken};
 
@@ -124,6 +124,29 @@ fn a_malformed_ack_in_a_dialog_is_not_answered() {
     assert!(bench.give(IM, &within(&of_200, ("ACK", 1), "", "")).is_empty());
     let left = line.says(&mut bench, &response(&send, "200 OK"));
     assert_eq!(told(&left), ack(1));
+}
+
+/// Acknowledged without room for its BYE, the dialog of a fork would be there for ever: it gets no ACK before
+/// (RFC 3261 section 13.3.1.4).
+#[test]
+fn a_fork_has_its_ack_when_there_is_room_for_its_bye() {
+    let mut bench = Bench::with(small_setup(MsrpRole::Endpoint, 2));
+    let invite = invited(&mut bench, &Short::new(1, "to each of you"));
+    only(&bench.give(IM, &agreed(&invite, PHONE, "passive", "")), "ACK");
+    let [one, two] = ["one", "two"].map(|tag| with_body(&invite, "v=0\r\n", tag));
+    only(&bench.give(IM, &one), "ACK");
+    let bye = only(&later(&mut bench, 10), "BYE").clone();
+    for _ in 0..2 {
+        assert!(bench.give(IM, &two).is_empty(), "no room");
+    }
+    assert_eq!((bench.count(Counter::Forks), bench.count(Counter::LargeNoRoom)), (1, 2));
+    let ok = answer(&bye.text, "200 OK").replace(";tag=one;tag=uas", ";tag=one");
+    assert!(bench.give(IM, &ok).is_empty());
+    later(&mut bench, 10);
+    assert!(only(&bench.give(IM, &two), "ACK").field("to").ends_with(";tag=two"));
+    let left = later(&mut bench, 10);
+    assert!(only(&left, "BYE").field("to").ends_with(";tag=two"));
+    assert_eq!(bench.count(Counter::Forks), 2);
 }
 
 /// One buffer for answers that wait for their ACK. Whoever has lost an ACK asks again, and gets it.

@@ -266,7 +266,7 @@ impl Engine {
     }
 
     /// Another branch of a fork has answered, too, or an attempt that was over: it gets an ACK and, once, a
-    /// BYE.
+    /// BYE, if there is room for both.
     fn on_fork(&mut self, handle: Handle<Call>, leg: Leg, last: Last<'_>, out: &mut Departures) {
         let tag = last.response.fields.to_tag.of(last.response.octets);
         let [known, _] = self.hash_of_tag(tag);
@@ -274,18 +274,23 @@ impl Engine {
         let Some(kept) = kept_of(call, last.response) else {
             return self.count(Counter::DialogsTooLong);
         };
-        let is_new = !call.forks.contains(&known);
-        let place = call.forks.iter().position(|fork| *fork == 0);
-        if let (true, Some(place)) = (is_new, place) {
-            let fork = call.beside(kept.clone(), leg, last.status);
-            call.forks[place] = known;
-            self.count(Counter::Forks);
-            if let Ok(beside) = self.sessions_mut().calls.insert(fork) {
-                self.acknowledge(beside, out);
-                return self.wait_for_call(beside);
-            }
+        if call.forks.contains(&known) {
+            return self.push_ack(handle, &kept, (leg, leg.cseq), out);
         }
-        self.push_ack(handle, &kept, (leg, leg.cseq), out);
+        let place = call.forks.iter().position(|fork| *fork == 0);
+        let fork = call.beside(kept, leg, last.status);
+        // Without room for its BYE it gets no ACK: it comes again, and whoever never gets an ACK ends the
+        // dialog himself (section 13.3.1.4). Acknowledged, it would be there for ever.
+        let Some(place) = place else { return self.count(Counter::LargeNoRoom) };
+        let Ok(beside) = self.sessions_mut().calls.insert(fork) else {
+            return self.count(Counter::LargeNoRoom);
+        };
+        if let Some(call) = self.sessions_mut().calls.get_mut(handle) {
+            call.forks[place] = known;
+        }
+        self.count(Counter::Forks);
+        self.acknowledge(beside, out);
+        self.wait_for_call(beside);
     }
 
     fn hash_of_tag(&self, tag: &[u8]) -> [u64; 2] {
