@@ -149,6 +149,24 @@ fn a_fork_has_its_ack_when_there_is_room_for_its_bye() {
     assert_eq!(bench.count(Counter::Forks), 2);
 }
 
+/// The call of a session that ends long after its INVITE is over at once, and still tells how it ended.
+#[test]
+fn a_bye_is_what_has_ended_a_message_however_late_it_comes() {
+    let mut setup = large_setup(MsrpRole::Endpoint);
+    setup.timers.t1_ms = 50;
+    let mut bench = Bench::with(setup);
+    let line = Line::new(0);
+    let Open { ack: of_200, .. } = open(&mut bench, &Short::new(1, "and then"), &line);
+    later(&mut bench, 4_000);
+    assert_eq!(bench.give(IM, &bye(&of_200))[0].status(), 200);
+    let left = later(&mut bench, 1_010);
+    let second = only(&left, "INVITE").clone();
+    only(&bench.give(IM, &answer(&second.text, "486 Busy Here")), "ACK");
+    let left = later(&mut bench, 10);
+    taken(&mut bench, only(&left, "MESSAGE"));
+    assert_eq!(bench.account().evidence, Evidence::ByeAfterEnd);
+}
+
 /// One buffer for answers that wait for their ACK. Whoever has lost an ACK asks again, and gets it.
 #[test]
 fn another_reinvite_takes_the_place_of_one_whose_ack_was_lost() {

@@ -97,10 +97,18 @@ impl Engine {
         self.do_one(handle, now, out);
         self.note_unfinished(handle);
         let Some(call) = self.sessions_mut().calls.get(handle) else { return };
-        if call.is_over() {
-            return self.free_call(handle, now);
+        if !call.is_over() {
+            return self.wait_for_call(handle);
         }
-        self.wait_for_call(handle);
+        // How the session of a message has ended is told by its call, which stays until then.
+        let is_told = self.take_facts(now, out);
+        let sessions = self.sessions_mut();
+        match sessions.calls.get(handle) {
+            Some(call) if is_told && call.is_over() => self.free_call(handle, now),
+            Some(_) if is_told => self.wait_for_call(handle),
+            Some(_) => sessions.wheel.start(handle.index, now),
+            None => {}
+        }
     }
 
     fn do_one(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
