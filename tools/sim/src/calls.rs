@@ -445,6 +445,13 @@ impl Calls {
         calls.filter(|(call, _)| !call.is_past)
     }
 
+    /// Whether these octets answer a request in a call about which something damaged came.
+    pub(crate) fn may_answer_damage(&self, octets: &[u8]) -> bool {
+        let text = Text::read(octets).filter(|text| text.status().is_some());
+        let call = text.and_then(|text| self.by_call_id.get(text.value("Call-ID")?));
+        call.is_some_and(|call| self.list[*call].is_tainted)
+    }
+
     /// The call of an account.
     pub(crate) fn named(&self, call_id: &[u8]) -> Option<usize> {
         let call_id = core::str::from_utf8(call_id).ok().filter(|call_id| !call_id.is_empty())?;
@@ -540,12 +547,14 @@ fn repeated(
 /// Whether another transaction may follow in the same call: the next server, or credentials.
 fn follows(last: &Transaction, cseq: u32, text: &Text<'_>) -> Verdict<()> {
     let unsent = last.post.refused.is_some_and(SendError::nothing_left);
-    let end = last.post.proofs.iter().rev().find(|proof| proof.ends());
+    let ends = || last.post.proofs.iter().rev().filter(|proof| proof.ends());
+    // Whoever answers has it, whatever the kernel has said of one copy.
+    let answer = ends().find(|proof| matches!(proof.what, What::Response(_)));
+    let end = answer.or_else(|| ends().next());
     let status = end.map(|proof| (proof.what, proof.certain));
     let authorized =
         ["Authorization", "Proxy-Authorization"].iter().any(|name| text.value(name).is_some());
     let right = match status {
-        // Whoever answers has it, whatever the kernel has said of one copy.
         Some((What::Response(503), _)) => cseq == last.cseq,
         Some((What::Response(401 | 407), _)) => cseq == last.cseq + 1 && authorized,
         _ if unsent => cseq == last.cseq,

@@ -233,9 +233,7 @@ impl<'a> Court<'a> {
             }),
             Evidence::Unfinished => near && none(&|_, talk| talk.is_whole()),
             Evidence::Aborted => any(&|_, talk| talk.chunks.iter().any(|it| it.flag == '#')),
-            Evidence::ByeBeforeEnd => {
-                self.was_ended(decided) && self.talks().all(|(_, talk)| !talk.is_whole())
-            }
+            Evidence::ByeBeforeEnd => self.was_ended(decided) && none(&|_, talk| talk.is_whole()),
             Evidence::ByeAfterEnd => self.was_ended(decided) && any(&|_, talk| talk.is_whole()),
             Evidence::NeverConnected => self.calls.iter().any(|call| self.never_spoke(call)),
             Evidence::ConnectionUnused => none(&|_, talk| {

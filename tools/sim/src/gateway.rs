@@ -209,7 +209,8 @@ impl Gateway {
             // What a damaged datagram has named, or asked to be repeated, may be no text at all.
             let sane = sanitised(octets);
             let ours = Text::read(&sane).is_some_and(|text| text.key_below().is_none());
-            let doubtful = swarm.faults.corrupting() && ours && sane.starts_with(b"MESSAGE ");
+            let doubtful = swarm.faults.corrupting() && ours && sane.starts_with(b"MESSAGE ")
+                || self.calls.may_answer_damage(&sane);
             return Ok(doubtful.then_some(Ticket::Other));
         };
         if let Some(ticket) = self.on_call_departure(now, departure, octets, swarm)? {

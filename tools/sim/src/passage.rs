@@ -127,7 +127,10 @@ impl World {
             truth.is_lied |= call.is_tainted;
             // What an earlier submission has brought is no failure of this one.
             let own = account.arrived.0..=account.decided.0;
-            let counts = own.contains(&talk.begun) || is_delivered;
+            // Nor what a damaged copy has brought, which is another submission with calls of its own.
+            let is_own = named.is_none_or(|named| named.call_id == call.call_id);
+            let is_own = is_own || !self.gateway.is_tainted(short);
+            let counts = own.contains(&talk.begun) && is_own || is_delivered;
             let sessions = agents.sessions.iter().enumerate();
             for (at, session) in sessions.filter(|(_, it)| agents.call_id(it.call) == call.call_id)
             {
