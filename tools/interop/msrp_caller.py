@@ -53,12 +53,13 @@ class Outcome:
 class Line:
     """SIP over UDP or TCP, from one address to one address."""
 
-    def __init__(self, family, target, transport):
+    def __init__(self, family, target, transport, port=0):
         kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
         self.transport, self.held = transport, b""
         how = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}[transport]
         self.socket = socket.socket(kind, how)
-        port = harness.free_ports(1)[0] if transport == "udp" else 0
+        if transport == "udp":
+            port = port or harness.free_ports(1)[0]
         self.socket.bind((harness.LOOPBACK[family], port))
         self.socket.connect(target)
         self.sent_by = harness.endpoint(family, self.socket.getsockname()[1])
@@ -78,10 +79,10 @@ class Caller:
     """One message to one recipient."""
 
     def __init__(self, family, target, transport="udp", recipient="sip:bob@im.example.net",
-                 patience=5.0, port=0):
+                 patience=5.0, port=0, sip_port=0):
         self.family, self.patience, self.recipient = family, patience, recipient
         self.host = harness.LOOPBACK[family]
-        self.line = Line(family, target, transport)
+        self.line = Line(family, target, transport, sip_port)
         kind = {4: socket.AF_INET, 6: socket.AF_INET6}[family]
         self.listening = socket.socket(kind, socket.SOCK_STREAM)
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -136,6 +137,11 @@ class Caller:
 
     def message(self, message):
         """What comes by SIP."""
+        if message.value("call-id") != self.call_id:
+            # It is for who was here before.
+            if not message.is_response:
+                self.line.socket.send(actors.response(message, 481, ""))
+            return
         if not message.is_response:
             if message.value("cseq").endswith("BYE") and message.branch not in self.byes:
                 self.byes.append(message.branch)

@@ -245,7 +245,8 @@ def spoil(file, what):
     """Breaks the capture; every piece stays as long as it was."""
     octets = file.read_bytes()
     sends = list(re.finditer(rb"MSRP (\S+) SEND\r\n", octets))
-    tids = [match[1] for match in sends]
+    # Those of one sender, where others name theirs in another length.
+    tids = [match[1] for match in sends if len(match[1]) == len(sends[-1][1])]
     if what == "transaction":
         octets = octets.replace(tids[1], tids[0])
     elif what == "response":

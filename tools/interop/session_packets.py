@@ -61,9 +61,10 @@ class Attempt:
 
 
 class Judge:
-    """`is_sender` says of a packet whether it comes from who is judged."""
+    """`is_sender` says of a packet whether it comes from who is judged, whose INVITEs have so many `hops`."""
 
-    def __init__(self, ledger, case, is_sender, protocol="TCP/MSRP"):
+    def __init__(self, ledger, case, is_sender, protocol="TCP/MSRP", hops=70):
+        self.hops = hops
         self.ledger, self.case, self.is_sender = ledger, case, is_sender
         self.protocol = protocol
         self.faults, self.examined = collections.defaultdict(list), collections.Counter()
@@ -103,7 +104,7 @@ class Judge:
         self.expect("Content-Length is the length of the body", packet,
                     packet.values("content-length"), [str(len(packet.body))])
         if self.is_sender(packet):
-            key = packet.is_response, branch_of(packet), method_of(packet), packet.value("to")
+            key = packet.status, branch_of(packet), method_of(packet), packet.value("to")
             first = self.first.setdefault(key, packet)
             if packet.status < 100 or packet.status >= 200:
                 self.expect("what is sent again is the same octets", packet, packet.octets,
@@ -113,7 +114,8 @@ class Judge:
         vias = packet.vias()
         self.hold("one Via, which asks for rport", packet,
                   len(vias) == 1 and vias[0].rpartition(";")[2] == "rport", vias)
-        self.expect("Max-Forwards", packet, packet.values("max-forwards"), ["70"])
+        hops = self.hops if method_of(packet) == "INVITE" else 70
+        self.expect("Max-Forwards", packet, packet.values("max-forwards"), [str(hops)])
         self.hold("From has a tag", packet, invite.tag_of(packet.value("from")))
         self.expect("tshark reads the method", packet, packet.fields["sip.Method"],
                     method_of(packet))
