@@ -75,7 +75,10 @@ fn what_is_over_is_told_again_and_has_one_account() {
         assert_eq!(third.heard(&mut bench), "");
         assert_eq!(bench.count(Counter::SubmissionsRepeated), 2);
         // Within an hour.
-        later(&mut bench, 3_610_000);
+        for _ in 0..361 {
+            bench.now = bench.now.plus_ms(10_000);
+            later(&mut bench, 4);
+        }
         let fourth = Talk::open(&mut bench, 4);
         let left = fourth.whole(&mut bench, BOTH, "hello");
         submitted(&mut bench, &left);
@@ -136,12 +139,67 @@ fn what_only_looks_like_it_is_another_message() {
     let part = submitted(&mut bench, &left);
     acked(&mut bench, 3, &part);
     // The same from somebody else, and to somebody else.
-    for (number, from, to) in [(4, "alice@", "carol@"), (5, "+491711234567", "+491711234568")] {
+    for (number, from, to) in [
+        (4, "alice@", "carol@"),
+        (5, "alice@im.example", "alice@im.example.org"),
+        (6, "+491711234567", "+491711234568"),
+    ] {
         let talk = Talk::open_as(&mut bench, number, |text| text.replace(from, to));
         let left = talk.whole(&mut bench, BOTH, "hello");
         submitted(&mut bench, &left);
         later(&mut bench, 41_000);
     }
     assert_eq!(bench.count(Counter::SubmissionsRepeated), 0);
-    assert_eq!(bench.count(Counter::SubmissionParts), 5);
+    assert_eq!(bench.count(Counter::SubmissionParts), 6);
+}
+
+#[test]
+fn a_copy_is_told_of_as_it_was_said_and_as_it_asks() {
+    // In CPIM it is longer, and that is what the REPORT is about.
+    let mut bench = inward_bench();
+    let first = Talk::open(&mut bench, 1);
+    let left = first.whole(&mut bench, BOTH, "hello");
+    let part = submitted(&mut bench, &left);
+    let second = Talk::open(&mut bench, 2);
+    let cpim = "From: <sip:a@b>\r\n\r\nContent-Type: text/plain\r\n\r\nhello";
+    let len = cpim.len();
+    let fields = format!("{BOTH}Content-Type: message/cpim");
+    let send = second.send("cp1m", &fields, &format!("1-{len}/{len}"), cpim, '$');
+    assert!(second.says(&mut bench, &send).is_empty());
+    acked(&mut bench, 1, &part);
+    second.heard(&mut bench);
+    reported(&mut bench, 2, mr(&part), 0);
+    let report = second.heard(&mut bench);
+    assert!(report.contains(&format!("Byte-Range: 1-{len}/{len}\r\n")), "{report}");
+    // The last copy does not ask any more.
+    let mut bench = inward_bench();
+    let first = Talk::open(&mut bench, 1);
+    let left = first.whole(&mut bench, BOTH, "hello");
+    let part = submitted(&mut bench, &left);
+    let second = Talk::open(&mut bench, 2);
+    assert!(second.whole(&mut bench, "Failure-Report: no\r\n", "hello").is_empty());
+    acked(&mut bench, 1, &part);
+    reported(&mut bench, 2, mr(&part), 0);
+    assert_eq!(bench.account().report, Report::Silence);
+}
+
+/// Buffers are for a few messages at a time only: what comes again needs none for long.
+#[test]
+fn copies_take_no_room() {
+    let mut bench = inward_bench();
+    let first = Talk::open(&mut bench, 1);
+    let left = first.whole(&mut bench, BOTH, "hello");
+    let part = submitted(&mut bench, &left);
+    for number in 2..12 {
+        let talk = Talk::open(&mut bench, number);
+        assert!(talk.whole(&mut bench, BOTH, "hello").is_empty());
+        assert!(talk.heard(&mut bench).starts_with("MSRP s3nd 200"), "{number}");
+        if number == 6 {
+            acked(&mut bench, 1, &part);
+            reported(&mut bench, 2, mr(&part), 0);
+        }
+    }
+    let other = Talk::open(&mut bench, 20);
+    let left = other.whole(&mut bench, BOTH, "hullo");
+    submitted(&mut bench, &left);
 }

@@ -127,6 +127,64 @@ fn where_nobody_waits_the_session_is_ended() {
     submitted(&mut bench, &left);
 }
 
+#[test]
+fn whoever_waits_is_connected_to_once_and_not_any_more_when_it_is_over() {
+    // It was ended before its ACK came.
+    let mut bench = inward_bench();
+    let left = bench.give(IM, &passive(1));
+    let to = left[0].field("to").to_owned();
+    let talk = Talk { number: 1, id: connection(1), path: String::new(), to };
+    bench.engine.serve(roger::engine::Serving::Refusing);
+    later(&mut bench, 4);
+    bench.give(IM, &talk.request("ACK", 1));
+    assert_eq!(wishes(&mut bench), []);
+    // The ACK of a re-INVITE is another one.
+    let mut bench = inward_bench();
+    let (talk, wished) = agreed(&mut bench, 2, &passive(2), false);
+    assert_eq!(wished.len(), 1);
+    let tag = talk.to.split(";tag=").nth(1).unwrap();
+    let again = passive(2)
+        .replace("1 INVITE", "2 INVITE")
+        .replace("INVITE1", "INVITE2")
+        .replace("user=phone>\r\nCall-ID", &format!("user=phone>;tag={tag}\r\nCall-ID"));
+    assert_eq!(bench.give(IM, &again)[0].status(), 200);
+    assert!(bench.give(IM, &talk.request("ACK", 2)).is_empty());
+    assert_eq!(wishes(&mut bench), []);
+    // There is no place for another connection.
+    let mut setup = inward_setup(16);
+    if let Some(large) = &mut setup.large {
+        large.connections_max = 1;
+    }
+    let mut bench = Bench::with(setup);
+    Talk::open(&mut bench, 3);
+    let (_, wished) = agreed(&mut bench, 4, &passive(4), false);
+    assert_eq!(wished, []);
+    assert!(bye(&mut bench).is_some_and(|bye| bye.text.contains("phone-4@")));
+}
+
+/// More of them, one after the other, than there may be at a time.
+#[test]
+fn greetings_take_no_room() {
+    let mut bench = inward_bench();
+    let (first, wished) = agreed(&mut bench, 1, &passive(1), false);
+    let [Wish::Connect { owner, .. }] = wished[..] else { panic!("{wished:?}") };
+    opened(&mut bench, &first, Some(owner), None);
+    first.heard(&mut bench);
+    for number in 2..90 {
+        let (talk, wished) = agreed(&mut bench, number, &passive(number), false);
+        assert_eq!(wished, [Wish::Write(first.id)], "{number}");
+        bench.out.wish(Wish::Write(first.id));
+        let talk = Talk { id: first.id, ..talk };
+        let send = talk.heard(&mut bench);
+        assert!(send.contains(" SEND\r\n"), "{number}: {send}");
+        if number % 2 == 0 {
+            talk.says(&mut bench, &response(&send, "200 OK"));
+        }
+        assert_eq!(bench.give(IM, &talk.request("BYE", 2))[0].status(), 200);
+        later(&mut bench, 4);
+    }
+}
+
 /// The same where sessions have TLS.
 fn secure_bench() -> Bench {
     let mut setup = inward_setup(16);

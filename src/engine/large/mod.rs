@@ -201,7 +201,7 @@ pub(super) struct Call {
     role: Role,
     /// What was agreed upon for messages, once it was.
     terms: Terms,
-    /// Who speaks to whom in it.
+    /// Who speaks to whom in it; where we were called for the SMS side, the INVITE.
     between: Fingerprint,
     /// Whether a BYE of theirs has ended it.
     was_ended: bool,

@@ -353,6 +353,12 @@ impl Engine {
         let sessions = self.sessions_mut();
         sessions.wheel.stop(handle.index);
         let Some(call) = sessions.calls.remove(handle) else { return };
+        if call.inward.is_some()
+            && let Some(store) = sessions.inward.as_deref_mut()
+        {
+            // Its copies are known without it.
+            store.forget_invite(call.between, now);
+        }
         // Nothing is over that was unfinished.
         debug_assert!(!call.is_unfinished);
         if let Some(buffer) = call.leg.authorization {

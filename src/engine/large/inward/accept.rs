@@ -314,6 +314,7 @@ impl Engine {
         let _ = self.put_transaction(asked.fingerprint, TAKEN, asked.now, end);
         let sessions = self.sessions_mut();
         if let Some(call) = sessions.calls.get_mut(handle) {
+            call.between = asked.fingerprint;
             call.reinvite = Some(Reinvite {
                 cseq: asked.request.fields.cseq,
                 state: State::Waiting,

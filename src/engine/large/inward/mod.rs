@@ -120,6 +120,11 @@ impl Store {
             + self.known.size()
     }
 
+    /// The call of an INVITE is no more.
+    pub(super) fn forget_invite(&mut self, invite: Fingerprint, now: Instant) {
+        self.invites.remove(invite, now);
+    }
+
     /// A moment before which nothing is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.turns.has_ready() || self.has_reports {

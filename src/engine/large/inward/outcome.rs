@@ -68,9 +68,11 @@ impl Engine {
     pub(super) fn tell_submission(&mut self, handle: Handle<Submission>, now: Instant) {
         let sessions = self.sessions_mut();
         let Some(submission) = sessions.submission(handle) else { return };
-        let is_there = sessions.calls.get(submission.call).is_some_and(|call| {
-            !call.was_ended && !call.is_ending && call.session == Some(submission.session)
-        });
+        // A session that is over or about to be is the call's no longer.
+        let is_there = sessions
+            .calls
+            .get(submission.call)
+            .is_some_and(|call| call.session == Some(submission.session));
         let (session, total, told) = (submission.session, submission.total, submission.told);
         let (id, len) = (submission.message_id, submission.message_id().len());
         let is_late = submission.decided.plus_ms(TELL_MS) <= now;
