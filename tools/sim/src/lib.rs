@@ -46,6 +46,7 @@ mod fate;
 mod form;
 mod gateway;
 mod im;
+mod inward;
 mod judge;
 mod large;
 mod ledger;
@@ -78,6 +79,7 @@ mod wire;
 mod world;
 
 pub use self::bug::Bug;
+pub use self::inward::{InwardBug, InwardOutcome, run_inward};
 
 /// What came of one seed.
 #[derive(Clone, Debug)]

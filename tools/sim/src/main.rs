@@ -7,13 +7,15 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use sim::{Bug, Outcome};
+use sim::{Bug, InwardBug, Outcome};
 
 const USAGE: &str = "usage: sim SEED            one seed with the end of its story
        sim A..B            seeds A to B-1, a summary, the first failing one with its story
        sim --each A..B     one line per seed
        sim --bugs [A..B]   each planted bug over these seeds (0..1000) until it is found
-       sim --bug NAME A..B one planted bug";
+       sim --bug NAME A..B one planted bug
+       sim --inward A..B   messages of IM users to the SMS side, up to the first seed that fails
+       sim --inward-bugs [A..B]  each bug planted there";
 
 /// The seed that is running, for whoever dies of a panic.
 static SEED: AtomicU64 = AtomicU64::new(0);
@@ -30,6 +32,9 @@ fn main() -> ExitCode {
         ["--bugs"] => Some(bugs(&(0..1_000))),
         ["--bugs", seeds] => range(seeds).map(|seeds| bugs(&seeds)),
         ["--each", seeds] => range(seeds).map(each),
+        ["--inward", seeds] => range(seeds).map(inward),
+        ["--inward-bugs"] => Some(inward_bugs(&(0..1_000))),
+        ["--inward-bugs", seeds] => range(seeds).map(|seeds| inward_bugs(&seeds)),
         ["--bug", name, seeds] => {
             let bug = Bug::ALL.into_iter().find(|bug| bug.name() == name);
             bug.and_then(|bug| range(seeds).map(|seeds| swarm(seeds, Some(bug))))
@@ -121,6 +126,55 @@ fn bugs(seeds: &Range<u64>) -> ExitCode {
         }
     }
     println!("{} planted, {missed} missed", Bug::ALL.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Messages to the SMS side, up to the first seed that fails.
+fn inward(seeds: Range<u64>) -> ExitCode {
+    let (mut runs, mut messages, mut delivered, mut parts, mut repeated, mut digest) =
+        (0_u64, 0, 0, 0, 0, 0_u64);
+    for seed in seeds {
+        SEED.store(seed, Ordering::Relaxed);
+        let outcome = sim::run_inward(seed, None, false);
+        if outcome.violation.is_some() {
+            let outcome = sim::run_inward(seed, None, true);
+            for line in outcome.trace.iter().skip(outcome.trace.len().saturating_sub(TAIL)) {
+                println!("{line}");
+            }
+            println!("seed {seed}: {}", outcome.violation.unwrap_or_default());
+            return ExitCode::FAILURE;
+        }
+        runs += 1;
+        messages += outcome.messages;
+        delivered += outcome.delivered;
+        parts += outcome.parts;
+        repeated += outcome.repeated;
+        digest = digest.rotate_left(1) ^ outcome.digest;
+    }
+    println!(
+        "{runs} seeds, {messages} messages of which phones have {delivered}, {parts} parts, \
+         {repeated} came again, digest {digest:016x}: no invariant broken"
+    );
+    ExitCode::SUCCESS
+}
+
+/// Every bug planted there, and the seed that finds it.
+fn inward_bugs(seeds: &Range<u64>) -> ExitCode {
+    let mut missed = 0_u32;
+    for bug in InwardBug::ALL {
+        let found = seeds.clone().find_map(|seed| {
+            let outcome = sim::run_inward(seed, Some(bug), false);
+            outcome.violation.map(|violation| (seed, violation))
+        });
+        match found {
+            Some((seed, violation)) => println!("{:24} seed {seed:>4}  {violation}", bug.name()),
+            None => {
+                missed += 1;
+                println!("{:24} NOT FOUND", bug.name());
+            }
+        }
+    }
+    println!("{} planted, {missed} missed", InwardBug::ALL.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
