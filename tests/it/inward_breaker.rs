@@ -50,7 +50,7 @@ fn a_sender_who_asks_what_becomes_of_each_of_his_messages_may_send_many() {
 fn at(rp: &[u8], minute: u8, second: u8) -> Vec<u8> {
     let scts = [0x52, 0x11, 0x22, 0x11];
     let place = rp.windows(4).position(|four| four == scts).unwrap() + scts.len();
-    let semi = |number: u8| number % 10 << 4 | number / 10;
+    let semi = |number: u8| ((number % 10) << 4) | (number / 10);
     let mut other = rp.to_vec();
     (other[place], other[place + 1]) = (semi(minute), semi(second));
     other

@@ -307,7 +307,7 @@ impl Storm {
         self.received += usize::from(status == 0);
         let mut rp = rp_report(mr(&part), status);
         let at = rp.windows(2).position(|two| two == [0x52, 0x11]).unwrap();
-        rp[at + 5] = u8::try_from(self.sc % 10 << 4 | self.sc / 10 % 6).unwrap();
+        rp[at + 5] = u8::try_from(((self.sc % 10) << 4) | (self.sc / 10 % 6)).unwrap();
         self.sc("", &rp);
     }
 
@@ -340,7 +340,7 @@ impl Storm {
                         self.bench.engine.on_stream(event, &mut self.bench.out);
                     }
                     Wish::Close(id) if self.lines.contains(&id.index) => self.drop_line(id.index),
-                    _ => {}
+                    Wish::Connect { .. } | Wish::Write(_) | Wish::Read(_) | Wish::Close(_) => {}
                 }
             }
         }

@@ -123,8 +123,9 @@ impl Engine {
         };
         let Some(submission) = self.sessions_mut().submission_mut(named.submission) else { return };
         // TP-MR has eight bits, and a status report may be days late: TP-SCTS says of which part it is.
-        let got = submission.got[usize::from(named.part)].get_or_insert(second(report.scts));
-        if *got != second(report.scts) {
+        let said = second(report.scts);
+        let got = submission.got[usize::from(named.part)].get_or_insert(said);
+        if *got != said {
             return self.count(Counter::StatusReportsStray);
         }
         let state = &mut submission.states[usize::from(named.part)];

@@ -76,7 +76,7 @@ impl Engine {
         let mut references = (1..=u8::MAX).map(|more| last.wrapping_add(more));
         let free =
             references.find(|reference| store.reported.get(reported(*reference), now).is_none());
-        let found = free.unwrap_or(last.wrapping_add(1));
+        let found = free.unwrap_or_else(|| last.wrapping_add(1));
         let end = now.plus_ms(4 * STATUS_REPORTS_MS);
         store.references.put_over(counter, u64::from(found), now, end);
         let named = Named { submission: handle, part: submission.number };
