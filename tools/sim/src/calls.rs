@@ -472,7 +472,8 @@ impl Call {
     fn ends(&self, transaction: &Transaction, swarm: &Swarm) -> u64 {
         let post = &transaction.post;
         let rung = |proof: &&Proof| matches!(proof.what, What::Response(100..=199));
-        let rings = post.proofs.iter().find(rung).map(|proof| proof.at);
+        // What came to somebody who stood still was heard of when he went on.
+        let rings = post.proofs.iter().filter(rung).map(|proof| proof.by).min();
         let timer_b = post.sent[0] + swarm.transaction();
         let broken = post.proofs.iter().find(|proof| proof.what == What::Unreachable);
         let broken = broken.map_or(u64::MAX, |proof| proof.at);
@@ -484,6 +485,15 @@ impl Call {
             (Some(_), None) => u64::MAX,
         };
         end.min(broken).min(refused).saturating_sub(slack(swarm))
+    }
+
+    /// When a 2xx has reached whom it concerns.
+    fn heard_at(&self, accepted: &Accepted) -> u64 {
+        let mut proofs = self.transactions.iter().flat_map(|it| &it.post.proofs);
+        let first = proofs.find(|proof| {
+            proof.at == accepted.at && matches!(proof.what, What::Response(200..=299))
+        });
+        first.map_or(accepted.at, |proof| proof.by)
     }
 
     fn at_end(&self, swarm: &Swarm) -> Verdict<()> {
@@ -500,7 +510,7 @@ impl Call {
         let mut end = self.ends(last, swarm);
         let tight = swarm.large.as_ref().is_some_and(|large| large.is_tight);
         for (number, accepted) in self.accepted.iter().enumerate() {
-            if !accepted.certain || accepted.at >= end {
+            if !accepted.certain || self.heard_at(accepted) >= end {
                 continue;
             }
             // From the first on, others are taken for as long again.

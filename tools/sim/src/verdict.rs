@@ -67,6 +67,8 @@ struct Case<'a> {
     short: &'a Short,
     account: &'a Account,
     swarm: &'a Swarm,
+    /// It and those that say the same to the same recipient.
+    alike: Vec<usize>,
 }
 
 /// Judges one account against everything that is known of its short message.
@@ -88,7 +90,8 @@ pub(crate) fn account(
         // What is not served yet may be told or not.
         return Ok(());
     }
-    let case = Case { gateway, life, short, account, swarm };
+    let alike = gateway.alike(life.short, centres).collect();
+    let case = Case { gateway, life, short, account, swarm, alike };
     if case.is_misled() {
         return Ok(());
     }
@@ -286,7 +289,11 @@ impl Case<'_> {
     fn was_called(&self, verdict: char) -> bool {
         let (calls, decided) = (&self.gateway.calls, self.account.decided.0);
         match verdict {
-            'D' => self.gateway.was_delivered(self.life.short, decided, self.swarm),
+            // In a session that was there nobody can tell which of two that say the same was sent.
+            'D' => {
+                let mut alike = self.alike.iter();
+                alike.any(|short| self.gateway.was_delivered(*short, decided, self.swarm))
+            }
             _ => calls.list.iter().any(|call| {
                 !call.is_past && call.uri == self.short.recipient && call.begun <= decided
             }),
