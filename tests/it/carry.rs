@@ -493,6 +493,38 @@ fn bye_before_the_ack_and_before_a_connection() {
     later(&mut bench, 33_000);
 }
 
+/// What Bob said waits for Alice, who has ended the session before her connection is there: it gives her that, and
+/// is no new beginning.
+#[test]
+fn bye_before_a_connection_ends_both_when_that_has_come() {
+    let mut bench = bench();
+    let invite = rung(&mut bench, &invite(1));
+    let left = bench.give(IM, &agreed(&invite, "passive", ""));
+    only(&left, "ACK");
+    let owner = connecting(&mut bench, BOB_AT);
+    let left = later(&mut bench, 4);
+    let ok = status(&left, 200).clone();
+    bench.give(IM_2, &inside("ACK", 7, &ok, true));
+    let (alice, bob) = (Line::from(0, ALICE_AT), Line::from(1, BOB_AT));
+    bob.opened(&mut bench, Some(owner));
+    let bound = bob.taken(&mut bench);
+    bob.says(&mut bench, &response(&bound, "200 OK"));
+    let [ours_of_alice, ours_of_bob] =
+        [&ok, &invite].map(|it| attribute(&body(it), "path").to_owned());
+    let said = send("b0b1", (&ours_of_bob, BOBS), &format!("{ID}Byte-Range: 1-2/2\r\n"), "hi", '$');
+    bob.says(&mut bench, &said);
+    assert_eq!(statuses(&bench.give(IM_2, &inside("BYE", 8, &ok, true))), [200]);
+    alice.opened(&mut bench, None);
+    alice.says(&mut bench, &empty("b1nd", (&ours_of_alice, ALICES)));
+    assert!(alice.taken(&mut bench).contains("Message-ID: m0001\r\n"));
+    let left = later(&mut bench, 1_100);
+    let bye = only(&left, "BYE").clone();
+    assert_eq!(bye.to, IM.parse().unwrap());
+    bench.give(IM, &answer_ok(&bye));
+    later(&mut bench, 33_000);
+    assert_eq!(bench.engine.calls(), 0, "nothing is left");
+}
+
 #[test]
 fn whoever_never_connects_ends_both() {
     let mut bench = bench();

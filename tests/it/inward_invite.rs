@@ -6,7 +6,7 @@ use crate::bench::{Bench, IM, SBC, field};
 use roger::packet::StreamEvent;
 
 use crate::inward::{
-    BOTH, Talk, acked, inward_bench, inward_setup, later, offer, request, submitted,
+    BOTH, Talk, acked, inward_bench, inward_setup, later, mr, offer, reported, request, submitted,
 };
 
 fn cancel(number: u32) -> String {
@@ -116,6 +116,7 @@ fn a_session_lasts_while_something_is_said_in_it_and_ends_where_its_caller_is() 
         let left = talk.says(&mut bench, &send.replace("m3ssage", &format!("m3ssage{number}")));
         let part = submitted(&mut bench, &left);
         acked(&mut bench, number, &part);
+        reported(&mut bench, number + 10, mr(&part), 0);
     }
     assert!(wait(&mut bench, 9).is_empty(), "ten minutes from the last message");
     let bye = wait(&mut bench, 2);

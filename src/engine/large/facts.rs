@@ -121,10 +121,13 @@ impl Engine {
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
         call.link = Some(link);
-        call.wait = Some(match call.inward {
-            None => (Wait::Sending, now),
-            Some(_) => (Wait::Idle, now.plus_ms(SUBMISSION_IDLE_MS)),
-        });
+        // Who has said BYE already is not waited for any longer because his connection is there.
+        if !matches!(call.wait, Some((Wait::Farewell, _))) {
+            call.wait = Some(match call.inward {
+                None => (Wait::Sending, now),
+                Some(_) => (Wait::Idle, now.plus_ms(SUBMISSION_IDLE_MS)),
+            });
+        }
         if call.inward.is_some() && call.role == Role::Active {
             self.greet(handle);
         }
