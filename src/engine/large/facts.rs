@@ -41,9 +41,6 @@ impl Engine {
     }
 
     fn on_fact(&mut self, fact: Fact, now: Instant, out: &mut Departures) {
-        if self.on_binding_fact(fact, now) {
-            return;
-        }
         match fact {
             Fact::Carried { carried, carriage } => self.on_carriage(carried, carriage, now),
             Fact::Resumed { connection } => {
@@ -94,7 +91,12 @@ impl Engine {
                 let observe = |from: u32| Observation::Timeout { chunk: from + chunk };
                 self.observe(sending, observe, now, out);
             }
-            Fact::Cut { sending, departed } => self.on_cut(sending, departed, now, out),
+            Fact::Cut { sending, departed } => {
+                if let Some(handle) = self.greeted(sending) {
+                    return self.on_greeted(handle, None, now);
+                }
+                self.on_cut(sending, departed, now, out);
+            }
             Fact::Arriving { incoming } => self.on_arriving(incoming, now),
             Fact::Received { incoming, total, .. } => self.on_received(incoming, total, now, out),
             Fact::Abandoned { incoming }
@@ -128,10 +130,10 @@ impl Engine {
                 Some(_) => (Wait::Idle, now.plus_ms(SUBMISSION_IDLE_MS)),
             });
         }
-        if call.inward.is_some() && call.role == Role::Active {
+        let is_sender = call.inward.is_none() && call.carry.is_none();
+        if call.role == Role::Active && !is_sender {
             self.greet(handle);
         }
-        self.on_side_bound(handle);
         self.wait_for_call(handle);
         if self.serving == Serving::Refusing {
             self.end_idle_call(handle, now);

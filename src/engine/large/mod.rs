@@ -18,6 +18,7 @@
 //! The verdict is reached as for every short message: here it is the ledger that says which evidence
 //! decides. What comes after the deadline is remembered (hazards H59 and H60).
 
+mod approach;
 mod carry;
 mod facts;
 mod idle;
@@ -34,6 +35,7 @@ mod responses;
 mod taker;
 mod timers;
 
+use self::approach::Approach;
 use self::carry::{Side, Store};
 use self::ids::Desk;
 use self::links::Links;
@@ -173,7 +175,7 @@ pub(super) struct Call {
     /// Messages of his that are not over.
     submissions: u32,
     /// How far we have come to him, where it is for us to connect.
-    approach: Option<inward::Approach>,
+    approach: Option<Approach>,
     /// The INVITE.
     leg: Leg,
     invite: invite_client::Client,

@@ -1,86 +1,18 @@
-//! Two sessions that are joined: how each gets its connection, and how both end.
+//! Two sessions that are joined: how both end.
 
 use super::Side;
 use crate::engine::Engine;
 use crate::engine::large::Call;
-use crate::engine::large::facts::name;
-use crate::engine::memory::put_hex;
 use crate::engine::record::NEVER;
 use crate::id::Handle;
-use crate::limits::MSRP_IDENT_SIZE_MAX;
-use crate::metrics::Counter;
 use crate::session::dialog::State;
-use crate::session::msrp::{Fact, Message, SendingId};
-use crate::session::negotiation::Role;
 use crate::time::Instant;
-use crate::wire::msrp::FailureReport;
-
-/// Set in the name of the owner of a SEND without a body: no place of a call has this bit.
-const BINDING: u64 = 1 << 63;
 
 /// Calls that are looked through in one turn, and how long it takes until they are again, in milliseconds.
 const PARTING_MAX: u32 = 1_024;
 const PARTING_MS: u32 = 250;
 
-/// Sets what is minted apart from every other use of the same key.
-const BINDING_ID: u64 = 0xB14D_0000 << 32;
-
 impl Engine {
-    /// The session of a side has its connection. If that is one of ours, a SEND without a body says so at once
-    /// (RFC 4975 section 5.4): nobody knows when there will be another one.
-    pub(in crate::engine::large) fn on_side_bound(&mut self, handle: Handle<Call>) {
-        let sessions = self.sessions_mut();
-        let Some(call) = sessions.calls.get(handle) else { return };
-        if call.role != Role::Active || call.carry.is_none() {
-            return;
-        }
-        let Some(session) = call.session else { return };
-        let [low, high] = sessions.desk.minted(BINDING_ID, name(handle)).0;
-        let mut message_id = [0; MSRP_IDENT_SIZE_MAX];
-        put_hex(u128::from(high) << 64 | u128::from(low), &mut message_id);
-        let message = Message {
-            owner: BINDING | name(handle),
-            message_id: &message_id,
-            content_type: None,
-            size: 0,
-            success_report: false,
-            failure_report: FailureReport::Yes,
-        };
-        let sending = sessions.endpoint.send(session, &message).ok();
-        if let Some(side) = sessions.calls.get_mut(handle).and_then(|call| call.carry.as_mut()) {
-            side.binding = sending;
-        }
-    }
-
-    /// Takes a fact that is about such a SEND. Whether it was one.
-    pub(in crate::engine::large) fn on_binding_fact(&mut self, fact: Fact, now: Instant) -> bool {
-        let (sending, is_bound) = if let Fact::Responded { sending, code, .. } = fact {
-            (sending, code == 200)
-        } else if let Fact::TimedOut { sending, .. } | Fact::Cut { sending, .. } = fact {
-            (sending, false)
-        } else {
-            return false;
-        };
-        let Some(handle) = self.binding_of(sending) else { return false };
-        let sessions = self.sessions_mut();
-        sessions.endpoint.forget(sending);
-        if let Some(side) = sessions.calls.get_mut(handle).and_then(|call| call.carry.as_mut()) {
-            side.binding = None;
-        }
-        if !is_bound && !self.is_ending(handle) {
-            // What is there knows no such session, or nobody is there.
-            self.count(Counter::CarryEnded);
-            self.end_call(handle, now);
-        }
-        true
-    }
-
-    fn binding_of(&self, sending: SendingId) -> Option<Handle<Call>> {
-        let sessions = self.sessions.as_deref()?;
-        let owner = sessions.endpoint.owner(sending)?;
-        (owner & BINDING != 0).then(|| crate::engine::large::facts::named(owner & !BINDING))
-    }
-
     /// Whether nobody new is served, so that sessions end as soon as nothing is under way in them: they would
     /// outlast any patience.
     pub(in crate::engine) fn part_later(&mut self, is_to_part: bool) {
@@ -117,7 +49,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn is_ending(&self, handle: Handle<Call>) -> bool {
+    pub(in crate::engine::large) fn is_ending(&self, handle: Handle<Call>) -> bool {
         let call = self.sessions.as_deref().and_then(|all| all.calls.get(handle));
         call.is_none_or(|call| call.is_ending)
     }

@@ -46,7 +46,7 @@ use crate::limits::{
     CARRIED_INVITES_SHARE, CARRIED_RINGING_MS, CARRIED_SAID_SIZE_MAX, DATAGRAM_SIZE_MAX,
 };
 use crate::session::dialog::Kept;
-use crate::session::msrp::{Carrying, SendingId};
+use crate::session::msrp::Carrying;
 use crate::session::negotiation::Role;
 use crate::store::{Buffer, Directory, Fingerprint, Pool, Slab};
 use crate::time::{Instant, Wheel};
@@ -84,8 +84,6 @@ pub(super) struct Side {
     loop_hash: u32,
     /// When the callee was heard of last.
     heard: Instant,
-    /// The SEND without a body with which a connection of ours begins (RFC 4975 section 5.4).
-    binding: Option<SendingId>,
     /// Messages that have come or leave in its session and are not over.
     under_way: u32,
     /// The first of those that have left in its session and whose REPORTs are waited for.

@@ -142,7 +142,6 @@ impl Engine {
             said: None,
             loop_hash: 0,
             heard: now,
-            binding: None,
             under_way: 0,
             awaited: None,
             is_caller,

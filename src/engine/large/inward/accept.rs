@@ -3,7 +3,8 @@
 //! So there is nothing that a CANCEL could end (RFC 3261 section 9.2); who wants no session ends it with BYE.
 //! Errors are functions of the INVITE and are given again for each of its copies.
 
-use super::{Approach, Caller, Sender};
+use super::{Caller, Sender};
+use crate::engine::large::approach::Approach;
 use crate::engine::large::facts::name;
 use crate::engine::large::idle::{named_short, short_name};
 use crate::engine::large::invite::ms;

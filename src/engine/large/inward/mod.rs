@@ -28,11 +28,8 @@ mod accept;
 mod again;
 mod answers;
 mod arrive;
-mod connect;
 mod outcome;
 mod submit;
-
-pub(super) use self::connect::Approach;
 
 use super::Call;
 use crate::delivery::{Identifier, Message, Statuses};

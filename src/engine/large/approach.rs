@@ -1,15 +1,15 @@
-//! Sessions for the SMS side whose other end waits for us: the offer says `a=setup:passive` (RFC 4145 section
-//! 4.1, RFC 6135 section 4.2.2).
+//! Sessions in which the other end waits for us, and nothing of ours is to be said at first: for the SMS side,
+//! where the offer says `a=setup:passive` (RFC 4145 section 4.1, RFC 6135 section 4.2.2), and those that pass.
 //!
-//! We connect when the ACK is there: by then our answer is known, and with it who it is that comes. The first
-//! thing said is a SEND without a body, which shows the other end which session the connection is for (RFC
-//! 4975 section 5.4); nobody could send to us before.
+//! The first thing said is a SEND without a body, which shows the other end which session the connection is
+//! for (RFC 4975 section 5.4): nobody could send to us before.
 
+use super::facts::{name, named};
+use super::{Call, Wait};
 use crate::engine::Engine;
-use crate::engine::large::facts::{name, named};
-use crate::engine::large::{Call, Wait};
 use crate::id::Handle;
 use crate::limits::MSRP_IDENT_SIZE_MAX;
+use crate::metrics::Counter;
 use crate::packet::{Departures, Endpoint, SocketId};
 use crate::session::msrp::{Message, SendingId};
 use crate::time::Instant;
@@ -18,7 +18,7 @@ use crate::wire::sip;
 
 /// How far we have come to the other end, where that is for us to do.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine::large) enum Approach {
+pub(super) enum Approach {
     /// There it is, and from this socket it is connected to.
     Known(Endpoint, SocketId),
     /// The SEND without a body.
@@ -26,13 +26,9 @@ pub(in crate::engine::large) enum Approach {
 }
 
 impl Engine {
-    /// The ACK to our answer is there: connects, if that was left to us. No departure.
-    pub(in crate::engine::large) fn approach(
-        &mut self,
-        handle: Handle<Call>,
-        now: Instant,
-        out: &mut Departures,
-    ) {
+    /// The ACK to our answer is there: connects, if that was left to us. By then our answer is known, and with
+    /// it who it is that comes. No departure.
+    pub(super) fn approach(&mut self, handle: Handle<Call>, now: Instant, out: &mut Departures) {
         let Some(call) = self.sessions_mut().calls.get_mut(handle) else { return };
         let Some(Approach::Known(remote, socket)) = call.approach.filter(|_| !call.is_ending)
         else {
@@ -48,7 +44,7 @@ impl Engine {
     }
 
     /// The session of a call has the connection that we have opened for it.
-    pub(in crate::engine::large) fn greet(&mut self, handle: Handle<Call>) {
+    pub(super) fn greet(&mut self, handle: Handle<Call>) {
         let sessions = self.sessions_mut();
         let Some(call) = sessions.calls.get_mut(handle) else { return };
         let Some(session) = call.session else { return };
@@ -69,7 +65,7 @@ impl Engine {
     }
 
     /// The call whose greeting this is.
-    pub(in crate::engine::large) fn greeted(&self, sending: SendingId) -> Option<Handle<Call>> {
+    pub(super) fn greeted(&self, sending: SendingId) -> Option<Handle<Call>> {
         let sessions = self.sessions.as_deref()?;
         let handle = sessions.endpoint.owner(sending).map(named::<Call>)?;
         let call = sessions.calls.get(handle)?;
@@ -77,21 +73,21 @@ impl Engine {
     }
 
     /// A greeting is answered, or its answer is waited for no longer. Whoever does not know the session will
-    /// send nothing in it.
-    pub(in crate::engine::large) fn on_greeted(
-        &mut self,
-        handle: Handle<Call>,
-        code: Option<u16>,
-        now: Instant,
-    ) {
+    /// send nothing in it; where a session passes, whoever says nothing is not there for the other side either.
+    pub(super) fn on_greeted(&mut self, handle: Handle<Call>, code: Option<u16>, now: Instant) {
         self.forget_greeting(handle);
-        if code.is_some_and(|code| code != 200) {
-            self.end_call(handle, now);
+        let is_carried = self.is_carried(handle);
+        if code == Some(200) || (code.is_none() && !is_carried) || self.is_ending(handle) {
+            return;
         }
+        if is_carried {
+            self.count(Counter::CarryEnded);
+        }
+        self.end_call(handle, now);
     }
 
     /// Nobody asks about the greeting of a call any more.
-    pub(in crate::engine::large) fn forget_greeting(&mut self, handle: Handle<Call>) {
+    pub(super) fn forget_greeting(&mut self, handle: Handle<Call>) {
         let sessions = self.sessions_mut();
         let approach = sessions.calls.get_mut(handle).and_then(|call| call.approach.take());
         if let Some(Approach::Greeting(sending)) = approach {
