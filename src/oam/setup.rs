@@ -416,7 +416,7 @@ mod tests {
     fn sessions_pass_where_that_is_said() {
         let role = "preset = \"kamailio\"\nmsrp = \"b2bua\"";
         let second = "[[peer]]\nname = \"im-2\"\nside = \"im\"\nrole = \"endpoint\"\n\
-                      msrp = \"relay\"\naddress = \"192.0.2.99:5060\"\n";
+                      msrp = \"relay\"\naddress = \"192.0.2.77:5066\"\n";
         let of = |keys: &str| {
             let more = format!(
                 "[[listen]]\naddress = \"127.0.0.1:2855\"\ntransports = \"msrp\"\n{second}\
