@@ -34,6 +34,9 @@ pub struct Carried {
     shorter: bool,
     /// A success REPORT was counted after the last chunk was sent.
     has_report: bool,
+    /// Its chunks say more than one thing of where it ends: what has come of it may be one message, another,
+    /// or none.
+    is_torn: bool,
     failed: Option<Evidence>,
     doubted: Option<Evidence>,
 }
@@ -52,6 +55,7 @@ impl Carried {
             is_late: false,
             shorter: false,
             has_report: false,
+            is_torn: false,
             failed: None,
             doubted: None,
         }
@@ -70,10 +74,16 @@ impl Carried {
 
     /// Its end-line was given to the connection.
     pub fn end(&mut self, chunk: u32, end: End) {
-        if end == End::Last {
-            self.last = Last::Sent(chunk);
-            self.acknowledged.end_at(self.end);
-            self.reported.end_at(self.end);
+        match end {
+            End::More => {}
+            End::Last => {
+                self.is_torn |= self.last != Last::Unsent && self.end != self.acknowledged.total();
+                self.last = Last::Sent(chunk);
+                self.acknowledged.end_at(self.end);
+                self.reported.end_at(self.end);
+            }
+            // What has come before it was let go, and what comes behind it does not bring it back (hazard H29).
+            End::Abort => self.is_torn |= self.proof().is_none(),
         }
     }
 
@@ -131,6 +141,10 @@ impl Carried {
 
     /// What is proved, if that is so much that nothing which follows matters.
     pub fn proof(&self) -> Option<Evidence> {
+        // Octets behind its end are of nothing that anybody can have acknowledged as a whole.
+        if self.is_torn || self.sent > self.acknowledged.total() {
+            return None;
+        }
         if self.has_report && self.reported.is_covered() {
             return Some(Evidence::Reported);
         }

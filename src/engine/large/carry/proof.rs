@@ -381,10 +381,12 @@ const fn end_of(flag: Flag) -> End {
 fn meaning(end: CarriedEnd, ledger: &Carried, was_ended: bool) -> Evidence {
     match end {
         CarriedEnd::Whole { .. } => Evidence::ReportMissing,
-        CarriedEnd::Aborted => Evidence::Aborted,
-        CarriedEnd::Stopped { code } if ledger.has_departed() && ledger.is_all_given() => {
-            Evidence::MsrpResponse(code)
+        // Its last chunk was given, so that it may have been taken. What its recipient has said against it, the
+        // ledger knows: this end is the sender's or ours.
+        CarriedEnd::Aborted | CarriedEnd::Stopped { .. } if ledger.is_all_given() => {
+            Evidence::ReportMissing
         }
+        CarriedEnd::Aborted => Evidence::Aborted,
         // We have ended it, and nobody has all of it.
         CarriedEnd::Stopped { .. } if ledger.has_departed() => Evidence::Aborted,
         CarriedEnd::Stopped { code } => Evidence::MsrpResponse(code),
@@ -394,7 +396,9 @@ fn meaning(end: CarriedEnd, ledger: &Carried, was_ended: bool) -> Evidence {
         }
         CarriedEnd::RecipientLost { .. } if was_ended => Evidence::ByeBeforeEnd,
         // What was given to a connection may leave yet.
-        CarriedEnd::RecipientLost { .. } if ledger.sent() == 0 => Evidence::ConnectionUnused,
+        CarriedEnd::RecipientLost { .. } if ledger.sent() == 0 && !ledger.is_all_given() => {
+            Evidence::ConnectionUnused
+        }
         // Whichever side has ended it: without its last chunk it is no message to anybody.
         CarriedEnd::RecipientLost { .. } if !ledger.is_all_given() => Evidence::Unfinished,
         CarriedEnd::RecipientLost { .. } => Evidence::ConnectionLost,
