@@ -317,15 +317,9 @@ impl Engine {
         };
         let mut contact = [0; super::invite::CONTACT_SIZE_MAX];
         let contact = self.contact(call, &mut contact)?;
-        let timer = sip::session_timer(asked.request.octets).ok().and_then(|timer| timer.expires);
-        let expires = match timer {
-            // Who asks refreshes it: we end it ourselves long before.
-            Some(timer) => Extra::SessionExpires(sip::SessionExpires {
-                refresher: Some(sip::Refresher::Uac),
-                ..timer
-            }),
-            None => Extra::None,
-        };
+        // Who asks refreshes it: we end it ourselves long before.
+        let timer = sip::client_timer(asked.request.octets);
+        let expires = timer.map_or(Extra::None, Extra::SessionExpires);
         let source = asked.arrival.flow.remote;
         let tag = self.branch_of_call(handle, CALL_TAG);
         let reply = Reply {

@@ -211,6 +211,18 @@ pub fn options(octets: &[u8], which: Options) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The Session-Expires that answers a request where its client is to refresh the session, and we are not: none
+/// where it does not know how, or has left that to us (RFC 4028 section 9 and table 2). Then the session has no
+/// such end.
+pub fn client_timer(octets: &[u8]) -> Option<SessionExpires> {
+    let expires = session_timer(octets).ok()?.expires?;
+    let knows = [Options::Supported, Options::Require];
+    let knows = knows.into_iter().any(|which| has_option(octets, which, b"timer"));
+    let refresher = Some(Refresher::Uac);
+    (knows && expires.refresher != Some(Refresher::Uas))
+        .then_some(SessionExpires { refresher, ..expires })
+}
+
 /// Whether an option tag is among them; they have no case.
 pub fn has_option(octets: &[u8], which: Options, option: &[u8]) -> bool {
     options(octets, which).any(|listed| listed.eq_ignore_ascii_case(option))

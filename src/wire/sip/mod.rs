@@ -50,8 +50,8 @@ pub use self::build::{
     Source, forward_request, forward_response, originate, reason_phrase, respond, tag,
 };
 pub use self::dialog::{
-    Options, RecordRoutes, Refresher, SessionExpires, SessionTimer, contact_uri, has_option,
-    in_reply_to, options, record_routes, session_timer,
+    Options, RecordRoutes, Refresher, SessionExpires, SessionTimer, client_timer, contact_uri,
+    has_option, in_reply_to, options, record_routes, session_timer,
 };
 pub use self::fields::Fields;
 pub use self::survey::{Survey, survey};

@@ -22,8 +22,7 @@ use crate::transaction::branch::{BRANCH_SIZE, MAGIC_COOKIE};
 use crate::wire::msrp::Path;
 use crate::wire::sdp::{self, Media, Session};
 use crate::wire::sip::{
-    self, ALLOW_SESSIONS, Extra, Message, Refresher, Reply, Request, Response, SessionExpires,
-    Source, through,
+    self, ALLOW_SESSIONS, Extra, Message, Reply, Request, Response, Source, through,
 };
 
 /// Why a 2xx of the callee makes no session: what the caller is told.
@@ -249,12 +248,9 @@ impl Engine {
         let mut contact = [0; CONTACT_SIZE_MAX];
         let uri = self.contact(call, &mut contact)?;
         let parameters = through::contact_parameters(last.response.octets);
-        // Who asks for a timer refreshes it, and we answer that (RFC 4028 section 9).
-        let timer = sip::session_timer(request.octets).ok().and_then(|timer| timer.expires);
-        let expires = timer.map_or(Extra::None, |timer| {
-            let refresher = Some(Refresher::Uac);
-            Extra::SessionExpires(SessionExpires { refresher, ..timer })
-        });
+        // Who asks for a timer refreshes it, and we answer that.
+        let timer = sip::client_timer(request.octets);
+        let expires = timer.map_or(Extra::None, Extra::SessionExpires);
         let tag = self.branch_of_call(handle, CALL_TAG);
         let reply = Reply {
             status: last.status,
