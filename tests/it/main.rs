@@ -8,6 +8,7 @@ mod bench;
 mod breaker;
 mod carry;
 mod carry_bounds;
+mod carry_breaker;
 mod carry_messages;
 mod carry_reports;
 mod carry_site;
