@@ -381,16 +381,20 @@ const fn end_of(flag: Flag) -> End {
 fn meaning(end: CarriedEnd, ledger: &Carried, was_ended: bool) -> Evidence {
     match end {
         CarriedEnd::Whole { .. } => Evidence::ReportMissing,
-        // Its last chunk was given, so that it may have been taken. What its recipient has said against it, the
-        // ledger knows: this end is the sender's or ours.
-        CarriedEnd::Aborted | CarriedEnd::Stopped { .. } if ledger.is_all_given() => {
+        // Its last chunk was given, so that it may have been taken: of many chunks that came in no order nobody
+        // can say what is missing. What its recipient has said against it, the ledger knows.
+        CarriedEnd::Aborted | CarriedEnd::Stopped { .. } | CarriedEnd::SenderLost
+            if ledger.is_all_given() =>
+        {
             Evidence::ReportMissing
         }
+        // Whoever goes on with it is let, and then its recipient may have all of it.
+        CarriedEnd::Stalled => Evidence::ReportMissing,
         CarriedEnd::Aborted => Evidence::Aborted,
         // We have ended it, and nobody has all of it.
         CarriedEnd::Stopped { .. } if ledger.has_departed() => Evidence::Aborted,
         CarriedEnd::Stopped { code } => Evidence::MsrpResponse(code),
-        CarriedEnd::Stalled | CarriedEnd::SenderLost => Evidence::Unfinished,
+        CarriedEnd::SenderLost => Evidence::Unfinished,
         CarriedEnd::RecipientLost { .. } if was_ended && ledger.is_all_given() => {
             Evidence::ByeAfterEnd
         }
