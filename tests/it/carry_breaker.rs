@@ -377,3 +377,86 @@ fn nothing_hostile_in_a_description_is_more_than_refused() {
         assert_eq!(bench.count(Counter::CallsOpen), 0);
     }
 }
+
+/// A message that is not gone on with for long may be gone on with after all: then Bob has it.
+#[test]
+fn of_what_stands_still_nobody_knows_what_becomes_of_it() {
+    let mut joined = Joined::new();
+    let first = joined.alice_sends("al01", &range("1-3/9"), "Hel", '+');
+    joined.bob(&response(&first, "200 OK"));
+    assert!(joined.alice_gets().starts_with("MSRP al01 200"));
+    later(&mut joined.bench, 100_000);
+    let account = joined.account();
+    let second = joined.alice_sends("al02", &range("4-9/9"), "lo, Bo", '$');
+    assert!(second.contains("\r\n\r\nlo, Bo\r\n"), "{second}");
+    joined.bob(&response(&second, "200 OK"));
+    assert!(joined.alice_gets().starts_with("MSRP al02 200"));
+    assert_eq!(account.verdict, Verdict::Unknown, "{:?}", account.evidence);
+    later(&mut joined.bench, 100_000);
+    assert_eq!(joined.account().verdict, Verdict::Unknown);
+}
+
+#[test]
+fn octets_at_the_end_of_all_numbers_do_not_come_back_elsewhere() {
+    for start in [u64::MAX, u64::MAX - 1, u64::MAX - 4] {
+        let mut joined = Joined::new();
+        let octets = send(
+            "al01",
+            (&joined.ours_of_alice, ALICES),
+            &range(&format!("{start}-*/*")),
+            "Hello, Bob",
+            '+',
+        );
+        joined.alice.says(&mut joined.bench, &octets);
+        joined.bob.filled(&mut joined.bench);
+        let octets = send("al02", (&joined.ours_of_alice, ALICES), &range("1-5/5"), "World", '$');
+        joined.alice.says(&mut joined.bench, &octets);
+        let written = joined.bob.filled(&mut joined.bench);
+        assert!(written.is_empty() || written.contains("\r\n\r\nWorld\r\n"), "{start} {written}");
+        let told = joined.alice.filled(&mut joined.bench);
+        assert!(told.contains("MSRP al01 4"), "{start} {told}");
+    }
+}
+
+#[test]
+fn byes_that_cross_leave_nothing() {
+    let mut joined = Joined::new();
+    joined.alice_sends("al01", &range("1-5/9"), "Hello", '+');
+    let of_alice = inside("BYE", 90, &joined.ok, true);
+    let of_bob = inside("BYE", 91, &joined.ack, false);
+    assert_eq!(statuses(&joined.bench.give(IM_2, &of_alice)), [200]);
+    let left = joined.bench.give(IM, &of_bob);
+    assert!(statuses(&left) == [200] || statuses(&left) == [481], "{left:#?}");
+    for (from, bye) in [(IM_2, &of_alice), (IM, &of_bob)] {
+        assert_eq!(statuses(&joined.bench.give(from, bye)).len(), 1, "its copy");
+    }
+    joined.alice.lost(&mut joined.bench);
+    joined.bob.lost(&mut joined.bench);
+    later(&mut joined.bench, 40_000);
+    assert_eq!(joined.bench.engine.calls(), 0);
+    joined.account();
+}
+
+/// All octets have come and left, in more pieces than are kept apart, and then their sender goes.
+#[test]
+fn h16_whatever_the_order_of_chunks_is_all_of_them_is_all() {
+    let mut joined = Joined::with(Bench::with(carry_setup(MsrpRole::Relay)));
+    let total = 120;
+    let order = (1..=total).filter(|at| at % 2 == 0).chain((1..=total).filter(|at| at % 2 == 1));
+    for at in order {
+        let flag = if at == total { '$' } else { '+' };
+        let written = joined.alice_sends(
+            &format!("al{at:03}"),
+            &range(&format!("{at}-{at}/{total}")),
+            "x",
+            flag,
+        );
+        joined.bob(&response(&written, "200 OK"));
+        assert!(joined.alice_gets().starts_with(&format!("MSRP al{at:03} 200")), "{at}");
+    }
+    let bye = inside("BYE", 90, &joined.ok, true);
+    assert_eq!(statuses(&joined.bench.give(IM_2, &bye)), [200]);
+    later(&mut joined.bench, 5_000);
+    let account = joined.account();
+    assert_eq!(account.verdict, Verdict::Unknown, "{:?}", account.evidence);
+}
