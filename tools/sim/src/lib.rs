@@ -35,6 +35,7 @@ mod authentication;
 mod boundary;
 mod bug;
 mod calls;
+mod carry;
 mod centre;
 mod chance;
 mod conduct;
@@ -79,6 +80,7 @@ mod wire;
 mod world;
 
 pub use self::bug::Bug;
+pub use self::carry::{CarryBug, CarryOutcome, run_carry};
 pub use self::inward::{InwardBug, InwardOutcome, run_inward};
 
 /// What came of one seed.

@@ -1,4 +1,4 @@
-//! `sim SEED`, `sim A..B`, `sim --bugs`, `sim --bug NAME A..B`: runs seeds and says what broke.
+//! `sim SEED`, `sim A..B`, `sim --bugs`, `sim --bug NAME A..B`, worlds of their own: runs seeds and says what broke.
 #![expect(clippy::print_stdout, reason = "a command prints")]
 #![expect(clippy::print_stderr, reason = "a command says what went wrong")]
 
@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use sim::{Bug, InwardBug, Outcome};
+use sim::{Bug, CarryBug, InwardBug, Outcome};
 
 const USAGE: &str = "usage: sim SEED            one seed with the end of its story
        sim A..B            seeds A to B-1, a summary, the first failing one with its story
@@ -15,7 +15,9 @@ const USAGE: &str = "usage: sim SEED            one seed with the end of its sto
        sim --bugs [A..B]   each planted bug over these seeds (0..1000) until it is found
        sim --bug NAME A..B one planted bug
        sim --inward A..B   messages of IM users to the SMS side, up to the first seed that fails
-       sim --inward-bugs [A..B]  each bug planted there";
+       sim --inward-bugs [A..B]  each bug planted there
+       sim --carry A..B    sessions that pass from one IM user to another, up to the first seed that fails
+       sim --carry-bugs [A..B]  each bug planted there";
 
 /// The seed that is running, for whoever dies of a panic.
 static SEED: AtomicU64 = AtomicU64::new(0);
@@ -35,6 +37,9 @@ fn main() -> ExitCode {
         ["--inward", seeds] => range(seeds).map(inward),
         ["--inward-bugs"] => Some(inward_bugs(&(0..1_000))),
         ["--inward-bugs", seeds] => range(seeds).map(|seeds| inward_bugs(&seeds)),
+        ["--carry", seeds] => range(seeds).map(carry),
+        ["--carry-bugs"] => Some(carry_bugs(&(0..1_000))),
+        ["--carry-bugs", seeds] => range(seeds).map(|seeds| carry_bugs(&seeds)),
         ["--bug", name, seeds] => {
             let bug = Bug::ALL.into_iter().find(|bug| bug.name() == name);
             bug.and_then(|bug| range(seeds).map(|seeds| swarm(seeds, Some(bug))))
@@ -175,6 +180,58 @@ fn inward_bugs(seeds: &Range<u64>) -> ExitCode {
         }
     }
     println!("{} planted, {missed} missed", InwardBug::ALL.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Sessions that pass, up to the first seed that fails.
+fn carry(seeds: Range<u64>) -> ExitCode {
+    let (mut runs, mut calls, mut joined, mut messages) = (0_u64, 0, 0, 0);
+    let (mut whole, mut delivered, mut reports, mut digest) = (0, 0, 0, 0_u64);
+    for seed in seeds {
+        SEED.store(seed, Ordering::Relaxed);
+        let outcome = sim::run_carry(seed, None, false);
+        if outcome.violation.is_some() {
+            let outcome = sim::run_carry(seed, None, true);
+            for line in outcome.trace.iter().skip(outcome.trace.len().saturating_sub(TAIL)) {
+                println!("{line}");
+            }
+            println!("seed {seed}: {}", outcome.violation.unwrap_or_default());
+            return ExitCode::FAILURE;
+        }
+        runs += 1;
+        calls += outcome.calls;
+        joined += outcome.joined;
+        messages += outcome.messages;
+        whole += outcome.whole;
+        delivered += outcome.delivered;
+        reports += outcome.reports;
+        digest = digest.rotate_left(1) ^ outcome.digest;
+    }
+    println!(
+        "{runs} seeds, {calls} calls of which {joined} were joined, {messages} messages of which \
+         {whole} came whole and {delivered} were delivered, {reports} REPORTs, digest {digest:016x}: \
+         no invariant broken"
+    );
+    ExitCode::SUCCESS
+}
+
+/// Every bug planted there, and the seed that finds it.
+fn carry_bugs(seeds: &Range<u64>) -> ExitCode {
+    let mut missed = 0_u32;
+    for bug in CarryBug::ALL {
+        let found = seeds.clone().find_map(|seed| {
+            let outcome = sim::run_carry(seed, Some(bug), false);
+            outcome.violation.map(|violation| (seed, violation))
+        });
+        match found {
+            Some((seed, violation)) => println!("{:24} seed {seed:>4}  {violation}", bug.name()),
+            None => {
+                missed += 1;
+                println!("{:24} NOT FOUND", bug.name());
+            }
+        }
+    }
+    println!("{} planted, {missed} missed", CarryBug::ALL.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
