@@ -165,21 +165,29 @@ fn inward(seeds: Range<u64>) -> ExitCode {
 
 /// Every bug planted there, and the seed that finds it.
 fn inward_bugs(seeds: &Range<u64>) -> ExitCode {
+    let run = |bug, seed| sim::run_inward(seed, Some(bug), false).violation;
+    planted(&InwardBug::ALL, InwardBug::name, run, seeds)
+}
+
+/// What each bug of a world is found by.
+fn planted<B: Copy>(
+    all: &[B],
+    name: impl Fn(B) -> &'static str,
+    run: impl Fn(B, u64) -> Option<String>,
+    seeds: &Range<u64>,
+) -> ExitCode {
     let mut missed = 0_u32;
-    for bug in InwardBug::ALL {
-        let found = seeds.clone().find_map(|seed| {
-            let outcome = sim::run_inward(seed, Some(bug), false);
-            outcome.violation.map(|violation| (seed, violation))
-        });
+    for bug in all.iter().copied() {
+        let found = seeds.clone().find_map(|seed| Some((seed, run(bug, seed)?)));
         match found {
-            Some((seed, violation)) => println!("{:24} seed {seed:>4}  {violation}", bug.name()),
+            Some((seed, violation)) => println!("{:24} seed {seed:>4}  {violation}", name(bug)),
             None => {
                 missed += 1;
-                println!("{:24} NOT FOUND", bug.name());
+                println!("{:24} NOT FOUND", name(bug));
             }
         }
     }
-    println!("{} planted, {missed} missed", InwardBug::ALL.len());
+    println!("{} planted, {missed} missed", all.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -217,22 +225,8 @@ fn carry(seeds: Range<u64>) -> ExitCode {
 
 /// Every bug planted there, and the seed that finds it.
 fn carry_bugs(seeds: &Range<u64>) -> ExitCode {
-    let mut missed = 0_u32;
-    for bug in CarryBug::ALL {
-        let found = seeds.clone().find_map(|seed| {
-            let outcome = sim::run_carry(seed, Some(bug), false);
-            outcome.violation.map(|violation| (seed, violation))
-        });
-        match found {
-            Some((seed, violation)) => println!("{:24} seed {seed:>4}  {violation}", bug.name()),
-            None => {
-                missed += 1;
-                println!("{:24} NOT FOUND", bug.name());
-            }
-        }
-    }
-    println!("{} planted, {missed} missed", CarryBug::ALL.len());
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let run = |bug, seed| sim::run_carry(seed, Some(bug), false).violation;
+    planted(&CarryBug::ALL, CarryBug::name, run, seeds)
 }
 
 fn summary(outcome: &Outcome) -> String {

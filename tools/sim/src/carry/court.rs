@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roger::delivery::{Account, Evidence, Form, Verdict};
+use roger::limits::MSRP_STALLED_MS;
 use roger::time::Instant;
 
 use super::Who;
@@ -51,6 +52,8 @@ struct Truth {
     chunks: Vec<Chunk>,
     /// Octets of all that was said which have come to the recipient.
     got: u64,
+    /// When its sender has said something of it last.
+    said_at: Instant,
     to: Option<Who>,
     is_given_up: bool,
     has_end: bool,
@@ -131,12 +134,13 @@ impl Court {
         wanted: Wanted,
         id: &str,
         (start, end, flag): (u64, u64, char),
-        _now: Instant,
+        now: Instant,
     ) {
         let truth = self.truths.entry(serial).or_insert_with(|| Truth {
             wanted,
             chunks: Vec::new(),
             got: 0,
+            said_at: now,
             to: None,
             is_given_up: false,
             has_end: false,
@@ -150,6 +154,7 @@ impl Court {
         });
         // A description may name a limit.
         truth.is_excused |= end > LIMIT || flag == '#' || self.is_scarce;
+        truth.said_at = now;
         let at = truth.chunks.last().map_or(0, |last| last.at + last.len());
         let id = id.to_owned();
         truth.chunks.push(Chunk { id, start, end, flag, at, answered: 0, told: None });
@@ -337,7 +342,11 @@ impl Court {
             }
             Some(Evidence::MsrpTimeout) => truth.is_excused || is_over,
             Some(Evidence::ConnectionUnused) => truth.got == 0,
-            Some(Evidence::ReportMissing) => truth.chunks.iter().any(|chunk| chunk.flag == '$'),
+            // What stands still may be gone on with.
+            Some(Evidence::ReportMissing) => {
+                truth.chunks.iter().any(|chunk| chunk.flag == '$')
+                    || now >= truth.said_at.plus_ms(MSRP_STALLED_MS)
+            }
             Some(Evidence::Aborted) | Some(Evidence::Unfinished) => !truth.is_whole,
             Some(Evidence::ByeBeforeEnd)
             | Some(Evidence::ByeAfterEnd)
